@@ -1,1 +1,21 @@
-//! Placeholder while dependencies build.
+//! The heart of Linli: what an event is, when it is authentic, who may write it, and how two nodes agree.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: time, randomness and stored bytes are arguments, so
+//! that a simulator and a real node run exactly the same code. The formats are normative in `docs/format.md`.
+//!
+//! Reading order: [`id`] and [`area`] name things, [`event`] is the format, [`chain`] turns received events into
+//! verified ones, [`charter`] says who may write, [`frontier`] and [`frame`] are what replication exchanges.
+
+pub mod area;
+pub mod cbor;
+pub mod chain;
+pub mod charter;
+pub mod event;
+pub mod frame;
+pub mod frontier;
+pub mod id;
+pub mod limits;
+pub mod sign;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+pub mod time;

@@ -1,0 +1,206 @@
+//! Authentication by the tail: a run of consecutive events of one log is proven by the signature of its last event.
+//!
+//! `prev` commits each event to all that came before it, so ten thousand events cost ten thousand hashes and one
+//! strict signature check. Nothing of a run counts before that check has passed. Signatures inside a run are checked
+//! too, because whoever keeps them will serve them to others.
+
+use crate::event::{ReceivedEvent, VerifiedEvent};
+use crate::id::{EventId, Head, LogId};
+use crate::sign::{KeyCache, SignatureError};
+
+/// Why a run of events is refused. Every variant means that its sender is faulty, never that our store is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// Nothing was sent.
+    #[error("the run is empty")]
+    Empty,
+    /// An event of another log among the others.
+    #[error("event at seq {seq} belongs to another log than the run's first event")]
+    OtherLog {
+        /// Its claimed position.
+        seq: u64,
+    },
+    /// A gap or a repeat.
+    #[error("gap or repeat: expected seq {expected}, found {found}")]
+    Gap {
+        /// The position that had to come next.
+        expected: u64,
+        /// The position that came.
+        found: u64,
+    },
+    /// `prev` does not name the event before.
+    #[error("prev of seq {seq} does not name the event before it")]
+    BrokenLink {
+        /// The position of the event with the wrong link.
+        seq: u64,
+    },
+    /// The run does not end on a signature, so nothing in it is proven.
+    #[error("the run ends at seq {seq} without a signature")]
+    UnsignedEnd {
+        /// Position of the run's last event.
+        seq: u64,
+    },
+    /// A signature or its key is refused.
+    #[error("seq {seq}: {source}")]
+    Signature {
+        /// Position of the event that carries it.
+        seq: u64,
+        /// What is wrong.
+        source: SignatureError,
+    },
+}
+
+/// Where a run has to join what is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// The log is new here: the run starts at seq 1 and its `prev` is the author's own affair.
+    Start,
+    /// The run continues after this head.
+    After(Head),
+    /// The run may start anywhere; only its inside is checked. For proofs and tools, never for a store.
+    Anywhere,
+}
+
+/// Proves a run of consecutive events of one log.
+///
+/// # Errors
+/// [`ChainError`] names the first position that is wrong. Nothing of a refused run may be used.
+pub fn verify_run(join: Join, run: Vec<ReceivedEvent>, keys: &mut KeyCache) -> Result<Vec<VerifiedEvent>, ChainError> {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return Err(ChainError::Empty) };
+    check_links(join, &run)?;
+    if last.signature().is_none() {
+        return Err(ChainError::UnsignedEnd { seq: last.header().seq });
+    }
+    let author = first.header().author;
+    for event in run.iter().rev() {
+        let Some(signature) = event.signature() else { continue };
+        keys.get(&author)
+            .and_then(|key| key.verify(&event.to_be_signed(), signature))
+            .map_err(|source| ChainError::Signature { seq: event.header().seq, source })?;
+    }
+    Ok(run.into_iter().map(VerifiedEvent::proven).collect())
+}
+
+/// Proves a single event by its own signature, wherever it stands in its log.
+///
+/// # Errors
+/// [`ChainError::UnsignedEnd`] or [`ChainError::Signature`].
+pub fn verify_single(event: ReceivedEvent, keys: &mut KeyCache) -> Result<VerifiedEvent, ChainError> {
+    let seq = event.header().seq;
+    let signature = *event.signature().ok_or(ChainError::UnsignedEnd { seq })?;
+    keys.get(&event.header().author)
+        .and_then(|key| key.verify(&event.to_be_signed(), &signature))
+        .map_err(|source| ChainError::Signature { seq, source })?;
+    Ok(VerifiedEvent::proven(event))
+}
+
+fn check_links(join: Join, run: &[ReceivedEvent]) -> Result<(), ChainError> {
+    let Some(first) = run.first() else { return Err(ChainError::Empty) };
+    let log: LogId = first.header().log_id();
+    let (mut expected_seq, mut expected_prev): (u64, Option<EventId>) = match join {
+        Join::Start => (1, first.header().prev),
+        Join::After(head) => (head.seq + 1, Some(head.id)),
+        Join::Anywhere => (first.header().seq, first.header().prev),
+    };
+    for event in run {
+        let header = event.header();
+        if !same_log(&log, event) {
+            return Err(ChainError::OtherLog { seq: header.seq });
+        }
+        if header.seq != expected_seq {
+            return Err(ChainError::Gap { expected: expected_seq, found: header.seq });
+        }
+        if header.prev != expected_prev {
+            return Err(ChainError::BrokenLink { seq: header.seq });
+        }
+        expected_seq = header.seq + 1;
+        expected_prev = Some(event.id());
+    }
+    Ok(())
+}
+
+fn same_log(log: &LogId, event: &ReceivedEvent) -> bool {
+    let h = event.header();
+    h.author == log.author && h.incarnation == log.incarnation && h.stream == log.stream && h.area == log.area
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Header;
+    use crate::id::{AuthorKey, Stream};
+    use crate::sign::SecretKey;
+    use crate::time::Hlc;
+
+    fn event(key: &SecretKey, seq: u64, prev: Option<EventId>, stream: Stream) -> ReceivedEvent {
+        let header = Header {
+            author: AuthorKey::from_bytes([0; 32]),
+            incarnation: 1,
+            area: "320508".parse().unwrap(),
+            stream,
+            seq,
+            prev,
+            parents: vec![],
+            record: None,
+            kind: "reported".parse().unwrap(),
+            time: Hlc::default(),
+            grant: Some(EventId::from_bytes([1; 32])),
+            op: None,
+            pii: None,
+        };
+        ReceivedEvent::sign(header, None, None, key)
+    }
+
+    fn unsigned(event: &ReceivedEvent) -> ReceivedEvent {
+        ReceivedEvent::new(event.header_bytes().to_vec(), None, None, None).unwrap()
+    }
+
+    fn chain_of(key: &SecretKey, len: u64) -> Vec<ReceivedEvent> {
+        let mut out: Vec<ReceivedEvent> = vec![];
+        for seq in 1..=len {
+            out.push(event(key, seq, out.last().map(ReceivedEvent::id), Stream::INCIDENTS));
+        }
+        out
+    }
+
+    fn verify(join: Join, run: Vec<ReceivedEvent>) -> Result<usize, ChainError> {
+        verify_run(join, run, &mut KeyCache::default()).map(|v| v.len())
+    }
+
+    #[test]
+    fn one_signature_at_the_end_proves_the_whole_run() {
+        let mut run: Vec<_> = chain_of(&SecretKey::from_seed(&[1; 32]), 5);
+        for event in &mut run[..4] {
+            *event = unsigned(event);
+        }
+        assert_eq!(verify(Join::Start, run.clone()), Ok(5));
+        let head = run[1].head();
+        assert_eq!(verify(Join::After(head), run[2..].to_vec()), Ok(3));
+        run[4] = unsigned(&run[4]);
+        assert_eq!(verify(Join::Start, run), Err(ChainError::UnsignedEnd { seq: 5 }));
+    }
+
+    #[test]
+    fn rejects_gaps_repeats_and_wrong_links() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let run = chain_of(&key, 4);
+        let gap = vec![run[0].clone(), run[2].clone()];
+        assert_eq!(verify(Join::Start, gap), Err(ChainError::Gap { expected: 2, found: 3 }));
+        let repeat = vec![run[0].clone(), run[0].clone()];
+        assert_eq!(verify(Join::Start, repeat), Err(ChainError::Gap { expected: 2, found: 1 }));
+        let relinked = vec![run[0].clone(), event(&key, 2, Some(run[3].id()), Stream::INCIDENTS)];
+        assert_eq!(verify(Join::Start, relinked), Err(ChainError::BrokenLink { seq: 2 }));
+        assert_eq!(verify(Join::Start, vec![]), Err(ChainError::Empty));
+    }
+
+    #[test]
+    fn rejects_replay_into_another_log_and_a_foreign_signature() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let run = chain_of(&key, 2);
+        let mixed = vec![run[0].clone(), event(&key, 2, Some(run[0].id()), Stream::TEAMS)];
+        assert_eq!(verify(Join::Start, mixed), Err(ChainError::OtherLog { seq: 2 }));
+        let stolen = ReceivedEvent::new(run[1].header_bytes().to_vec(), run[0].signature().copied(), None, None);
+        let refused = verify(Join::Start, vec![run[0].clone(), stolen.unwrap()]);
+        assert_eq!(refused, Err(ChainError::Signature { seq: 2, source: SignatureError::Invalid }));
+    }
+}
