@@ -133,6 +133,8 @@ pub struct Grant {
     pub proof: Signature,
     /// What the subject is.
     pub role: Role,
+    /// The place or post, such as 临湖街道: public, so never a person's name. At most [`limits::LABEL_BYTES_MAX`].
+    pub label: String,
     /// Where it may write.
     pub area: Area,
     /// What it may write about.
@@ -217,6 +219,7 @@ impl Grant {
             ("subject", Value::Bytes(self.subject.as_bytes().to_vec())),
             ("proof", signature_value(&self.proof)),
             ("role", Value::Text(self.role.as_str().to_owned())),
+            ("label", Value::Text(self.label.clone())),
             ("rank", Value::Uint(self.role.rank())),
             ("area", Value::Text(self.area.as_str().to_owned())),
             ("streams", Value::Array(streams)),
@@ -253,6 +256,7 @@ impl Grant {
             subject: payload.get("subject").and_then(key_of).ok_or(CharterError::Field("subject"))?,
             proof: payload.get("proof").and_then(signature_of).ok_or(CharterError::Field("proof"))?,
             role: Role::from_word(text("role")?).ok_or(CharterError::Field("role"))?,
+            label: text("label")?.to_owned(),
             area: text("area")?.parse().map_err(|_| CharterError::Field("area"))?,
             streams: list_field(&payload, "streams", |v| v.as_uint().and_then(Stream::from_code))?
                 .into_iter()
@@ -268,6 +272,9 @@ impl Grant {
                 _ => None,
             })?,
         };
+        if grant.label.len() > limits::LABEL_BYTES_MAX {
+            return Err(CharterError::Field("label"));
+        }
         if uint_field(&payload, "rank")? != grant.role.rank() {
             return Err(CharterError::Field("rank"));
         }

@@ -35,6 +35,9 @@ pub const STREAM_MAX: u8 = 31;
 /// Most root keys of a federation.
 pub const ROOT_KEYS_MAX: usize = 16;
 
+/// Longest label of a grant, in bytes: a place or a post, about twenty Chinese characters.
+pub const LABEL_BYTES_MAX: usize = 64;
+
 /// Longest chain of grants from the genesis: ranks 0 to 3, and the genesis itself.
 pub const GRANT_CHAIN_MAX: usize = 5;
 

@@ -158,6 +158,7 @@ impl District {
                 subject: node.key.public(),
                 proof: node.key.prove_possession(),
                 role: Role::Node,
+                label: format!("节点{i}"),
                 area: area(code),
                 streams: Stream::known().collect(),
                 delegate: true,

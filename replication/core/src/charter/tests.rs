@@ -54,6 +54,7 @@ fn terms(subject: &SecretKey, role: Role, area: &str) -> Grant {
         subject: subject.public(),
         proof: subject.prove_possession(),
         role,
+        label: "临湖街道".into(),
         area: area.parse().unwrap(),
         streams: Stream::known().collect(),
         delegate: true,

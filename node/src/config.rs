@@ -1,0 +1,222 @@
+//! Settings of a node: one documented struct; file < `LINLI_*` environment < flags.
+//!
+//! The example file that `linli config example` prints is generated from [`SETTINGS`], which a test keeps equal to
+//! the struct, so that no setting goes undocumented.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port of the pages and the API.
+    pub http: SocketAddr,
+    /// Names under which browsers may reach this node, besides addresses and localhost.
+    pub host_names: Vec<String>,
+    /// Whether residents on the local network may read the public part without signing in.
+    pub residents_open: bool,
+    /// Multiaddrs on which other nodes reach this one.
+    pub listen: Vec<String>,
+    /// Multiaddrs of nodes to keep connected to.
+    pub peers: Vec<String>,
+    /// Whether to find nodes on the local network by mDNS.
+    pub mdns: bool,
+    /// What to log, as `tracing` directives.
+    pub log: String,
+    /// `text` or `json`.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 8420)),
+            host_names: vec![],
+            residents_open: true,
+            listen: vec!["/ip4/0.0.0.0/udp/8421/quic-v1".into(), "/ip4/0.0.0.0/tcp/8421".into()],
+            peers: vec![],
+            mdns: true,
+            log: "info,libp2p=warn,libp2p_mdns=error".into(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// Name, example value in TOML and explanation of each setting, in the order of the example file.
+pub const SETTINGS: &[(&str, &str, &str)] = &[
+    ("http", "\"127.0.0.1:8420\"", "Address and port of the pages. 0.0.0.0:8420 opens them to the local network."),
+    ("host_names", "[]", "Names under which browsers reach this node, besides IP addresses and localhost."),
+    ("residents_open", "true", "Whether anybody on the network may read the residents' part without signing in."),
+    (
+        "listen",
+        "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\"]",
+        "Where other nodes reach this one, as multiaddrs: QUIC first, TCP as fallback.",
+    ),
+    ("peers", "[]", "Nodes to keep connected to, such as \"/ip4/192.0.2.7/udp/8421/quic-v1\"."),
+    ("mdns", "true", "Find nodes on the local network without being told."),
+    ("log", "\"info,libp2p=warn,libp2p_mdns=error\"", "What to log, as tracing directives."),
+    ("log_format", "\"text\"", "text for people, json for log collectors."),
+];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The text is no TOML, or a value has the wrong shape.
+    #[error("{place}: {message}")]
+    Value {
+        /// The file or variable.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("{place}: there is no setting {key:?}; did you mean {nearest:?}? (linli config example lists all)")]
+    UnknownKey {
+        /// The file or variable.
+        place: String,
+        /// The key.
+        key: String,
+        /// The most similar setting.
+        nearest: &'static str,
+    },
+}
+
+impl Config {
+    /// The file (if it exists) overlaid by `LINLI_*` variables. Flags are the caller's to lay on top.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file or variable and what is wrong.
+    pub fn load(file: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table = match std::fs::read_to_string(file) {
+            Ok(text) => parse_table(&file.display().to_string(), &text)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => toml::Table::new(),
+            Err(source) => return Err(ConfigError::Read { path: file.to_owned(), source }),
+        };
+        for (variable, text) in environment {
+            let Some(key) = variable.strip_prefix("LINLI_").map(str::to_lowercase) else { continue };
+            if OTHER_VARIABLES.contains(&key.as_str()) {
+                continue;
+            }
+            known_key(&variable, &key)?;
+            table.insert(key, environment_value(&text));
+        }
+        toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value {
+            place: format!("{} and LINLI_* variables", file.display()),
+            message: e.message().to_owned(),
+        })
+    }
+
+    /// The documented example file: every setting with its default, commented out.
+    pub fn example() -> String {
+        let mut out = String::from("# Settings of a Linli node. Put this at <data directory>/linli.toml.\n");
+        out.push_str("# Each can also be set by an environment variable: LINLI_ and its name in capitals.\n");
+        for (key, value, explanation) in SETTINGS {
+            out.push_str(&format!("\n# {explanation}\n# {key} = {value}\n"));
+        }
+        out
+    }
+}
+
+/// Variables that are not settings: where the data is, and what the test scripts set.
+const OTHER_VARIABLES: &[&str] = &["data_dir", "nightly", "fuzz_seconds", "kill_rounds", "demo_rounds", "bless"];
+
+fn parse_table(place: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    let table: toml::Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| ConfigError::Value { place: place.to_owned(), message: e.to_string() })?;
+    for key in table.keys() {
+        known_key(place, key)?;
+    }
+    Ok(table)
+}
+
+fn known_key(place: &str, key: &str) -> Result<(), ConfigError> {
+    if SETTINGS.iter().any(|(known, _, _)| *known == key) {
+        return Ok(());
+    }
+    let similarity: BTreeMap<u64, &'static str> =
+        SETTINGS.iter().map(|(known, _, _)| ((strsim::jaro_winkler(known, key) * 1e6) as u64, *known)).collect();
+    let nearest = similarity.values().next_back().copied().unwrap_or("http");
+    Err(ConfigError::UnknownKey { place: place.to_owned(), key: key.to_owned(), nearest })
+}
+
+/// A variable holds a TOML value, or a bare word, or a comma-separated list of addresses.
+fn environment_value(text: &str) -> toml::Value {
+    let as_toml = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+    as_toml.unwrap_or_else(|| match text.contains(',') || text.starts_with('/') {
+        true => toml::Value::Array(text.split(',').map(|s| toml::Value::String(s.trim().to_owned())).collect()),
+        false => toml::Value::String(text.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("linli.toml");
+        std::fs::write(&path, file).unwrap();
+        Config::load(&path, env.iter().map(|(k, v)| (k.to_string(), v.to_string())))
+    }
+
+    #[test]
+    fn the_example_is_the_default_and_names_every_setting() {
+        let uncommented: String = Config::example()
+            .lines()
+            .filter_map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(load(&uncommented, &[]).unwrap(), Config::default());
+        let debug = format!("{:?}", Config::default());
+        for (key, _, _) in SETTINGS {
+            assert!(debug.contains(&format!("{key}: ")), "{key}");
+        }
+        assert_eq!(debug.matches(": ").count(), SETTINGS.len());
+    }
+
+    #[test]
+    fn the_environment_lies_over_the_file() {
+        let config = load("mdns = false\nlog = 'warn'", &[
+            ("LINLI_LOG", "debug"),
+            ("LINLI_PEERS", "/ip4/192.0.2.1/tcp/1,/ip4/192.0.2.2/tcp/1"),
+            ("LINLI_DATA_DIR", "/var/lib/linli"),
+            ("HOME", "/root"),
+        ])
+        .unwrap();
+        assert!(!config.mdns);
+        assert_eq!(config.log, "debug");
+        assert_eq!(config.peers.len(), 2);
+    }
+
+    #[test]
+    fn a_typing_error_names_the_nearest_setting() {
+        let error = load("pears = []", &[]).unwrap_err().to_string();
+        assert!(error.contains("\"pears\"") && error.contains("\"peers\""), "{error}");
+        let error = load("", &[("LINLI_HTPP", "1")]).unwrap_err().to_string();
+        assert!(error.contains("LINLI_HTPP") && error.contains("\"http\""), "{error}");
+        assert!(load("mdns = 'perhaps'", &[]).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! The data directory: where a node keeps its keys, its store and its token for the command line.
+//!
+//! ```text
+//! linli.toml        settings (optional)
+//! keys/node.key     this node's secret key, 32 bytes in hexadecimal, mode 0600
+//! keys/root.key     the district's root key; only where `linli init` made a development district
+//! api-token         lets the command line on this machine talk to the running node, mode 0600
+//! store/            RocksDB, with the generation file beside it
+//! ```
+
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use data_encoding::HEXLOWER;
+use linli_core::sign::SecretKey;
+use zeroize::Zeroizing;
+
+/// A data directory, existing or to be made.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// Which secret key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyName {
+    /// The node's own.
+    Node,
+    /// The district's root key of a development district.
+    Root,
+}
+
+impl DataDir {
+    /// Names a directory; nothing is read or made.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The settings file.
+    pub fn config_file(&self) -> PathBuf {
+        self.root.join("linli.toml")
+    }
+
+    /// The store.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    fn key_file(&self, name: KeyName) -> PathBuf {
+        self.root.join("keys").join(match name {
+            KeyName::Node => "node.key",
+            KeyName::Root => "root.key",
+        })
+    }
+
+    /// Whether a node lives here.
+    pub fn has_key(&self, name: KeyName) -> bool {
+        self.key_file(name).exists()
+    }
+
+    /// Makes the directory, readable by its owner only.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn create(&self) -> anyhow::Result<()> {
+        for dir in [self.root.clone(), self.root.join("keys")] {
+            std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+
+    /// Draws and keeps a new secret key. An existing one is never overwritten.
+    ///
+    /// # Errors
+    /// When there is one already, or the system refuses.
+    pub fn create_key(&self, name: KeyName) -> anyhow::Result<SecretKey> {
+        let mut seed = Zeroizing::new([0u8; 32]);
+        getrandom::fill(&mut *seed).map_err(|e| anyhow::anyhow!("the system gives no randomness: {e}"))?;
+        let text = Zeroizing::new(HEXLOWER.encode(&*seed));
+        self.write_secret(&self.key_file(name), &text)?;
+        Ok(SecretKey::from_seed(&seed))
+    }
+
+    /// Reads a secret key.
+    ///
+    /// # Errors
+    /// When it is not there (no node lives here), readable by others, or malformed.
+    pub fn read_key(&self, name: KeyName) -> anyhow::Result<SecretKey> {
+        let path = self.key_file(name);
+        let text = Zeroizing::new(self.read_secret(&path).with_context(|| {
+            format!(
+                "no node lives in {}. Create one with `linli init` or `linli join`, or name its place with --data-dir",
+                self.root.display()
+            )
+        })?);
+        let seed: Option<[u8; 32]> = HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|b| b.try_into().ok());
+        let seed = Zeroizing::new(seed.with_context(|| format!("{} is damaged: restore it", path.display()))?);
+        Ok(SecretKey::from_seed(&seed))
+    }
+
+    /// The token with which the command line proves that it may read this directory; made on first use.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn api_token(&self) -> anyhow::Result<String> {
+        let path = self.root.join("api-token");
+        if path.exists() {
+            return Ok(self.read_secret(&path)?.trim().to_owned());
+        }
+        let mut random = [0u8; 32];
+        getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("the system gives no randomness: {e}"))?;
+        let token = HEXLOWER.encode(&random);
+        self.write_secret(&path, &token)?;
+        Ok(token)
+    }
+
+    fn read_secret(&self, path: &Path) -> anyhow::Result<String> {
+        let mode = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            bail!("{} can be read by others: run chmod 600 on it", path.display());
+        }
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn write_secret(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        writeln!(file, "{text}")?;
+        file.sync_all().with_context(|| format!("cannot make {} durable", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_kept_private_and_never_overwritten() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path().join("node"));
+        assert!(dir.read_key(KeyName::Node).unwrap_err().to_string().contains("linli init"));
+        dir.create().unwrap();
+        let key = dir.create_key(KeyName::Node).unwrap();
+        assert_eq!(dir.read_key(KeyName::Node).unwrap().public(), key.public());
+        assert!(dir.create_key(KeyName::Node).is_err());
+        let path = dir.key_file(KeyName::Node);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(format!("{:#}", dir.read_key(KeyName::Node).unwrap_err()).contains("chmod 600"));
+        assert_eq!(dir.api_token().unwrap(), dir.api_token().unwrap());
+    }
+}
