@@ -22,6 +22,8 @@ mod record;
 mod register;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
