@@ -56,8 +56,19 @@ fn dependency_arrows_point_upwards_only() {
 #[test]
 fn core_and_domain_know_no_world() {
     let forbidden = [
-        "tokio", "libp2p", "rocksdb", "getrandom", "rand", "fastrand", "std::fs", "std::net", "std::process",
-        "std::thread", "SystemTime::now", "Instant::now", "std::env",
+        "tokio",
+        "libp2p",
+        "rocksdb",
+        "getrandom",
+        "rand",
+        "fastrand",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "SystemTime::now",
+        "Instant::now",
+        "std::env",
     ];
     for file in tracked(".rs") {
         if !(file.starts_with("replication/core/src") || file.starts_with("node/domain/src")) {

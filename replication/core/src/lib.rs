@@ -10,6 +10,7 @@ pub mod area;
 pub mod cbor;
 pub mod chain;
 pub mod charter;
+pub mod enrol;
 pub mod event;
 pub mod frame;
 pub mod frontier;

@@ -32,6 +32,9 @@ pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Highest stream number that version 1 accepts; 9 to 31 are reserved and replicated as unknown.
 pub const STREAM_MAX: u8 = 31;
 
+/// Most addresses in a ticket: it still fits a QR code.
+pub const TICKET_ADDRESSES_MAX: usize = 8;
+
 /// Most root keys of a federation.
 pub const ROOT_KEYS_MAX: usize = 16;
 
