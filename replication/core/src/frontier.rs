@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
 
 use crate::id::{Head, LogId};
 
@@ -73,6 +74,11 @@ impl Frontier {
     /// All logs in order of priority.
     pub fn iter(&self) -> impl Iterator<Item = (&LogId, &Head)> {
         self.heads.iter()
+    }
+
+    /// Logs from a bound on, in order of priority.
+    pub fn after<'f>(&'f self, from: Bound<&'f LogId>) -> impl Iterator<Item = (&'f LogId, &'f Head)> {
+        self.heads.range::<LogId, _>((from, Bound::Unbounded))
     }
 
     /// Number of logs.

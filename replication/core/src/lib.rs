@@ -4,7 +4,8 @@
 //! that a simulator and a real node run exactly the same code. The formats are normative in `docs/format.md`.
 //!
 //! Reading order: [`id`] and [`area`] name things, [`event`] is the format, [`chain`] turns received events into
-//! verified ones, [`charter`] says who may write, [`frontier`] and [`frame`] are what replication exchanges.
+//! verified ones, [`charter`] says who may write, [`frontier`] and [`frame`] are what replication exchanges,
+//! [`sync`] is how.
 
 pub mod area;
 pub mod cbor;
@@ -17,6 +18,7 @@ pub mod frontier;
 pub mod id;
 pub mod limits;
 pub mod sign;
+pub mod sync;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod time;

@@ -47,3 +47,63 @@ pub const GRANT_CHAIN_MAX: usize = 5;
 /// Largest difference tolerated between our clock and a remote event's time before it no longer moves our hybrid
 /// clock forward, in milliseconds: one hour. The event itself is kept and shown with its own time.
 pub const CLOCK_SKEW_MS_MAX: u64 = 3_600_000;
+
+/// Most logs that one peer may tell us of. A district of a thousand authors with nine streams each and a few restored
+/// stores stays far below; it bounds what a peer can make us remember to some ten megabytes.
+pub const SYNC_LOGS_PER_PEER_MAX: usize = 65_536;
+
+/// Most heads in one message: about 110 KiB, so that a full exchange does not hold the line either.
+pub const SYNC_HEADS_PER_MESSAGE_MAX: usize = 1024;
+
+/// Longest message of the sync protocol, in bytes: the largest frame and its envelope.
+pub const SYNC_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + 64;
+
+/// Bytes that we allow a peer to send us of one log ahead of our disk. Times the wants in flight it bounds the memory
+/// that one peer can fill, and it covers a round trip of 100 ms at 80 Mbit/s for a single log.
+pub const SYNC_CREDIT_BYTES: u64 = 1024 * 1024;
+
+/// Most credit that a peer may have at us for one log: a few times what we give, for versions that give more.
+pub const SYNC_CREDIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Most logs that we pull from one peer at a time, without the charter and alerts.
+pub const SYNC_WANTS_PER_PEER: usize = 8;
+
+/// Most logs of the charter and of alerts that we pull from one peer at a time, besides the others, so that a grant or
+/// a warning never waits for a slot.
+pub const SYNC_URGENT_WANTS_PER_PEER: usize = 4;
+
+/// Most wants that a peer may have open at us: generous for versions that pull more than we do.
+pub const SYNC_SERVES_PER_PEER_MAX: usize = 64;
+
+/// Streams below this number go strictly first: charter and alerts.
+pub const SYNC_URGENT_STREAMS: u8 = 2;
+
+/// Largest frame that we send, in bytes, on a line that is fast enough.
+pub const SYNC_FRAME_BYTES: u64 = 256 * 1024;
+
+/// Smallest frame target, in bytes, however slow the line: below it the envelope costs more than it saves.
+pub const SYNC_FRAME_BYTES_MIN: u64 = 2 * 1024;
+
+/// Frame target before anything was measured, in bytes: 250 ms at 2 Mbit/s.
+pub const SYNC_FRAME_BYTES_START: u64 = 64 * 1024;
+
+/// How long frames may occupy the line before a warning can overtake, in milliseconds.
+pub const SYNC_LINE_HELD_MS: u64 = 250;
+
+/// Frames of one peer that are being read or written at a time: one on the line while the next is read.
+pub const SYNC_FRAMES_IN_PIPELINE: usize = 2;
+
+/// Most messages that may wait to be written to one peer. More means that it does not read what it asked for.
+pub const SYNC_UNWRITTEN_MESSAGES_MAX: usize = 1024;
+
+/// How often the frontiers are compared on a live connection, in milliseconds.
+pub const SYNC_COMPARE_INTERVAL_MS: u64 = 30_000;
+
+/// Longest pause between full exchanges that keep finding the same difference, such as a fork, in milliseconds.
+pub const SYNC_FULL_EXCHANGE_INTERVAL_MS_MAX: u64 = 600_000;
+
+/// How long a peer may leave every one of our wants without any answer before we pull elsewhere, in milliseconds.
+pub const SYNC_ANSWER_TIMEOUT_MS: u64 = 30_000;
+
+/// How long a log is left alone after our own store failed to take it, in milliseconds.
+pub const SYNC_STORE_RETRY_MS: u64 = 5_000;

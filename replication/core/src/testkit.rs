@@ -11,6 +11,8 @@ use crate::id::{EventId, Head, LogId, RecordId, Stream};
 use crate::sign::SecretKey;
 use crate::time::Hlc;
 
+pub mod network;
+
 /// The instant at which all test histories start: Unix milliseconds.
 pub const EPOCH_MS: u64 = 1_790_000_000_000;
 

@@ -1,0 +1,258 @@
+//! The replication protocol as a state machine without I/O: the libp2p driver and the simulator run this very code.
+//!
+//! Each peer says which heads it has; whoever lacks events asks for them (`Want`) and gets frames. Heads are hints:
+//! lost, repeated, late or forged they cost only time, because events are verified chain by chain at the one door and
+//! the frontiers are compared again and again. A log is pulled from one peer at a time; credit bounds what is on the
+//! way; after each durable frame the height is where a broken pull goes on.
+//!
+//! [`Engine::handle`] takes one [`Input`] and the time and says what to do. The driver carries out every [`Output`] in
+//! order and answers reads and appends. It never calls back from within; there is no clock, no randomness and no
+//! unordered map in here, so a run is a function of its inputs. Normative text: `docs/sync.md`.
+
+use crate::area::Area;
+use crate::frame::PiiScope;
+use crate::id::{AuthorKey, Head, LogId};
+
+mod admit;
+mod engine;
+mod line;
+mod message;
+mod pull;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use admit::admit;
+pub use engine::Engine;
+pub use message::{Coverage, Message};
+
+/// Names a read or an append until the driver answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(u64);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A peer has proven that it is enrolled and its sync stream is open. Replaces an earlier connection to it.
+    PeerConnected {
+        /// Its key.
+        peer: AuthorKey,
+        /// Areas whose personal payloads it may have.
+        pii_areas: Vec<Area>,
+    },
+    /// The charter has changed what a connected peer may have.
+    PiiAreas {
+        /// The peer.
+        peer: AuthorKey,
+        /// Areas whose personal payloads it may have from now on.
+        pii_areas: Vec<Area>,
+    },
+    /// The connection to a peer is gone.
+    PeerDisconnected {
+        /// The peer.
+        peer: AuthorKey,
+    },
+    /// A message from a connected peer.
+    Message {
+        /// Who sent it.
+        peer: AuthorKey,
+        /// What it says.
+        message: Message,
+    },
+    /// The store holds a log up to this head, durably: typed here, replicated or imported. May repeat or come late.
+    Appended {
+        /// The log.
+        log: LogId,
+        /// Its head.
+        head: Head,
+    },
+    /// Answers [`Output::Read`].
+    ReadDone {
+        /// The peer that the read was for.
+        peer: AuthorKey,
+        /// The read.
+        token: Token,
+        /// The frame, or nothing if the store could not give one.
+        frame: Option<ReadFrame>,
+    },
+    /// The oldest message handed out for this peer by [`Output::Send`] has been written to its connection.
+    Written {
+        /// The peer.
+        peer: AuthorKey,
+    },
+    /// Answers [`Output::Append`]: the frame's events are durable, or were already.
+    FrameAppended {
+        /// The append.
+        token: Token,
+        /// The log's head in the store now.
+        head: Head,
+    },
+    /// Answers [`Output::Append`]: nothing of the frame was taken.
+    AppendFailed {
+        /// The append.
+        token: Token,
+        /// Whose fault it is.
+        failure: AppendFailure,
+    },
+    /// Time has passed. The driver sends one about every second.
+    Tick,
+}
+
+/// A frame that was read from the store for a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFrame {
+    /// A frame as [`crate::frame::encode_frame`] makes it, ending on a signed event.
+    pub bytes: Vec<u8>,
+    /// Position of its last event.
+    pub last_seq: u64,
+}
+
+/// Whose fault it is that a frame was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendFailure {
+    /// The bytes are no frame of this log, do not continue it, or prove nothing. Text for logs.
+    BadPeer(String),
+    /// The frame is proven and contradicts what we hold: its author signed two histories.
+    Forked {
+        /// The last event of the other history that the frame proves.
+        theirs: Head,
+    },
+    /// Our store failed. No peer is blamed.
+    Store,
+}
+
+/// What the driver has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Queue a message for a peer, in order, and answer [`Input::Written`] when it is on its connection.
+    Send {
+        /// To whom.
+        peer: AuthorKey,
+        /// What to say.
+        message: Message,
+    },
+    /// Read a run, encode it as a frame and answer [`Input::ReadDone`].
+    Read {
+        /// For whom.
+        peer: AuthorKey,
+        /// To be answered with.
+        token: Token,
+        /// The log.
+        log: LogId,
+        /// Position of the first event.
+        from_seq: u64,
+        /// Most events.
+        max_events: usize,
+        /// Bytes to aim at. One event or one signature interval may be longer.
+        max_bytes: u64,
+        /// Whether personal payloads go along.
+        pii: PiiScope,
+    },
+    /// Decode, verify and append a frame, frames of one log in the order given, and answer
+    /// [`Input::FrameAppended`] or [`Input::AppendFailed`]. Events that the store already holds are skipped.
+    Append {
+        /// Who sent it.
+        peer: AuthorKey,
+        /// To be answered with.
+        token: Token,
+        /// The log that was asked for. A frame of another log is the peer's fault.
+        log: LogId,
+        /// The frame as it came.
+        frame: Vec<u8>,
+    },
+    /// End the connection. The engine has forgotten the peer already.
+    Disconnect {
+        /// The peer.
+        peer: AuthorKey,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// A peer knows a later head of a log that carries our own signature: our store is behind what we once published.
+    /// Whoever writes must open a new incarnation.
+    PeerReportsOurHead {
+        /// Our log.
+        log: LogId,
+        /// What the peer says its head is.
+        head: Head,
+    },
+    /// One author signed two histories of a log, or a peer says so. Neither is picked and the log is not pulled from
+    /// this peer any more.
+    Forked {
+        /// Who has the other history.
+        peer: AuthorKey,
+        /// The log.
+        log: LogId,
+        /// Our head.
+        ours: Head,
+        /// A head of the other history.
+        theirs: Head,
+        /// Whether signatures prove it, or the peer only says so.
+        proven: bool,
+    },
+}
+
+/// Why a connection is ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DisconnectReason {
+    /// It broke a rule of the protocol.
+    #[error("broke the protocol: {0}")]
+    Violation(#[from] Violation),
+    /// It sent a frame that does not hold.
+    #[error("sent a bad frame of {log}: {what}")]
+    BadFrame {
+        /// The log.
+        log: LogId,
+        /// What was wrong.
+        what: String,
+    },
+    /// It left our wants without any answer for [`crate::limits::SYNC_ANSWER_TIMEOUT_MS`].
+    #[error("did not answer our wants in time")]
+    Stalled,
+    /// It does not read what we send.
+    #[error("does not read what is sent to it")]
+    NotReading,
+}
+
+/// A rule of the protocol that a peer broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// More logs than [`crate::limits::SYNC_LOGS_PER_PEER_MAX`].
+    #[error("announced too many logs")]
+    TooManyLogs,
+    /// More wants than [`crate::limits::SYNC_SERVES_PER_PEER_MAX`].
+    #[error("opened too many wants")]
+    TooManyWants,
+    /// The same want number twice.
+    #[error("used the number of an open want again")]
+    WantTwice,
+    /// More credit than [`crate::limits::SYNC_CREDIT_BYTES_MAX`].
+    #[error("gave more credit than allowed")]
+    TooMuchCredit,
+    /// A frame beyond the credit that it had, or after its own last one.
+    #[error("sent more than it had credit for")]
+    CreditOverrun,
+    /// Frames that nobody asked for.
+    #[error("sent frames that were not asked for")]
+    Unasked,
+}
+
+/// What the engine knows of one connected peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerView {
+    /// Whether the frontiers have been compared on this connection. Before that nobody may say "up to date".
+    pub compared: bool,
+    /// Events that the peer says it has and we lack.
+    pub behind_events: u64,
+    /// Events that we have and the peer, as far as it said, lacks.
+    pub ahead_events: u64,
+    /// Logs that we are pulling from it.
+    pub pulling: usize,
+    /// Logs that it is pulling from us.
+    pub serving: usize,
+    /// Measured speed of the line to it.
+    pub bytes_per_second: Option<u64>,
+    /// Messages of unknown numbers that were ignored.
+    pub unknown_messages: u64,
+    /// Logs of which it holds another history than we do.
+    pub forked_logs: usize,
+}

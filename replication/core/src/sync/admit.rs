@@ -1,0 +1,99 @@
+//! From the bytes of a frame to events that may go through the store's door, or to whose fault it is that they may not.
+
+use super::AppendFailure;
+use crate::chain::{Join, verify_run};
+use crate::event::{ReceivedEvent, VerifiedEvent};
+use crate::frame::decode_frame;
+use crate::id::{Head, LogId};
+use crate::sign::KeyCache;
+
+/// Decodes and proves a frame of `log` against the log's head in our store. Events that are there already are left
+/// out, because an import may have overtaken the frame; nothing may remain.
+///
+/// # Errors
+/// [`AppendFailure::BadPeer`] or [`AppendFailure::Forked`].
+pub fn admit(
+    log: &LogId,
+    head: Option<Head>,
+    frame: &[u8],
+    keys: &mut KeyCache,
+) -> Result<Vec<VerifiedEvent>, AppendFailure> {
+    let mut run = decode_frame(frame).map_err(|error| AppendFailure::BadPeer(error.to_string()))?;
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return Err(bad("the frame is empty")) };
+    if first.header().log_id() != *log {
+        return Err(bad("the frame is of another log"));
+    }
+    let Some(head) = head else { return prove(Join::Start, run, keys) };
+    let (first_seq, last_seq) = (first.header().seq, last.header().seq);
+    if last_seq < head.seq {
+        return Ok(vec![]);
+    }
+    if first_seq > head.seq + 1 {
+        return Err(bad("the frame leaves a gap"));
+    }
+    if joins(&run, head) {
+        run.drain(..usize::try_from(head.seq + 1 - first_seq).unwrap_or(usize::MAX).min(run.len()));
+        return if run.is_empty() { Ok(vec![]) } else { prove(Join::After(head), run, keys) };
+    }
+    let theirs = last.head();
+    prove(Join::Anywhere, run, keys)?;
+    Err(AppendFailure::Forked { theirs })
+}
+
+/// Whether a run that covers or touches the position of `head` agrees with it.
+fn joins(run: &[ReceivedEvent], head: Head) -> bool {
+    let at_head = run.iter().find(|event| event.header().seq == head.seq).map(ReceivedEvent::id);
+    let before_first = || run.first().and_then(|first| first.header().prev);
+    at_head.or_else(before_first) == Some(head.id)
+}
+
+fn prove(join: Join, run: Vec<ReceivedEvent>, keys: &mut KeyCache) -> Result<Vec<VerifiedEvent>, AppendFailure> {
+    verify_run(join, run, keys).map_err(|error| AppendFailure::BadPeer(error.to_string()))
+}
+
+fn bad(what: &str) -> AppendFailure {
+    AppendFailure::BadPeer(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{PiiScope, encode_frame};
+    use crate::id::Stream;
+    use crate::testkit::{Author, Draft};
+
+    fn admitted(log: &LogId, head: Option<Head>, run: &[ReceivedEvent]) -> Result<usize, AppendFailure> {
+        admit(log, head, &encode_frame(run, PiiScope::Covered), &mut KeyCache::default()).map(|events| events.len())
+    }
+
+    #[test]
+    fn what_is_there_already_is_left_out() {
+        let mut author = Author::new(1, "320508", None);
+        let run = author.write_many(Stream::TEAMS, 6, 40);
+        let log = author.log_id(Stream::TEAMS);
+        assert_eq!(admitted(&log, None, &run), Ok(6));
+        assert_eq!(admitted(&log, Some(run[2].head()), &run), Ok(3));
+        assert_eq!(admitted(&log, Some(run[2].head()), &run[3..]), Ok(3));
+        assert_eq!(admitted(&log, Some(run[5].head()), &run), Ok(0));
+        assert_eq!(admitted(&log, Some(run[5].head()), &run[..3]), Ok(0));
+        assert!(matches!(admitted(&log, Some(run[2].head()), &run[4..]), Err(AppendFailure::BadPeer(_))));
+        let other = author.log_id(Stream::ALERTS);
+        assert!(matches!(admitted(&other, None, &run), Err(AppendFailure::BadPeer(_))));
+    }
+
+    #[test]
+    fn a_second_history_is_the_authors_fault_and_a_forged_one_the_peers() {
+        let mut author = Author::new(1, "320508", None);
+        let shared = author.write_many(Stream::TEAMS, 2, 40);
+        let mut other = author.clone();
+        let ours = author.write(Draft::new(Stream::TEAMS, "deployed", None));
+        let theirs = [0, 1].map(|_| other.write(Draft::new(Stream::TEAMS, "released", None)));
+        let log = author.log_id(Stream::TEAMS);
+        let forked = Err(AppendFailure::Forked { theirs: theirs[1].head() });
+        assert_eq!(admitted(&log, Some(ours.head()), &theirs[1..]), forked);
+        let whole: Vec<_> = shared.iter().chain(&theirs).cloned().collect();
+        assert_eq!(admitted(&log, Some(ours.head()), &whole), forked);
+        let unsigned = ReceivedEvent::new(theirs[1].header_bytes().to_vec(), None, None, None).unwrap();
+        assert!(matches!(admitted(&log, Some(ours.head()), &[unsigned]), Err(AppendFailure::BadPeer(_))));
+    }
+}

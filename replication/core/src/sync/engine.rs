@@ -1,0 +1,559 @@
+//! The state machine: one per node, for all of its peers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::ops::Bound;
+use std::time::Duration;
+
+use super::line::Line;
+use super::pull::Pulls;
+use super::serve::Schedule;
+use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, ReadFrame, Token, Violation};
+use crate::area::Area;
+use crate::frame::PiiScope;
+use crate::frontier::{Frontier, Relation};
+use crate::id::{AuthorKey, Head, LogId};
+use crate::limits;
+
+type Digest = [u8; 32];
+
+/// Replication of one node with all of its peers.
+#[derive(Debug)]
+pub struct Engine {
+    own_key: AuthorKey,
+    frontier: Frontier,
+    digest: Option<Digest>,
+    peers: BTreeMap<AuthorKey, Peer>,
+    pulls: Pulls,
+    appends: BTreeMap<Token, Append>,
+    reported: BTreeMap<LogId, u64>,
+    next_number: u64,
+    outputs: Vec<Output>,
+}
+
+/// A frame that the driver is appending.
+#[derive(Debug)]
+struct Append {
+    peer: AuthorKey,
+    session: u64,
+    want: u64,
+    log: LogId,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Peer {
+    /// Tells connections to the same peer apart.
+    session: u64,
+    pii_areas: Vec<Area>,
+    theirs: BTreeMap<LogId, Head>,
+    forked: BTreeSet<LogId>,
+    compared: bool,
+    line: Line,
+    schedule: Schedule,
+    /// Logs whose new heads it has not been told.
+    hints: BTreeSet<LogId>,
+    exchange: Exchange,
+    last_answer: Duration,
+    /// Bytes of frames that may still arrive for wants that we closed early.
+    stale_bytes: u64,
+    unknown_messages: u64,
+}
+
+/// When to compare and when to tell all our heads.
+#[derive(Debug)]
+struct Exchange {
+    next_compare: Duration,
+    /// Under way: the last log told, or none yet.
+    under_way: Option<Option<LogId>>,
+    /// The digests, theirs and ours, that led to the last full exchange.
+    led_by: Option<(Digest, Digest)>,
+    not_before: Duration,
+    interval: Duration,
+}
+
+impl Peer {
+    fn new(session: u64, now: Duration, pii_areas: Vec<Area>) -> Self {
+        Self {
+            session,
+            pii_areas,
+            theirs: BTreeMap::new(),
+            forked: BTreeSet::new(),
+            compared: false,
+            line: Line::new(now),
+            schedule: Schedule::default(),
+            hints: BTreeSet::new(),
+            exchange: Exchange {
+                next_compare: now,
+                under_way: None,
+                led_by: None,
+                not_before: now,
+                interval: Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS),
+            },
+            last_answer: now,
+            stale_bytes: 0,
+            unknown_messages: 0,
+        }
+    }
+
+    fn pii_scope(&self, log: &LogId) -> PiiScope {
+        if self.pii_areas.iter().any(|area| area.contains(&log.area)) { PiiScope::Covered } else { PiiScope::Withheld }
+    }
+}
+
+impl Engine {
+    /// An engine for the node with this key, whose store holds `frontier`.
+    pub fn new(own_key: AuthorKey, frontier: Frontier) -> Self {
+        Self {
+            own_key,
+            frontier,
+            digest: None,
+            peers: BTreeMap::new(),
+            pulls: Pulls::default(),
+            appends: BTreeMap::new(),
+            reported: BTreeMap::new(),
+            next_number: 1,
+            outputs: vec![],
+        }
+    }
+
+    /// Takes one input and says what to do, in order. `now` counts from any fixed moment and never falls.
+    pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Output> {
+        match input {
+            Input::PeerConnected { peer, pii_areas } => self.connect(now, peer, pii_areas),
+            Input::PiiAreas { peer, pii_areas } => {
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.pii_areas = pii_areas;
+                }
+            }
+            Input::PeerDisconnected { peer } => self.forget(&peer),
+            Input::Message { peer, message } => {
+                if let Err(violation) = self.on_message(now, peer, message) {
+                    self.disconnect(peer, violation.into());
+                }
+            }
+            Input::Appended { log, head } => self.advance(&log, head),
+            Input::ReadDone { peer, token, frame } => self.on_read(now, peer, token, frame),
+            Input::Written { peer } => {
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.line.written(now);
+                }
+            }
+            Input::FrameAppended { token, head } => self.on_frame_appended(now, token, head),
+            Input::AppendFailed { token, failure } => self.on_append_failed(now, token, failure),
+            Input::Tick => self.on_tick(now),
+        }
+        self.open_wants(now);
+        self.write_to_all(now);
+        mem::take(&mut self.outputs)
+    }
+
+    /// What this node holds, as the engine has been told.
+    pub const fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    /// Connected peers.
+    pub fn peers(&self) -> impl Iterator<Item = &AuthorKey> {
+        self.peers.keys()
+    }
+
+    /// The head of a log that a connected peer says it has.
+    pub fn head_of_peer(&self, peer: &AuthorKey, log: &LogId) -> Option<Head> {
+        self.peers.get(peer)?.theirs.get(log).copied()
+    }
+
+    /// What is known of a connected peer. Costs a pass over all logs.
+    pub fn view(&self, peer: &AuthorKey) -> Option<PeerView> {
+        let state = self.peers.get(peer)?;
+        let height_of_theirs = |log: &LogId| state.theirs.get(log).map_or(0, |head| head.seq);
+        let lacks = |(log, ours): (&LogId, &Head)| ours.seq.saturating_sub(height_of_theirs(log));
+        let has = |(log, theirs): (&LogId, &Head)| theirs.seq.saturating_sub(self.frontier.height(log));
+        Some(PeerView {
+            compared: state.compared,
+            behind_events: state.theirs.iter().map(has).fold(0, u64::saturating_add),
+            ahead_events: self.frontier.iter().map(lacks).fold(0, u64::saturating_add),
+            pulling: self.pulls.load(peer).total(),
+            serving: state.schedule.len(),
+            bytes_per_second: state.line.bytes_per_second(),
+            unknown_messages: state.unknown_messages,
+            forked_logs: state.forked.len(),
+        })
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>) {
+        self.forget(&peer);
+        let session = self.number();
+        self.peers.insert(peer, Peer::new(session, now, pii_areas));
+    }
+
+    fn forget(&mut self, peer: &AuthorKey) {
+        if self.peers.remove(peer).is_some() {
+            self.pulls.forget_peer(peer);
+        }
+    }
+
+    fn disconnect(&mut self, peer: AuthorKey, reason: DisconnectReason) {
+        self.forget(&peer);
+        self.outputs.push(Output::Disconnect { peer, reason });
+    }
+
+    fn send(&mut self, now: Duration, peer: AuthorKey, message: Message) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let (bytes, is_frame) = match &message {
+            Message::Frame { frame, .. } => (frame.len() as u64, true),
+            Message::Heads { entries, .. } => (entries.len() as u64 * 110, false),
+            _ => (64, false),
+        };
+        if state.line.hand(now, bytes, is_frame) {
+            self.outputs.push(Output::Send { peer, message });
+        } else {
+            self.disconnect(peer, DisconnectReason::NotReading);
+        }
+    }
+
+    fn on_message(&mut self, now: Duration, peer: AuthorKey, message: Message) -> Result<(), Violation> {
+        let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
+        match message {
+            Message::Digest { digest } => self.on_digest(now, peer, digest),
+            Message::Heads { coverage, entries } => {
+                for (log, head) in entries {
+                    self.learn(peer, log, head)?;
+                }
+                if let (Coverage::End, Some(state)) = (coverage, self.peers.get_mut(&peer)) {
+                    state.compared = true;
+                }
+            }
+            Message::Want { want, log, from_seq, credit } => {
+                if from_seq > self.frontier.height(&log) {
+                    self.send(now, peer, Message::Unavailable { want });
+                } else {
+                    state.schedule.open(want, log, from_seq, credit)?;
+                }
+            }
+            Message::Credit { want, bytes } => state.schedule.add_credit(want, bytes)?,
+            Message::Frame { want, last, frame } => self.on_frame(now, peer, want, last, frame)?,
+            Message::Unavailable { want } => self.on_unavailable(now, peer, want),
+            Message::Unknown { .. } => state.unknown_messages += 1,
+        }
+        Ok(())
+    }
+
+    /// Equal digests mean equal heads. Different ones are answered with all our heads, but not over and over: while
+    /// events are moving they will differ, and when they differ for good (a fork) the pauses grow.
+    fn on_digest(&mut self, now: Duration, peer: AuthorKey, theirs: Digest) {
+        let ours = self.digest();
+        let moving = self.pulls.load(&peer).total() > 0;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if theirs == ours {
+            state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
+            state.compared = true;
+            state.hints.clear();
+            state.exchange.led_by = None;
+            return;
+        }
+        let exchange = &mut state.exchange;
+        let base = Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS);
+        if exchange.led_by == Some((theirs, ours)) {
+            if now < exchange.not_before {
+                return;
+            }
+            let longest = Duration::from_millis(limits::SYNC_FULL_EXCHANGE_INTERVAL_MS_MAX);
+            exchange.interval = (exchange.interval * 2).min(longest);
+        } else {
+            if exchange.led_by.is_some() && (moving || state.schedule.len() > 0) {
+                return;
+            }
+            exchange.interval = base;
+        }
+        exchange.led_by = Some((theirs, ours));
+        exchange.not_before = now + exchange.interval - base / 2;
+        exchange.under_way.get_or_insert(None);
+        state.hints.clear();
+    }
+
+    fn digest(&mut self) -> Digest {
+        *self.digest.get_or_insert_with(|| self.frontier.digest())
+    }
+
+    /// A peer says it has a head.
+    fn learn(&mut self, peer: AuthorKey, log: LogId, head: Head) -> Result<(), Violation> {
+        let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
+        match state.theirs.get(&log) {
+            Some(known) if known.seq > head.seq || *known == head => return Ok(()),
+            Some(_) => {}
+            None if state.theirs.len() >= limits::SYNC_LOGS_PER_PEER_MAX => return Err(Violation::TooManyLogs),
+            None => {}
+        }
+        state.theirs.insert(log.clone(), head);
+        if log.author == self.own_key && head.seq > self.frontier.height(&log) {
+            let reported = self.reported.entry(log.clone()).or_default();
+            if *reported < head.seq {
+                *reported = head.seq;
+                self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
+            }
+        }
+        self.compare(peer, &log, head);
+        Ok(())
+    }
+
+    /// Draws the conclusions from a peer's head and ours.
+    fn compare(&mut self, peer: AuthorKey, log: &LogId, theirs: Head) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let relation = self.frontier.relation(log, theirs);
+        let ahead = matches!(relation, Relation::Behind { .. }) && !state.forked.contains(log);
+        self.pulls.set_ahead(log, peer, ahead);
+        match relation {
+            Relation::Ahead | Relation::Behind { .. } => {}
+            Relation::Equal => drop(state.hints.remove(log)),
+            Relation::Forked => self.report_fork(peer, log, theirs, false),
+        }
+    }
+
+    fn report_fork(&mut self, peer: AuthorKey, log: &LogId, theirs: Head, proven: bool) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        self.pulls.set_ahead(log, peer, false);
+        if let (true, Some(ours)) = (state.forked.insert(log.clone()), self.frontier.head(log)) {
+            self.outputs.push(Output::Forked { peer, log: log.clone(), ours, theirs, proven });
+        }
+    }
+
+    /// The store holds a log up to `head`: peers that lack it are told, peers that were ahead are compared anew.
+    fn advance(&mut self, log: &LogId, head: Head) {
+        if !self.frontier.advance(log, head) {
+            return;
+        }
+        self.digest = None;
+        let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
+        for peer in keys {
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
+            let theirs = state.theirs.get(log).copied();
+            if theirs.is_none_or(|theirs| theirs.seq < head.seq) {
+                state.hints.insert(log.clone());
+            }
+            if let Some(theirs) = theirs {
+                self.compare(peer, log, theirs);
+            }
+        }
+    }
+
+    fn on_frame(
+        &mut self,
+        now: Duration,
+        peer: AuthorKey,
+        want: u64,
+        last: bool,
+        frame: Vec<u8>,
+    ) -> Result<(), Violation> {
+        let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
+        let bytes = frame.len() as u64;
+        state.last_answer = now;
+        let Some((log, pull)) = self.pulls.by_want(&peer, want) else {
+            state.stale_bytes = state.stale_bytes.checked_sub(bytes).ok_or(Violation::Unasked)?;
+            return Ok(());
+        };
+        if pull.credit == 0 || pull.last {
+            return Err(Violation::CreditOverrun);
+        }
+        pull.credit = pull.credit.saturating_sub(bytes);
+        pull.last = last;
+        pull.appending += 1;
+        let session = state.session;
+        self.pulls.append_begins(&log);
+        let token = Token(self.number());
+        self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
+        self.outputs.push(Output::Append { peer, token, log, frame });
+        Ok(())
+    }
+
+    fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) {
+        let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return };
+        pull.last = true;
+        if pull.appending == 0 {
+            self.finish_pull(&log);
+        }
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.last_answer = now;
+        }
+    }
+
+    /// The peer has sent all it will. A peer that announced more than it gave was wrong: it is not asked again before
+    /// it announces something new.
+    fn finish_pull(&mut self, log: &LogId) {
+        let Some(pull) = self.pulls.close(log) else { return };
+        let Some(state) = self.peers.get_mut(&pull.peer) else { return };
+        if self.frontier.height(log) == pull.from_height {
+            state.theirs.remove(log);
+            self.pulls.set_ahead(log, pull.peer, false);
+        }
+    }
+
+    /// Ends a pull before the peer has sent all; what is still on its way will be dropped.
+    fn abandon_pull(&mut self, log: &LogId) {
+        let Some(pull) = self.pulls.close(log) else { return };
+        if let (Some(state), false) = (self.peers.get_mut(&pull.peer), pull.last) {
+            state.stale_bytes += pull.credit + limits::FRAME_BYTES_MAX as u64;
+        }
+    }
+
+    fn on_frame_appended(&mut self, now: Duration, token: Token, head: Head) {
+        let Some(append) = self.appends.remove(&token) else { return };
+        self.pulls.append_ends(&append.log);
+        self.advance(&append.log, head);
+        let Some((log, pull)) = self.pulls.by_want(&append.peer, append.want) else { return };
+        pull.appending -= 1;
+        if pull.last {
+            if pull.appending == 0 {
+                self.finish_pull(&log);
+            }
+            return;
+        }
+        pull.credit += append.bytes;
+        if let Some(state) = self.peers.get_mut(&append.peer) {
+            state.last_answer = now;
+        }
+        self.send(now, append.peer, Message::Credit { want: append.want, bytes: append.bytes });
+    }
+
+    fn on_append_failed(&mut self, now: Duration, token: Token, failure: AppendFailure) {
+        let Some(append) = self.appends.remove(&token) else { return };
+        self.pulls.append_ends(&append.log);
+        let same_session = self.peers.get(&append.peer).is_some_and(|state| state.session == append.session);
+        match failure {
+            AppendFailure::BadPeer(what) if same_session && self.pull_is(&append) => {
+                self.disconnect(append.peer, DisconnectReason::BadFrame { log: append.log, what });
+            }
+            // Frames after one that was refused cannot join either; nobody is blamed twice.
+            AppendFailure::BadPeer(_) => {}
+            AppendFailure::Forked { theirs } => {
+                if same_session {
+                    self.report_fork(append.peer, &append.log, theirs, true);
+                }
+                if self.pull_is(&append) {
+                    self.abandon_pull(&append.log);
+                }
+            }
+            AppendFailure::Store => {
+                self.pulls.pause(&append.log, now + Duration::from_millis(limits::SYNC_STORE_RETRY_MS));
+                if self.pull_is(&append) {
+                    self.abandon_pull(&append.log);
+                }
+            }
+        }
+    }
+
+    /// Whether the pull that a frame belongs to is still open.
+    fn pull_is(&mut self, append: &Append) -> bool {
+        self.pulls.get_mut(&append.log).is_some_and(|pull| pull.want == append.want)
+    }
+
+    fn on_read(&mut self, now: Duration, peer: AuthorKey, token: Token, frame: Option<ReadFrame>) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let Some(answer) = state.schedule.read_done(token.0) else { return };
+        let Some(ReadFrame { bytes, last_seq }) = frame else {
+            state.schedule.close(&answer.log);
+            return self.send(now, peer, Message::Unavailable { want: answer.want });
+        };
+        let last = last_seq >= self.frontier.height(&answer.log);
+        state.schedule.sent(&answer.log, bytes.len() as u64, last_seq);
+        if last {
+            state.schedule.close(&answer.log);
+        }
+        self.send(now, peer, Message::Frame { want: answer.want, last, frame: bytes });
+    }
+
+    fn on_tick(&mut self, now: Duration) {
+        let timeout = Duration::from_millis(limits::SYNC_ANSWER_TIMEOUT_MS);
+        let late = |(key, state): (&AuthorKey, &Peer)| {
+            (now.saturating_sub(state.last_answer) >= timeout && self.pulls.owes_answer(key)).then_some(*key)
+        };
+        let stalled: Vec<AuthorKey> = self.peers.iter().filter_map(late).collect();
+        for peer in stalled {
+            self.disconnect(peer, DisconnectReason::Stalled);
+        }
+    }
+
+    fn open_wants(&mut self, now: Duration) {
+        for (log, peer) in self.pulls.assign(now, self.peers.keys().copied()) {
+            let (want, height) = (self.number(), self.frontier.height(&log));
+            if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
+                state.last_answer = now;
+            }
+            self.pulls.open(log.clone(), peer, want, height);
+            let credit = limits::SYNC_CREDIT_BYTES;
+            self.send(now, peer, Message::Want { want, log, from_seq: height + 1, credit });
+        }
+    }
+
+    fn write_to_all(&mut self, now: Duration) {
+        let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
+        for peer in keys {
+            self.write_digest(now, peer);
+            self.write_heads(now, peer);
+            self.read_for(peer);
+        }
+    }
+
+    fn write_digest(&mut self, now: Duration, peer: AuthorKey) {
+        let due = self.peers.get(&peer).is_some_and(|state| now >= state.exchange.next_compare);
+        if !due {
+            return;
+        }
+        let digest = self.digest();
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.exchange.next_compare = now + Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS);
+        }
+        self.send(now, peer, Message::Digest { digest });
+    }
+
+    /// Goes on with a full exchange, then tells of logs that have grown, as far as the line has room.
+    fn write_heads(&mut self, now: Duration, peer: AuthorKey) {
+        while let Some(state) = self.peers.get_mut(&peer) {
+            if !state.line.has_room_for_heads() {
+                return;
+            }
+            let message = if let Some(told) = state.exchange.under_way.take() {
+                let (part, rest) = part_after(&self.frontier, told.as_ref());
+                let coverage = if rest { Coverage::Part } else { Coverage::End };
+                state.exchange.under_way = part.last().filter(|_| rest).map(|(log, _)| Some(log.clone()));
+                Message::Heads { coverage, entries: part }
+            } else if state.hints.is_empty() {
+                return;
+            } else {
+                let logs: Vec<LogId> = state.hints.iter().take(limits::SYNC_HEADS_PER_MESSAGE_MAX).cloned().collect();
+                for log in &logs {
+                    state.hints.remove(log);
+                }
+                let entry = |log: LogId| self.frontier.head(&log).map(|head| (log, head));
+                Message::Heads { coverage: Coverage::Hint, entries: logs.into_iter().filter_map(entry).collect() }
+            };
+            self.send(now, peer, message);
+        }
+    }
+
+    /// Keeps the pipeline of frames to a peer filled.
+    fn read_for(&mut self, peer: AuthorKey) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        while state.line.frames() + state.schedule.reads() < limits::SYNC_FRAMES_IN_PIPELINE {
+            let max_bytes = state.line.frame_bytes();
+            let token = self.next_number + 1;
+            let Some((log, from_seq)) = state.schedule.next(token, max_bytes) else { return };
+            self.next_number = token;
+            let pii = state.pii_scope(&log);
+            let (token, max_events) = (Token(token), limits::FRAME_EVENTS_MAX);
+            self.outputs.push(Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii });
+        }
+    }
+}
+
+/// The heads after a log, as many as go into one message, and whether more follow.
+fn part_after(frontier: &Frontier, told: Option<&LogId>) -> (Vec<(LogId, Head)>, bool) {
+    let mut rest = frontier.after(told.map_or(Bound::Unbounded, Bound::Excluded));
+    let part = rest.by_ref().take(limits::SYNC_HEADS_PER_MESSAGE_MAX).map(|(log, head)| (log.clone(), *head)).collect();
+    (part, rest.next().is_some())
+}

@@ -1,0 +1,260 @@
+//! Messages of the sync protocol: deterministic CBOR, one encoding each, bounded, read strictly.
+//!
+//! A message is an array whose first item is its number. Numbers that this version does not know are skipped and
+//! counted, so that later versions can say more. Normative text: `docs/sync.md`.
+
+use crate::cbor::{CborError, Problem, Reader, Writer};
+use crate::frame::{read_log_id, write_log_id};
+use crate::id::{EventId, Head, LogId};
+use crate::limits;
+
+/// What one peer says to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// 0: a hash over all heads of the sender. Whoever gets one that differs from its own answers with all its heads.
+    Digest {
+        /// [`crate::frontier::Frontier::digest`].
+        digest: [u8; 32],
+    },
+    /// 1: heads that the sender has. A hint: it may be late, repeated or wrong, and costs then only time.
+    Heads {
+        /// What the entries stand for.
+        coverage: Coverage,
+        /// Logs with their heads, at most [`limits::SYNC_HEADS_PER_MESSAGE_MAX`].
+        entries: Vec<(LogId, Head)>,
+    },
+    /// 2: asks for the events of a log from `from_seq` on, as frames, up to `credit` bytes for now.
+    Want {
+        /// Names this want on this connection. Answers carry it, so that none is taken for that to a later want.
+        want: u64,
+        /// The log.
+        log: LogId,
+        /// Position of the first event asked for.
+        from_seq: u64,
+        /// Bytes of frames that may be sent before more credit arrives.
+        credit: u64,
+    },
+    /// 3: more credit for a want that is open.
+    Credit {
+        /// The want.
+        want: u64,
+        /// Bytes on top of what was given before.
+        bytes: u64,
+    },
+    /// 4: a frame of a log that the receiver of this message wants.
+    Frame {
+        /// The want that it answers.
+        want: u64,
+        /// Whether the sender has no more of this log; the want is then closed.
+        last: bool,
+        /// A frame as [`crate::frame`] defines it.
+        frame: Vec<u8>,
+    },
+    /// 5: the sender has nothing to send for a want; the want is then closed.
+    Unavailable {
+        /// The want.
+        want: u64,
+    },
+    /// Any other number. Never sent.
+    Unknown {
+        /// The number.
+        number: u64,
+    },
+}
+
+/// What the entries of a [`Message::Heads`] stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// These logs have grown.
+    Hint = 0,
+    /// A part of all heads; more follow.
+    Part = 1,
+    /// The last part of all heads.
+    End = 2,
+}
+
+impl Message {
+    /// The one encoding of this message.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Digest { digest } => drop(w.array(2).uint(0).bytes(digest)),
+            Self::Heads { coverage, entries } => {
+                w.array(3).uint(1).uint(*coverage as u64).array(entries.len());
+                for (log, head) in entries {
+                    w.array(3);
+                    write_log_id(&mut w, log);
+                    w.uint(head.seq).bytes(head.id.as_bytes());
+                }
+            }
+            Self::Want { want, log, from_seq, credit } => {
+                w.array(5).uint(2).uint(*want);
+                write_log_id(&mut w, log);
+                w.uint(*from_seq).uint(*credit);
+            }
+            Self::Credit { want, bytes } => drop(w.array(3).uint(3).uint(*want).uint(*bytes)),
+            Self::Frame { want, last, frame } => {
+                w = Writer::with_capacity(frame.len() + 24);
+                w.array(4).uint(4).uint(*want).bool(*last).bytes(frame);
+            }
+            Self::Unavailable { want } => drop(w.array(2).uint(5).uint(*want)),
+            Self::Unknown { number } => drop(w.array(1).uint(*number)),
+        }
+        w.into_bytes()
+    }
+
+    /// Reads one message that fills `bytes`.
+    ///
+    /// # Errors
+    /// Says what is wrong and at which byte. Whoever sent such bytes does not speak this protocol.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
+        if bytes.len() > limits::SYNC_MESSAGE_BYTES_MAX {
+            return Err(Reader::error(0, Problem::OutOfRange("length of a message")));
+        }
+        let mut r = Reader::new(bytes);
+        let fields = r.array_of_at_most(16, "number of fields of a message")?;
+        let number = r.uint()?;
+        let expected = match number {
+            0 | 5 => 2,
+            1 | 3 => 3,
+            4 => 4,
+            2 => 5,
+            _ => return Ok(Self::Unknown { number }),
+        };
+        if fields != expected {
+            return Err(Reader::error(0, Problem::Expected("as many fields as this message has")));
+        }
+        let message = match number {
+            0 => Self::Digest { digest: r.byte_array()? },
+            1 => read_heads(&mut r)?,
+            2 => read_want(&mut r)?,
+            3 => Self::Credit { want: r.uint()?, bytes: read_credit(&mut r)? },
+            4 => Self::Frame { want: r.uint()?, last: r.bool()?, frame: read_frame(&mut r)? },
+            _ => Self::Unavailable { want: r.uint()? },
+        };
+        r.finish()?;
+        Ok(message)
+    }
+}
+
+fn read_heads(r: &mut Reader<'_>) -> Result<Message, CborError> {
+    let start = r.offset();
+    let coverage = match r.uint()? {
+        0 => Coverage::Hint,
+        1 => Coverage::Part,
+        2 => Coverage::End,
+        _ => return Err(Reader::error(start, Problem::OutOfRange("coverage of heads"))),
+    };
+    let len = r.array_of_at_most(limits::SYNC_HEADS_PER_MESSAGE_MAX, "number of heads in a message")?;
+    let mut entries = Vec::new();
+    for _ in 0..len {
+        r.array_of(3, "a log, a seq and an id")?;
+        let log = read_log_id(r)?;
+        let seq = read_seq(r)?;
+        entries.push((log, Head { seq, id: EventId::from_bytes(r.byte_array()?) }));
+    }
+    Ok(Message::Heads { coverage, entries })
+}
+
+fn read_want(r: &mut Reader<'_>) -> Result<Message, CborError> {
+    let (want, log) = (r.uint()?, read_log_id(r)?);
+    Ok(Message::Want { want, log, from_seq: read_seq(r)?, credit: read_credit(r)? })
+}
+
+fn read_seq(r: &mut Reader<'_>) -> Result<u64, CborError> {
+    let start = r.offset();
+    match r.uint()? {
+        0 | u64::MAX => Err(Reader::error(start, Problem::OutOfRange("seq"))),
+        seq => Ok(seq),
+    }
+}
+
+fn read_credit(r: &mut Reader<'_>) -> Result<u64, CborError> {
+    let start = r.offset();
+    match r.uint()? {
+        credit @ 1..=limits::SYNC_CREDIT_BYTES_MAX => Ok(credit),
+        _ => Err(Reader::error(start, Problem::OutOfRange("credit"))),
+    }
+}
+
+fn read_frame(r: &mut Reader<'_>) -> Result<Vec<u8>, CborError> {
+    let start = r.offset();
+    let frame = r.bytes()?;
+    if frame.len() > limits::FRAME_BYTES_MAX {
+        return Err(Reader::error(start, Problem::OutOfRange("length of a frame")));
+    }
+    Ok(frame.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testkit::{area, key};
+
+    fn log_strategy() -> impl Strategy<Value = LogId> {
+        (0u64..32, 0u16..4, any::<u64>(), 0usize..3).prop_map(|(stream, author, incarnation, at)| LogId {
+            stream: crate::id::Stream::from_code(stream).unwrap(),
+            author: key(author).public(),
+            incarnation,
+            area: area(["320508", "320508005", "320508005012"][at]),
+        })
+    }
+
+    fn head_strategy() -> impl Strategy<Value = Head> {
+        (1u64..u64::MAX, any::<[u8; 32]>()).prop_map(|(seq, id)| Head { seq, id: EventId::from_bytes(id) })
+    }
+
+    fn message_strategy() -> impl Strategy<Value = Message> {
+        let coverage = prop_oneof![Just(Coverage::Hint), Just(Coverage::Part), Just(Coverage::End)];
+        let heads = proptest::collection::vec((log_strategy(), head_strategy()), 0..6);
+        prop_oneof![
+            any::<[u8; 32]>().prop_map(|digest| Message::Digest { digest }),
+            (coverage, heads).prop_map(|(coverage, entries)| Message::Heads { coverage, entries }),
+            (any::<u64>(), log_strategy(), 1..u64::MAX, 1..=limits::SYNC_CREDIT_BYTES_MAX)
+                .prop_map(|(want, log, from_seq, credit)| Message::Want { want, log, from_seq, credit }),
+            (any::<u64>(), 1..=limits::SYNC_CREDIT_BYTES_MAX).prop_map(|(want, bytes)| Message::Credit { want, bytes }),
+            (any::<u64>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..64))
+                .prop_map(|(want, last, frame)| Message::Frame { want, last, frame }),
+            any::<u64>().prop_map(|want| Message::Unavailable { want }),
+            (6..u64::MAX).prop_map(|number| Message::Unknown { number }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_survives_its_encoding(message in message_strategy()) {
+            prop_assert_eq!(Message::decode(&message.encode()), Ok(message));
+        }
+
+        #[test]
+        fn what_decodes_is_the_one_encoding(
+            message in message_strategy(), at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<bool>()
+        ) {
+            let mut bytes = message.encode();
+            let at = at.index(bytes.len());
+            if cut { bytes.truncate(at) } else { bytes[at] = with }
+            match Message::decode(&bytes) {
+                Ok(Message::Unknown { .. }) | Err(_) => {}
+                Ok(decoded) => prop_assert_eq!(decoded.encode(), bytes),
+            }
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Message::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn lengths_that_the_input_does_not_have_are_refused_without_allocating() {
+        let mut bomb = Writer::new();
+        bomb.array(3).uint(1).uint(0).array(limits::SYNC_HEADS_PER_MESSAGE_MAX + 1);
+        assert!(Message::decode(&bomb.into_bytes()).is_err());
+        assert!(Message::decode(&vec![0; limits::SYNC_MESSAGE_BYTES_MAX + 1]).is_err());
+        let mut frame = Writer::new();
+        frame.array(4).uint(4).uint(1).bool(true).raw(&[0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert!(Message::decode(&frame.into_bytes()).is_err());
+    }
+}

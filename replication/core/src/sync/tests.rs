@@ -1,0 +1,382 @@
+//! Whole engines against each other under virtual time, and the rules that single engines enforce.
+
+use std::time::Duration;
+
+use super::*;
+use crate::event::ReceivedEvent;
+use crate::frontier::Frontier;
+use crate::id::{EventId, Stream};
+use crate::limits;
+use crate::testkit::network::{Conditions, Network, Numbers};
+use crate::testkit::{Author, Draft, key};
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn authors(count: u16) -> Vec<Author> {
+    (0..count).map(|n| Author::new(100 + n, "320508", None)).collect()
+}
+
+/// Node `n` gets `events` events in each of the streams, by its own author.
+fn write_some(network: &mut Network, authors: &mut [Author], streams: &[Stream], events: usize) {
+    for (n, author) in authors.iter_mut().enumerate() {
+        for stream in streams {
+            let run = author.write_many(*stream, events, 60);
+            network.write(n, &run);
+        }
+    }
+}
+
+#[test]
+fn two_nodes_converge_and_a_second_sync_costs_two_digests() {
+    let mut network = Network::new(1, 2, Conditions::default());
+    write_some(&mut network, &mut authors(2), &[Stream::CHARTER, Stream::INCIDENTS, Stream::COMMUNITY], 150);
+    network.connect(0, 1);
+    assert!(network.run_until(seconds(5), Network::agrees));
+    network.run_for(seconds(2));
+    assert_eq!(network.nodes[0].engine.frontier().events(), 900);
+    let view = network.nodes[0].engine.view(&key(2).public()).unwrap();
+    assert!(view.compared && view.behind_events == 0 && view.pulling == 0 && view.serving == 0, "{view:?}");
+
+    network.cut(0, 1);
+    let before = network.traffic.clone();
+    network.connect(0, 1);
+    network.run_for(seconds(10));
+    assert_eq!(network.traffic.total() - before.total(), 2, "{:?}", network.traffic);
+    assert!(network.nodes[1].engine.view(&key(1).public()).unwrap().compared);
+}
+
+#[test]
+fn a_new_event_reaches_all_in_a_few_round_trips() {
+    let mut network = Network::new(2, 5, Conditions::default());
+    let mut writers = authors(5);
+    network.connect_all();
+    network.run_for(seconds(3));
+    let event = writers[0].write(Draft::new(Stream::INCIDENTS, "reported", None));
+    network.write(0, std::slice::from_ref(&event));
+    let start = network.now();
+    assert!(network.run_until(start + seconds(1), Network::agrees));
+    assert!(network.now() - start < Duration::from_millis(120), "{:?}", network.now() - start);
+}
+
+#[test]
+fn events_pass_through_nodes_that_are_not_connected_directly() {
+    let mut network = Network::new(3, 4, Conditions::default());
+    for n in 0..3 {
+        network.connect(n, n + 1);
+    }
+    write_some(&mut network, &mut authors(4), &[Stream::SUPPLIES], 40);
+    assert!(network.run_until(seconds(10), Network::agrees));
+    let redundant: u64 = network.nodes.iter().map(|node| node.redundant_events).sum();
+    assert_eq!(redundant, 0);
+}
+
+/// Six nodes, random lines, broken connections, two halves cut and healed, everybody writing all the time.
+fn stormy(seed: u64) -> Network {
+    let conditions = Conditions {
+        loss_one_in: 400,
+        bytes_per_second: 200_000,
+        jitter: Duration::from_millis(80),
+        ..Conditions::default()
+    };
+    let mut network = Network::new(seed, 6, conditions);
+    let mut writers = authors(6);
+    network.connect_all();
+    for round in 0..12 {
+        for (n, writer) in writers.iter_mut().enumerate() {
+            let stream = Stream::from_code(network.numbers().below(9)).unwrap();
+            let count = network.numbers().below(20) as usize;
+            let run = writer.write_many(stream, count, 80);
+            network.write(n, &run);
+        }
+        for (a, b) in (0..3).flat_map(|a| (3..6).map(move |b| (a, b))) {
+            if round == 3 {
+                network.cut(a, b);
+            } else if round == 8 {
+                network.connect(a, b);
+            }
+        }
+        network.run_for(Duration::from_millis(700));
+    }
+    network
+}
+
+#[test]
+fn a_torn_network_converges_whatever_the_seed() {
+    for seed in 0..20 {
+        let mut network = stormy(seed);
+        let limit = network.now() + seconds(120);
+        assert!(network.run_until(limit, Network::agrees), "seed {seed} does not converge");
+        for node in &network.nodes {
+            assert_eq!(node.redundant_events, 0, "seed {seed} sent durable events again");
+            assert!(node.disconnects.is_empty() && node.reports.is_empty(), "seed {seed}: {:?}", node.disconnects);
+        }
+    }
+}
+
+#[test]
+fn a_run_is_a_function_of_its_seed() {
+    for seed in [7, 8] {
+        assert_eq!(stormy(seed).trace(), stormy(seed).trace(), "seed {seed}");
+    }
+    assert_ne!(stormy(7).trace(), stormy(8).trace());
+}
+
+#[test]
+fn healing_costs_messages_in_proportion_to_what_was_missed() {
+    let mut network = Network::new(5, 6, Conditions::default());
+    let mut writers = authors(6);
+    let streams: Vec<Stream> = Stream::known().collect();
+    network.connect_all();
+    write_some(&mut network, &mut writers, &streams, 10);
+    assert!(network.run_until(seconds(20), Network::agrees));
+    let across = || (0..3).flat_map(|a| (3..6).map(move |b| (a, b)));
+    for (a, b) in across() {
+        network.cut(a, b);
+    }
+    network.run_for(seconds(60));
+    write_some(&mut network, &mut writers, &[Stream::INCIDENTS], 50);
+    network.run_for(seconds(60));
+    let before = network.traffic.total();
+    for (a, b) in across() {
+        network.connect(a, b);
+    }
+    let start = network.now();
+    assert!(network.run_until(start + seconds(10), Network::agrees));
+    network.run_for(seconds(5));
+    let (nodes, lines, logs) = (6, 15, 6);
+    // Per line two digests and two full vectors; per log and node a want, a frame and a credit; per log and line hints.
+    let bound = lines * 4 + logs * nodes * 3 + logs * lines * 2;
+    let spent = network.traffic.total() - before;
+    assert!(spent <= bound, "{spent} messages, bound {bound}");
+}
+
+#[test]
+fn a_warning_overtakes_a_long_catch_up_on_a_slow_line() {
+    let slow = Conditions { bytes_per_second: 30_000, ..Conditions::default() };
+    let mut network = Network::new(6, 2, slow);
+    let mut writers = authors(3);
+    network.write(0, &writers[0].write_many(Stream::COMMUNITY, 3000, 200));
+    network.connect(0, 1);
+    network.run_for(seconds(10));
+    let warning = writers[1].write(Draft::new(Stream::ALERTS, "received", None));
+    let written_at = network.now();
+    network.write(0, std::slice::from_ref(&warning));
+    let arrived = network.run_until(written_at + seconds(60), |n| n.nodes[1].durable_at.contains_key(&warning.id()));
+    assert!(arrived && network.now() - written_at < Duration::from_millis(1500), "{:?}", network.now() - written_at);
+    let view = network.nodes[1].engine.view(&key(1).public()).unwrap();
+    assert!(view.behind_events > 1000, "the catch-up is still under way: {view:?}");
+    let speed = network.nodes[0].engine.view(&key(2).public()).unwrap().bytes_per_second.unwrap();
+    assert!((20_000..40_000).contains(&speed), "measured {speed} bytes a second");
+}
+
+#[test]
+fn several_peers_share_the_work_of_a_catch_up() {
+    let mut network = Network::new(7, 4, Conditions::default());
+    let mut writers = authors(36);
+    for writer in &mut writers {
+        let run = writer.write_many(Stream::TEAMS, 20, 60);
+        for node in 0..3 {
+            network.write(node, &run);
+        }
+    }
+    for node in 0..3 {
+        network.connect(node, 3);
+    }
+    let mut most_pulling = [0; 3];
+    let done = network.run_until(seconds(10), |n| {
+        for (node, most) in most_pulling.iter_mut().enumerate() {
+            let view = n.nodes[3].engine.view(&key(node as u16 + 1).public());
+            *most = (*most).max(view.map_or(0, |view| view.pulling));
+        }
+        n.agrees()
+    });
+    assert!(done && most_pulling.iter().all(|most| *most >= 3), "{most_pulling:?}");
+    assert_eq!(network.nodes[3].redundant_events, 0);
+}
+
+#[test]
+fn forged_hints_cost_only_time() {
+    let mut network = Network::new(8, 2, Conditions::default());
+    let mut writers = authors(2);
+    network.write(0, &writers[0].write_many(Stream::TEAMS, 5, 60));
+    network.connect(0, 1);
+    let head = Head { seq: 1_000_000, id: EventId::from_bytes([9; 32]) };
+    for log in [writers[0].log_id(Stream::TEAMS), writers[1].log_id(Stream::PLANS)] {
+        network.forge(0, 1, Message::Heads { coverage: Coverage::Hint, entries: vec![(log, head)] });
+    }
+    assert!(network.run_until(seconds(5), Network::agrees));
+    network.run_for(seconds(1));
+    let view = network.nodes[1].engine.view(&key(1).public()).unwrap();
+    assert_eq!((view.pulling, view.behind_events), (0, 0), "{view:?}");
+    assert!(network.nodes[1].disconnects.is_empty());
+}
+
+#[test]
+fn two_histories_of_one_log_are_reported_on_both_sides_and_neither_wins() {
+    let mut network = Network::new(9, 2, Conditions::default());
+    let mut author = Author::new(100, "320508", None);
+    let shared = author.write_many(Stream::SUPPLIES, 3, 40);
+    let mut other = author.clone();
+    for node in 0..2 {
+        network.write(node, &shared);
+    }
+    network.write(0, &[author.write(Draft::new(Stream::SUPPLIES, "issued", None))]);
+    let theirs = [0, 1].map(|_| other.write(Draft::new(Stream::SUPPLIES, "received", None)));
+    network.write(1, &theirs);
+    network.connect(0, 1);
+    network.run_for(seconds(120));
+    let [Output::Forked { ours, theirs: reported, proven: true, .. }] = &network.nodes[0].reports[..] else {
+        panic!("{:?}", network.nodes[0].reports)
+    };
+    assert_eq!((ours.seq, reported.seq), (4, 5));
+    assert_eq!(network.nodes[0].engine.frontier().height(&author.log_id(Stream::SUPPLIES)), 4);
+    assert!(network.nodes.iter().all(|node| node.disconnects.is_empty()));
+    assert!(network.traffic.total() < 40, "a fork causes no storm: {:?}", network.traffic);
+}
+
+#[test]
+fn the_same_height_with_another_head_is_never_taken_for_agreement() {
+    let mut network = Network::new(10, 2, Conditions::default());
+    let mut author = Author::new(100, "320508", None);
+    let mut other = author.clone();
+    network.write(0, &[author.write(Draft::new(Stream::SUPPLIES, "issued", None))]);
+    network.write(1, &[other.write(Draft::new(Stream::SUPPLIES, "received", None))]);
+    network.connect(0, 1);
+    network.run_for(seconds(5));
+    for node in &network.nodes {
+        assert!(matches!(&node.reports[..], [Output::Forked { proven: false, .. }]), "{:?}", node.reports);
+    }
+}
+
+#[test]
+fn a_restored_node_hears_of_its_later_heads_and_gets_them_back() {
+    let mut network = Network::new(11, 2, Conditions::default());
+    let mut own = Author::new(1, "320508", None);
+    let run: Vec<ReceivedEvent> = own.write_many(Stream::INCIDENTS, 9, 40);
+    network.write(0, &run[..4]);
+    network.write(1, &run);
+    network.connect(0, 1);
+    assert!(network.run_until(seconds(2), Network::agrees));
+    let report = Output::PeerReportsOurHead { log: own.log_id(Stream::INCIDENTS), head: run[8].head() };
+    assert_eq!(network.nodes[0].reports, [report]);
+}
+
+#[test]
+fn a_failing_store_blames_nobody_and_is_asked_again_later() {
+    let mut author = Author::new(100, "320508", None);
+    let (log, head) = (author.log_id(Stream::TEAMS), author.write_many(Stream::TEAMS, 2, 40)[1].head());
+    let (mut engine, peer) = (Engine::new(key(1).public(), Frontier::new()), key(2).public());
+    let mut now = Duration::ZERO;
+    engine.handle(now, Input::PeerConnected { peer, pii_areas: vec![] });
+    let heads = Message::Heads { coverage: Coverage::End, entries: vec![(log, head)] };
+    let outputs = engine.handle(now, Input::Message { peer, message: heads });
+    let [Output::Send { message: Message::Want { want, .. }, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    let frame = Message::Frame { want, last: false, frame: vec![1; 100] };
+    let outputs = engine.handle(now, Input::Message { peer, message: frame });
+    let [Output::Append { token, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(engine.handle(now, Input::AppendFailed { token, failure: AppendFailure::Store }), []);
+    let late = Message::Frame { want, last: false, frame: vec![1; 100] };
+    assert_eq!(engine.handle(now, Input::Message { peer, message: late }), [], "what was on its way is dropped");
+    now += Duration::from_millis(limits::SYNC_STORE_RETRY_MS);
+    let outputs = engine.handle(now, Input::Tick);
+    assert!(matches!(&outputs[..], [Output::Send { message: Message::Want { .. }, .. }]), "{outputs:?}");
+}
+
+/// An engine that has just asked peer 2 for a log, and the number of its want.
+fn asking() -> (Engine, AuthorKey, u64) {
+    let mut author = Author::new(100, "320508", None);
+    let entry = (author.log_id(Stream::TEAMS), author.write_many(Stream::TEAMS, 2, 40)[1].head());
+    let (mut engine, peer) = (Engine::new(key(1).public(), Frontier::new()), key(2).public());
+    engine.handle(Duration::ZERO, Input::PeerConnected { peer, pii_areas: vec![] });
+    let heads = Message::Heads { coverage: Coverage::End, entries: vec![entry] };
+    let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message: heads });
+    let [Output::Send { message: Message::Want { want, .. }, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    (engine, peer, want)
+}
+
+fn reason(outputs: &[Output]) -> Option<&DisconnectReason> {
+    outputs.iter().find_map(|output| match output {
+        Output::Disconnect { reason, .. } => Some(reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn frames_beyond_credit_or_unasked_end_the_connection() {
+    let (mut engine, peer, want) = asking();
+    let frame = |want| Message::Frame { want, last: false, frame: vec![1; limits::FRAME_BYTES_MAX] };
+    let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message: frame(want) });
+    assert!(matches!(outputs[..], [Output::Append { .. }]));
+    let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message: frame(want) });
+    assert_eq!(reason(&outputs), Some(&DisconnectReason::Violation(Violation::CreditOverrun)));
+
+    let (mut engine, peer, want) = asking();
+    let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message: frame(want + 1) });
+    assert_eq!(reason(&outputs), Some(&DisconnectReason::Violation(Violation::Unasked)));
+}
+
+#[test]
+fn a_bad_frame_ends_the_connection_once() {
+    let (mut engine, peer, want) = asking();
+    let mut tokens = vec![];
+    for _ in 0..2 {
+        let frame = Message::Frame { want, last: false, frame: vec![1; 10] };
+        match &engine.handle(Duration::ZERO, Input::Message { peer, message: frame })[..] {
+            [Output::Append { token, .. }] => tokens.push(*token),
+            other => panic!("{other:?}"),
+        }
+    }
+    let failed = |token| Input::AppendFailed { token, failure: AppendFailure::BadPeer("nonsense".into()) };
+    let outputs = engine.handle(Duration::ZERO, failed(tokens[0]));
+    assert!(matches!(reason(&outputs), Some(DisconnectReason::BadFrame { .. })));
+    assert_eq!(engine.handle(Duration::ZERO, failed(tokens[1])), []);
+}
+
+#[test]
+fn a_silent_peer_is_left_after_the_timeout_and_others_are_asked() {
+    let (mut engine, peer, _) = asking();
+    let other = key(3).public();
+    engine.handle(seconds(1), Input::PeerConnected { peer: other, pii_areas: vec![] });
+    let mut author = Author::new(100, "320508", None);
+    let entry = (author.log_id(Stream::TEAMS), author.write_many(Stream::TEAMS, 2, 40)[1].head());
+    let heads = Message::Heads { coverage: Coverage::End, entries: vec![entry] };
+    assert_eq!(engine.handle(seconds(1), Input::Message { peer: other, message: heads }), []);
+    assert!(reason(&engine.handle(seconds(29), Input::Tick)).is_none());
+    let outputs = engine.handle(seconds(31), Input::Tick);
+    assert_eq!(reason(&outputs), Some(&DisconnectReason::Stalled));
+    assert!(
+        outputs.iter().any(|o| matches!(o, Output::Send { peer, message: Message::Want { .. } } if *peer == other))
+    );
+    assert!(engine.view(&peer).is_none());
+}
+
+#[test]
+fn a_peer_that_announces_without_end_is_left() {
+    let (mut engine, peer, _) = asking();
+    let mut numbers = Numbers::new(1);
+    let author = Author::new(100, "320508", None);
+    let mut entries = |count: usize| {
+        let log = |incarnation| LogId { incarnation, ..author.log_id(Stream::TEAMS) };
+        let head = Head { seq: 1, id: EventId::from_bytes([1; 32]) };
+        (0..count).map(|_| (log(numbers.below(u64::MAX)), head)).collect::<Vec<_>>()
+    };
+    for _ in 0..limits::SYNC_LOGS_PER_PEER_MAX / 1024 {
+        let message = Message::Heads { coverage: Coverage::Part, entries: entries(1024) };
+        let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message });
+        if let Some(reason) = reason(&outputs) {
+            assert_eq!(*reason, DisconnectReason::Violation(Violation::TooManyLogs));
+            return;
+        }
+    }
+    panic!("nothing bounded it");
+}
+
+#[test]
+fn unknown_messages_are_counted_and_ignored() {
+    let (mut engine, peer, _) = asking();
+    let message = Message::decode(&[0x82, 0x18, 0x63, 0xf6]).unwrap();
+    assert_eq!(engine.handle(Duration::ZERO, Input::Message { peer, message }), []);
+    assert_eq!(engine.view(&peer).unwrap().unknown_messages, 1);
+}

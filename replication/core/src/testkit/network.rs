@@ -1,0 +1,416 @@
+//! A network of sync engines under virtual time: lines with delay and speed, cuts, lost connections, slow disks.
+//!
+//! A run is a pure function of its seed and of what the test does to it. Messages go through their encoding, frames
+//! through real verification, so what converges here has proven every signature.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::event::{ReceivedEvent, domain_hash};
+use crate::frame::{PiiScope, encode_frame};
+use crate::frontier::Frontier;
+use crate::id::{AuthorKey, EventId, Head, LogId};
+use crate::sign::KeyCache;
+use crate::sync::{DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit};
+use crate::testkit::key;
+
+/// A small deterministic generator of numbers (SplitMix64).
+#[derive(Debug, Clone)]
+pub struct Numbers(u64);
+
+impl Numbers {
+    /// Starts from a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `end`, which is at least 1.
+    pub const fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+/// What the lines and disks of a network are like.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// Shortest one-way delay.
+    pub delay: Duration,
+    /// Added to it at random, per message; a line keeps its order.
+    pub jitter: Duration,
+    /// Speed of each direction of each line.
+    pub bytes_per_second: u64,
+    /// Time for one durable append or one read.
+    pub disk: Duration,
+    /// One message of so many breaks its connection; 0 for never.
+    pub loss_one_in: u64,
+    /// How long a broken line stays broken.
+    pub reconnect: Duration,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_millis(5),
+            jitter: Duration::from_millis(10),
+            bytes_per_second: 10_000_000,
+            disk: Duration::from_millis(2),
+            loss_one_in: 0,
+            reconnect: Duration::from_secs(2),
+        }
+    }
+}
+
+/// One simulated node: an engine and a store in memory.
+#[derive(Debug)]
+pub struct SimulatedNode {
+    /// Its engine.
+    pub engine: Engine,
+    /// What it holds.
+    pub logs: BTreeMap<LogId, Vec<ReceivedEvent>>,
+    /// Outputs that are for the people around a node: forks and reports of its own later heads.
+    pub reports: Vec<Output>,
+    /// Connections that its engine ended, with the reason.
+    pub disconnects: Vec<DisconnectReason>,
+    /// When each event became durable here.
+    pub durable_at: BTreeMap<EventId, Duration>,
+    /// Events that arrived in frames although they were durable here already.
+    pub redundant_events: u64,
+    disk_free: Duration,
+}
+
+/// What a network has carried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages by their number in the encoding.
+    pub messages: BTreeMap<u8, u64>,
+    /// Encoded bytes.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// All messages.
+    pub fn total(&self) -> u64 {
+        self.messages.values().sum()
+    }
+}
+
+#[derive(Debug)]
+enum Happening {
+    Tick(usize),
+    Deliver { from: usize, to: usize, session: u64, bytes: Vec<u8> },
+    Written { from: usize, to: usize, session: u64 },
+    Read { node: usize, read: Read },
+    Append { node: usize, append: Append },
+    Reconnect(usize, usize),
+}
+
+#[derive(Debug)]
+struct Read {
+    peer: AuthorKey,
+    token: Token,
+    log: LogId,
+    from_seq: u64,
+    max_events: usize,
+    max_bytes: u64,
+    pii: PiiScope,
+}
+
+#[derive(Debug)]
+struct Append {
+    token: Token,
+    log: LogId,
+    frame: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Direction {
+    free_at: Duration,
+    last_arrival: Duration,
+}
+
+/// Several nodes, the lines between them, and the time.
+#[derive(Debug)]
+pub struct Network {
+    /// The nodes, by number. Node `i` has the test key `i + 1`.
+    pub nodes: Vec<SimulatedNode>,
+    /// What has been carried so far.
+    pub traffic: Traffic,
+    conditions: Conditions,
+    numbers: Numbers,
+    now: Duration,
+    agenda: BTreeMap<(Duration, u64), Happening>,
+    next_happening: u64,
+    sessions: BTreeMap<(usize, usize), u64>,
+    next_session: u64,
+    wanted_lines: BTreeSet<(usize, usize)>,
+    directions: BTreeMap<(usize, usize), Direction>,
+    trace: [u8; 32],
+}
+
+impl Network {
+    /// Nodes without lines between them.
+    pub fn new(seed: u64, nodes: u16, conditions: Conditions) -> Self {
+        let node = |n: u16| SimulatedNode {
+            engine: Engine::new(key(n + 1).public(), Frontier::new()),
+            logs: BTreeMap::new(),
+            reports: vec![],
+            disconnects: vec![],
+            durable_at: BTreeMap::new(),
+            redundant_events: 0,
+            disk_free: Duration::ZERO,
+        };
+        let mut network = Self {
+            nodes: (0..nodes).map(node).collect(),
+            traffic: Traffic::default(),
+            conditions,
+            numbers: Numbers::new(seed),
+            now: Duration::ZERO,
+            agenda: BTreeMap::new(),
+            next_happening: 0,
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            wanted_lines: BTreeSet::new(),
+            directions: BTreeMap::new(),
+            trace: [0; 32],
+        };
+        for n in 0..network.nodes.len() {
+            let phase = Duration::from_millis(network.numbers.below(1000));
+            network.at(phase, Happening::Tick(n));
+        }
+        network
+    }
+
+    /// Virtual time since the start.
+    pub const fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// A hash over everything that was delivered so far, in order.
+    pub const fn trace(&self) -> [u8; 32] {
+        self.trace
+    }
+
+    /// The generator that the run itself draws from.
+    pub const fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    /// Lays a line between two nodes; both see the connection at once.
+    pub fn connect(&mut self, a: usize, b: usize) {
+        let line = (a.min(b), a.max(b));
+        self.wanted_lines.insert(line);
+        if self.sessions.contains_key(&line) {
+            return;
+        }
+        self.next_session += 1;
+        self.sessions.insert(line, self.next_session);
+        for (from, to) in [(a, b), (b, a)] {
+            self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now });
+            let pii_areas = vec![crate::testkit::area("320508")];
+            self.input(from, Input::PeerConnected { peer: key(to as u16 + 1).public(), pii_areas });
+        }
+    }
+
+    /// Cuts the line between two nodes: what is on its way is lost, both notice at once.
+    pub fn cut(&mut self, a: usize, b: usize) {
+        let line = (a.min(b), a.max(b));
+        self.wanted_lines.remove(&line);
+        self.break_connection(line);
+    }
+
+    /// Every node with every other.
+    pub fn connect_all(&mut self) {
+        for a in 0..self.nodes.len() {
+            for b in a + 1..self.nodes.len() {
+                self.connect(a, b);
+            }
+        }
+    }
+
+    /// Puts events of one log straight into a node's store, as typed there or imported.
+    pub fn write(&mut self, node: usize, events: &[ReceivedEvent]) {
+        let Some(last) = events.last() else { return };
+        let (log, head) = (last.header().log_id(), last.head());
+        self.store(node, &log, events.to_vec());
+        self.input(node, Input::Appended { log, head });
+    }
+
+    /// Hands a message to a node as if its peer had sent it.
+    pub fn forge(&mut self, from: usize, to: usize, message: Message) {
+        self.input(to, Input::Message { peer: key(from as u16 + 1).public(), message });
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.run_until(end, |_| false);
+        self.now = end;
+    }
+
+    /// Lets time pass until something holds; says whether it did before `limit`.
+    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        while !done(self) {
+            let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= limit) else { return false };
+            let ((at, _), happening) = entry.remove_entry();
+            self.now = at;
+            self.happen(happening);
+        }
+        true
+    }
+
+    /// Whether all nodes hold the same heads.
+    pub fn agrees(&self) -> bool {
+        self.nodes.windows(2).all(|pair| pair[0].engine.frontier() == pair[1].engine.frontier())
+    }
+
+    fn at(&mut self, at: Duration, happening: Happening) {
+        self.next_happening += 1;
+        self.agenda.insert((at, self.next_happening), happening);
+    }
+
+    fn index_of(&self, peer: &AuthorKey) -> usize {
+        (0..self.nodes.len()).find(|n| key(*n as u16 + 1).public() == *peer).unwrap()
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Tick(n) => {
+                self.at(self.now + Duration::from_secs(1), Happening::Tick(n));
+                self.input(n, Input::Tick);
+            }
+            Happening::Deliver { from, to, session, bytes } => self.deliver(from, to, session, &bytes),
+            Happening::Written { from, to, session } if self.is_current(from, to, session) => {
+                self.input(from, Input::Written { peer: key(to as u16 + 1).public() });
+            }
+            Happening::Written { .. } => {}
+            Happening::Read { node, read } => {
+                let frame = self.read(node, &read);
+                self.input(node, Input::ReadDone { peer: read.peer, token: read.token, frame });
+            }
+            Happening::Append { node, append } => self.append(node, &append),
+            Happening::Reconnect(a, b) if self.wanted_lines.contains(&(a, b)) => self.connect(a, b),
+            Happening::Reconnect(..) => {}
+        }
+    }
+
+    fn is_current(&self, a: usize, b: usize, session: u64) -> bool {
+        self.sessions.get(&(a.min(b), a.max(b))) == Some(&session)
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, session: u64, bytes: &[u8]) {
+        if !self.is_current(from, to, session) {
+            return;
+        }
+        let lost = self.conditions.loss_one_in > 0 && self.numbers.below(self.conditions.loss_one_in) == 0;
+        if lost {
+            return self.break_connection((from.min(to), from.max(to)));
+        }
+        let at = u64::try_from(self.now.as_micros()).unwrap().to_be_bytes();
+        self.trace = domain_hash("trace", &[&self.trace, &at, &[from as u8, to as u8], bytes]);
+        let message = Message::decode(bytes).unwrap();
+        self.input(to, Input::Message { peer: key(from as u16 + 1).public(), message });
+    }
+
+    fn break_connection(&mut self, line: (usize, usize)) {
+        if self.sessions.remove(&line).is_none() {
+            return;
+        }
+        for (from, to) in [line, (line.1, line.0)] {
+            self.input(from, Input::PeerDisconnected { peer: key(to as u16 + 1).public() });
+        }
+        if self.wanted_lines.contains(&line) {
+            let jitter = Duration::from_millis(self.numbers.below(500));
+            self.at(self.now + self.conditions.reconnect + jitter, Happening::Reconnect(line.0, line.1));
+        }
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        for output in self.nodes[node].engine.handle(self.now, input) {
+            self.carry_out(node, output);
+        }
+    }
+
+    fn carry_out(&mut self, node: usize, output: Output) {
+        match output {
+            Output::Send { peer, message } => self.send(node, self.index_of(&peer), &message),
+            Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii } => {
+                let read = Read { peer, token, log, from_seq, max_events, max_bytes, pii };
+                self.at(self.now + self.conditions.disk, Happening::Read { node, read });
+            }
+            Output::Append { token, log, frame, .. } => {
+                let done = self.now.max(self.nodes[node].disk_free) + self.conditions.disk;
+                self.nodes[node].disk_free = done;
+                self.at(done, Happening::Append { node, append: Append { token, log, frame } });
+            }
+            Output::Disconnect { peer, reason } => {
+                self.nodes[node].disconnects.push(reason);
+                let other = self.index_of(&peer);
+                self.break_connection((node.min(other), node.max(other)));
+            }
+            report @ (Output::PeerReportsOurHead { .. } | Output::Forked { .. }) => {
+                self.nodes[node].reports.push(report);
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: &Message) {
+        let Some(session) = self.sessions.get(&(from.min(to), from.max(to))).copied() else { return };
+        let bytes = message.encode();
+        *self.traffic.messages.entry(bytes[1]).or_default() += 1;
+        self.traffic.bytes += bytes.len() as u64;
+        let jitter_us = u64::try_from(self.conditions.jitter.as_micros()).unwrap() + 1;
+        let jitter = Duration::from_micros(self.numbers.below(jitter_us));
+        let on_line = Duration::from_micros(bytes.len() as u64 * 1_000_000 / self.conditions.bytes_per_second);
+        let direction = self.directions.entry((from, to)).or_default();
+        let written = direction.free_at.max(self.now) + on_line;
+        direction.free_at = written;
+        direction.last_arrival = direction.last_arrival.max(written + self.conditions.delay + jitter);
+        let arrival = direction.last_arrival;
+        self.at(written, Happening::Written { from, to, session });
+        self.at(arrival, Happening::Deliver { from, to, session, bytes });
+    }
+
+    fn read(&self, node: usize, read: &Read) -> Option<ReadFrame> {
+        let events = self.nodes[node].logs.get(&read.log)?.get(usize::try_from(read.from_seq).unwrap() - 1..)?;
+        let size = |event: &ReceivedEvent| event.header_bytes().len() as u64 + 100;
+        let mut bytes = 0;
+        let fits = |event: &&ReceivedEvent| {
+            bytes += size(event);
+            bytes <= read.max_bytes || bytes == size(event)
+        };
+        let run: Vec<ReceivedEvent> = events.iter().take(read.max_events).take_while(fits).cloned().collect();
+        let last_seq = run.last()?.header().seq;
+        Some(ReadFrame { bytes: encode_frame(&run, read.pii), last_seq })
+    }
+
+    fn append(&mut self, node: usize, append: &Append) {
+        let head = self.head(node, &append.log);
+        let token = append.token;
+        match admit(&append.log, head, &append.frame, &mut KeyCache::default()) {
+            Ok(verified) => {
+                let sent = crate::frame::decode_frame(&append.frame).unwrap().len();
+                self.nodes[node].redundant_events += (sent - verified.len()) as u64;
+                self.store(node, &append.log, verified.into_iter().map(|event| event.into_event()).collect());
+                let head = self.head(node, &append.log).unwrap();
+                self.input(node, Input::FrameAppended { token, head });
+            }
+            Err(failure) => self.input(node, Input::AppendFailed { token, failure }),
+        }
+    }
+
+    fn head(&self, node: usize, log: &LogId) -> Option<Head> {
+        self.nodes[node].logs.get(log).and_then(|events| events.last()).map(ReceivedEvent::head)
+    }
+
+    fn store(&mut self, node: usize, log: &LogId, events: Vec<ReceivedEvent>) {
+        let state = &mut self.nodes[node];
+        for event in &events {
+            state.durable_at.insert(event.id(), self.now);
+        }
+        state.logs.entry(log.clone()).or_default().extend(events);
+    }
+}
