@@ -56,6 +56,25 @@ pub enum Problem {
     OutOfRange(&'static str),
 }
 
+impl Problem {
+    /// The reason's name in test vectors, the same for every implementation.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::TrailingBytes => "trailing-bytes",
+            Self::NotShortest => "not-shortest",
+            Self::Indefinite => "indefinite",
+            Self::Unsupported => "unsupported",
+            Self::Expected(_) => "unexpected-type",
+            Self::NotUtf8 => "not-utf8",
+            Self::KeyOrder => "key-order",
+            Self::DuplicateKey => "duplicate-key",
+            Self::TooDeep => "too-deep",
+            Self::OutOfRange(_) => "out-of-range",
+        }
+    }
+}
+
 /// Writes deterministic CBOR. The caller writes as many items as it announced.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -279,6 +298,13 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    fn take_at_most(&mut self, len: u64, start: usize, max: usize, what: &'static str) -> Result<&'a [u8], CborError> {
+        if len > max as u64 {
+            return Err(Self::error(start, Problem::OutOfRange(what)));
+        }
+        self.take(len, start)
+    }
+
     /// The type of the next item.
     pub fn peek(&self) -> Result<Type, CborError> {
         let first = *self.input.get(self.at).ok_or(Self::error(self.at, Problem::Truncated))?;
@@ -316,17 +342,30 @@ impl<'a> Reader<'a> {
         self.take(len, start)
     }
 
+    /// A byte string of at most `max` bytes. A longer one is refused by its announced length, whether or not the
+    /// input holds it, so that nobody waits for bytes that could never be accepted.
+    pub fn bytes_of_at_most(&mut self, max: usize, what: &'static str) -> Result<&'a [u8], CborError> {
+        let (len, start) = self.expect(2, "a byte string")?;
+        self.take_at_most(len, start, max, what)
+    }
+
     /// A byte string of exactly `N` bytes.
     pub fn byte_array<const N: usize>(&mut self) -> Result<[u8; N], CborError> {
+        const WHAT: &str = "length of a byte string";
         let start = self.at;
-        let bytes = self.bytes()?;
-        bytes.try_into().map_err(|_| Self::error(start, Problem::OutOfRange("length of a byte string")))
+        let bytes = self.bytes_of_at_most(N, WHAT)?;
+        bytes.try_into().map_err(|_| Self::error(start, Problem::OutOfRange(WHAT)))
     }
 
     /// A text string.
     pub fn text(&mut self) -> Result<&'a str, CborError> {
+        self.text_of_at_most(usize::MAX, "length of a text string")
+    }
+
+    /// A text string of at most `max` bytes; a longer one is refused by its announced length.
+    pub fn text_of_at_most(&mut self, max: usize, what: &'static str) -> Result<&'a str, CborError> {
         let (len, start) = self.expect(3, "a text string")?;
-        let bytes = self.take(len, start)?;
+        let bytes = self.take_at_most(len, start, max, what)?;
         std::str::from_utf8(bytes).map_err(|_| Self::error(start, Problem::NotUtf8))
     }
 

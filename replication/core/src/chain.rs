@@ -99,7 +99,8 @@ fn check_links(join: Join, run: &[ReceivedEvent]) -> Result<(), ChainError> {
     let log: LogId = first.header().log_id();
     let (mut expected_seq, mut expected_prev): (u64, Option<EventId>) = match join {
         Join::Start => (1, first.header().prev),
-        Join::After(head) => (head.seq + 1, Some(head.id)),
+        // A head of the highest number cannot be continued: the run is then refused as a gap.
+        Join::After(head) => (head.seq.saturating_add(1), Some(head.id)),
         Join::Anywhere => (first.header().seq, first.header().prev),
     };
     for event in run {

@@ -322,6 +322,20 @@ pub enum Refusal {
     InvalidCharterEvent,
 }
 
+impl Refusal {
+    /// The reason's name in test vectors and JSON, the same for every implementation.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidGrant => "invalid-grant",
+            Self::NotTheHolder => "not-the-holder",
+            Self::OutsideArea => "outside-area",
+            Self::OutsideStreams => "outside-streams",
+            Self::NoGrant => "no-grant",
+            Self::InvalidCharterEvent => "invalid-charter-event",
+        }
+    }
+}
+
 /// The evaluated constitution of one federation.
 #[derive(Debug, Clone, Default)]
 pub struct Charter {

@@ -33,11 +33,12 @@ pub fn write_log_id(w: &mut Writer, log: &LogId) {
 pub fn read_log_id(r: &mut Reader<'_>) -> Result<LogId, CborError> {
     r.array_of(4, "a log id of four fields")?;
     let start = r.offset();
-    let out_of_range = |what| Reader::error(start, Problem::OutOfRange(what));
-    let stream = Stream::from_code(r.uint()?).ok_or(out_of_range("stream number"))?;
+    let stream = Stream::from_code(r.uint()?).ok_or(Reader::error(start, Problem::OutOfRange("stream number")))?;
     let author = AuthorKey::from_bytes(r.byte_array()?);
     let incarnation = r.uint()?;
-    let area = r.text()?.parse().map_err(|_| out_of_range("area code"))?;
+    let start = r.offset();
+    let area = r.text_of_at_most(limits::AREA_BYTES_MAX, "area code")?;
+    let area = area.parse().map_err(|_| Reader::error(start, Problem::OutOfRange("area code")))?;
     Ok(LogId { stream, author, incarnation, area })
 }
 

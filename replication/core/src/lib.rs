@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`id`] and [`area`] name things, [`event`] is the format, [`chain`] turns received events into
 //! verified ones, [`charter`] says who may write, [`frontier`] and [`frame`] are what replication exchanges,
-//! [`sync`] is how.
+//! [`sync`] is how. [`export`] is what an auditor takes along.
 
 pub mod area;
 pub mod cbor;
@@ -13,6 +13,7 @@ pub mod chain;
 pub mod charter;
 pub mod enrol;
 pub mod event;
+pub mod export;
 pub mod frame;
 pub mod frontier;
 pub mod id;

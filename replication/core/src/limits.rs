@@ -107,3 +107,14 @@ pub const SYNC_ANSWER_TIMEOUT_MS: u64 = 30_000;
 
 /// How long a log is left alone after our own store failed to take it, in milliseconds.
 pub const SYNC_STORE_RETRY_MS: u64 = 5_000;
+
+/// Most logs in one export file: every person and device of a district in every stream. Bounds the manifest, which a
+/// reader holds in memory, to about 14 MB.
+pub const EXPORT_LOGS_MAX: usize = 100_000;
+
+/// Most consecutive events of an export file without a signature, and the most bytes of them: what a reader holds
+/// back until the signature that covers them has been checked.
+pub const EXPORT_UNSIGNED_EVENTS_MAX: usize = FRAME_EVENTS_MAX;
+
+/// See [`EXPORT_UNSIGNED_EVENTS_MAX`]; one signature interval of events with two payloads of the largest size fits.
+pub const EXPORT_UNSIGNED_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -86,6 +86,18 @@ pub enum SignatureError {
     Invalid,
 }
 
+impl SignatureError {
+    /// The reason's name in test vectors, the same for every implementation.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedKey => "malformed-key",
+            Self::SmallOrderKey => "small-order-key",
+            Self::TorsionedKey => "torsioned-key",
+            Self::Invalid => "invalid-signature",
+        }
+    }
+}
+
 /// A public key that was checked to be a canonical point that is not of small order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckedKey(VerifyingKey);
