@@ -156,7 +156,8 @@ fn decode_text(text: &str, prefix: &'static str, what: &'static str) -> Result<V
     BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| EnrolError::Damaged(what))
 }
 
-fn write_credential(w: &mut Writer, event: &ReceivedEvent) {
+/// Writes a charter event as it stands in tickets and hellos: header, signature, salt and payload.
+pub fn write_credential(w: &mut Writer, event: &ReceivedEvent) {
     w.array(4).bytes(event.header_bytes()).bytes_or_null(event.signature().map(|s| &s.as_bytes()[..]));
     match event.payload(Slot::Op) {
         Some(payload) => drop(w.bytes(&payload.salt).bytes(&payload.bytes)),
@@ -164,7 +165,11 @@ fn write_credential(w: &mut Writer, event: &ReceivedEvent) {
     }
 }
 
-fn read_credential(r: &mut Reader<'_>) -> Result<ReceivedEvent, EnrolError> {
+/// Reads what [`write_credential`] wrote.
+///
+/// # Errors
+/// Says what is wrong. The signature is not checked here.
+pub fn read_credential(r: &mut Reader<'_>) -> Result<ReceivedEvent, EnrolError> {
     r.array_of(4, "a charter event")?;
     let header = r.bytes()?.to_vec();
     let signature = Signature::from_bytes(r.byte_array()?);

@@ -382,14 +382,16 @@ impl Engine {
         }
     }
 
-    /// The peer has sent all it will. A peer that announced more than it gave was wrong: it is not asked again before
-    /// it announces something new.
+    /// The peer has sent all it will, and hears how far we have it durably now: receipts count who holds what. A peer
+    /// that announced more than it gave was wrong: it is not asked again before it announces something new.
     fn finish_pull(&mut self, log: &LogId) {
         let Some(pull) = self.pulls.close(log) else { return };
         let Some(state) = self.peers.get_mut(&pull.peer) else { return };
         if self.frontier.height(log) == pull.from_height {
             state.theirs.remove(log);
             self.pulls.set_ahead(log, pull.peer, false);
+        } else {
+            state.hints.insert(log.clone());
         }
     }
 

@@ -58,6 +58,10 @@ fn a_new_event_reaches_all_in_a_few_round_trips() {
     let start = network.now();
     assert!(network.run_until(start + seconds(1), Network::agrees));
     assert!(network.now() - start < Duration::from_millis(120), "{:?}", network.now() - start);
+    network.run_for(seconds(1));
+    let log = writers[0].log_id(Stream::INCIDENTS);
+    let held = |n: &u16| network.nodes[0].engine.head_of_peer(&key(*n).public(), &log) == Some(event.head());
+    assert_eq!((2..=5).filter(held).count(), 4, "the writer hears who holds it");
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn healing_costs_messages_in_proportion_to_what_was_missed() {
     assert!(network.run_until(start + seconds(10), Network::agrees));
     network.run_for(seconds(5));
     let (nodes, lines, logs) = (6, 15, 6);
-    // Per line two digests and two full vectors; per log and node a want, a frame and a credit; per log and line hints.
+    // Per line two digests and two full vectors; per log and node a want, a frame and a receipt; per log and line hints.
     let bound = lines * 4 + logs * nodes * 3 + logs * lines * 2;
     let spent = network.traffic.total() - before;
     assert!(spent <= bound, "{spent} messages, bound {bound}");
