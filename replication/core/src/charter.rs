@@ -349,57 +349,70 @@ impl Charter {
     /// Evaluates a set of charter events of one federation. Order and repetition do not matter; events of other
     /// federations are reported invalid. The events' own signatures were verified before.
     pub fn evaluate<'e>(federation: EventId, events: impl IntoIterator<Item = &'e ReceivedEvent>) -> Self {
-        let mut charter = Self::default();
-        let mut open: BTreeMap<EventId, &ReceivedEvent> = BTreeMap::new();
+        let mut unique: BTreeMap<EventId, &ReceivedEvent> = BTreeMap::new();
         for event in events {
-            if event.id() == federation {
-                match Genesis::read(event) {
-                    Ok(genesis) => charter.federation = Some((federation, genesis, event.header().area.clone())),
-                    Err(error) => drop(charter.invalid.insert(federation, error)),
-                }
-            } else {
-                open.insert(event.id(), event);
+            let known = unique.entry(event.id()).or_insert(event);
+            if known.payload(Slot::Op).is_none() {
+                *known = event;
             }
         }
-        charter.settle(open);
+        let mut charter = Self::default();
+        if let Some(event) = unique.remove(&federation) {
+            match Genesis::read(event) {
+                Ok(genesis) => charter.federation = Some((federation, genesis, event.header().area.clone())),
+                Err(error) => drop(charter.invalid.insert(federation, error)),
+            }
+        }
+        charter.settle(&unique);
         charter
     }
 
-    /// Judges grants whose parents are known until nothing more can be judged. A chain of grants is as deep as ranks
-    /// allow, so this takes few rounds.
-    fn settle(&mut self, mut open: BTreeMap<EventId, &ReceivedEvent>) {
-        loop {
-            let before = open.len();
-            open.retain(|id, event| match self.judge(event) {
-                Some(Ok(grant)) => self.valid.insert(*id, grant).is_some(),
-                Some(Err(error)) => self.invalid.insert(*id, error).is_some(),
-                None => true,
-            });
-            if open.len() == before {
-                break;
+    /// Judges each event once, as soon as its parent is judged: linear in their number, because a hostile author may
+    /// write any number of grants that hang on one another.
+    fn settle(&mut self, events: &BTreeMap<EventId, &ReceivedEvent>) {
+        let mut children: BTreeMap<EventId, Vec<(&ReceivedEvent, Grant)>> = BTreeMap::new();
+        let mut judged: Vec<EventId> = self.federation().into_iter().collect();
+        for (id, event) in events {
+            let read = match event.header().grant {
+                None => Err(CharterError::OtherFederation),
+                Some(parent) => Grant::read(event).map(|grant| (parent, grant)),
+            };
+            match read {
+                Ok((parent, grant)) => children.entry(parent).or_default().push((event, grant)),
+                Err(error) => {
+                    self.invalid.insert(*id, error);
+                    judged.push(*id);
+                }
             }
         }
-        self.waiting = open.iter().filter_map(|(id, event)| Some((*id, event.header().grant?))).collect();
+        while self.federation.is_some()
+            && let Some(parent) = judged.pop()
+        {
+            for (event, grant) in children.remove(&parent).unwrap_or_default() {
+                match self.judge(event, grant, &parent) {
+                    Ok(grant) => drop(self.valid.insert(event.id(), grant)),
+                    Err(error) => drop(self.invalid.insert(event.id(), error)),
+                }
+                judged.push(event.id());
+            }
+        }
+        let wait = |(parent, waiting): (EventId, Vec<(&ReceivedEvent, Grant)>)| {
+            waiting.into_iter().map(move |(event, _)| (event.id(), parent)).collect::<Vec<_>>()
+        };
+        self.waiting = children.into_iter().flat_map(wait).collect();
     }
 
-    /// `None` while the parent is not known.
-    fn judge(&self, event: &ReceivedEvent) -> Option<Result<Grant, CharterError>> {
-        let Some(parent) = event.header().grant else {
-            return Some(Err(CharterError::OtherFederation));
-        };
-        let grant = match Grant::read(event) {
-            Ok(grant) => grant,
-            Err(error) => return Some(Err(error)),
-        };
-        let (federation, genesis, district) = self.federation.as_ref()?;
-        if parent == *federation {
-            return Some(self.judge_root_grant(event, grant, genesis, district));
+    /// Judges a grant whose parent is judged.
+    fn judge(&self, event: &ReceivedEvent, grant: Grant, parent: &EventId) -> Result<Grant, CharterError> {
+        if let Some((federation, genesis, district)) = &self.federation
+            && parent == federation
+        {
+            return self.judge_root_grant(event, grant, genesis, district);
         }
-        if self.invalid.contains_key(&parent) {
-            return Some(Err(CharterError::Widened("its parent grant is not valid")));
+        match self.valid.get(parent) {
+            Some(above) => judge_delegated(event.header(), grant, above),
+            None => Err(CharterError::Widened("its parent grant is not valid")),
         }
-        let above = self.valid.get(&parent)?;
-        Some(judge_delegated(event.header(), grant, above))
     }
 
     fn judge_root_grant(

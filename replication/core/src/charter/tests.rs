@@ -176,6 +176,29 @@ fn a_key_that_the_subject_does_not_hold_is_refused() {
     assert!(matches!(Grant::read(&event), Err(CharterError::Key { .. })));
 }
 
+#[test]
+fn a_long_chain_of_worthless_grants_is_judged_in_one_pass() {
+    let d = district(1, 1);
+    let fed = d.genesis.id();
+    let lead = key(11);
+    let mut all = vec![d.genesis.clone(), grant(&d.roots[0], fed, &terms(&lead, Role::Lead, "320508"))];
+    for _ in 0..2000 {
+        let parent = all.last().unwrap().id();
+        all.push(grant(&lead, parent, &terms(&lead, Role::Lead, "320508")));
+    }
+    let charter = Charter::evaluate(fed, &all);
+    assert_eq!((charter.grants().count(), charter.invalid().count(), charter.waiting.len()), (1, 2000, 0));
+}
+
+#[test]
+fn a_copy_without_its_payload_takes_nothing_away_from_the_whole_event() {
+    let d = district(1, 1);
+    let bare = ReceivedEvent::new(d.genesis.header_bytes().to_vec(), None, None, None).unwrap();
+    for order in [[&d.genesis, &bare], [&bare, &d.genesis]] {
+        assert_eq!(Charter::evaluate(d.genesis.id(), order).federation(), Some(d.genesis.id()));
+    }
+}
+
 proptest! {
     #[test]
     fn any_arrival_order_gives_the_same_charter(order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle(), upto in 0usize..=6) {

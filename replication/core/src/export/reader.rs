@@ -200,12 +200,13 @@ impl ExportReader {
         let event = read_event(r)?;
         let is_head = self.check_place(&event, r.offset()).map_err(|problem| ItemError::at(0, problem))?;
         self.take_note(&event);
-        let signed = event.signature().is_some();
+        let (head, signed) = (event.head(), event.signature().is_some());
         self.run.events.push(event);
         self.run.bytes += r.offset();
         if signed {
             self.prove(sink).map_err(|problem| ItemError::at(0, problem))?;
         }
+        (self.at.seq, self.at.prev) = (head.seq + 1, Some(head.id));
         if is_head {
             self.close_log();
         }
@@ -244,7 +245,7 @@ impl ExportReader {
         if too_long { Err(ExportProblem::UnsignedRun) } else { Ok(false) }
     }
 
-    /// Moves on to the next place, and compares with the known head if one stands here.
+    /// Counts what the event holds, and compares it with the known head if that stands here.
     fn take_note(&mut self, event: &ReceivedEvent) {
         let header = event.header();
         for slot in Slot::ALL {
@@ -256,8 +257,6 @@ impl ExportReader {
         if header.seq == 1 {
             self.at.continues = header.prev;
         }
-        self.at.prev = Some(event.id());
-        self.at.seq += 1;
         self.at.signed += u64::from(event.signature().is_some());
         let log = &self.manifest.logs[self.at.log].log;
         if let Some(known) = self.known.head(log).filter(|k| k.seq == header.seq && k.id != event.id()) {

@@ -1,0 +1,44 @@
+//! Runs the independent verifier in Python. It is part of every check: without its libraries a test fails and says so.
+
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The top of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Runs `linli_verify.py` with these arguments.
+pub fn run(arguments: &[&str]) -> Output {
+    let python = repository().join(".venv/bin/python");
+    assert!(python.exists(), "the independent verifier's libraries are not set up: run ops/verify/setup and try again");
+    let script = repository().join("ops/verify/linli_verify.py");
+    Command::new(python).arg("-B").arg(script).args(arguments).output().unwrap()
+}
+
+/// Runs it, expects success, and reads its answer as JSON.
+pub fn answer(arguments: &[&str]) -> Value {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What the verifier says of each input of a kind.
+pub fn judge(kind: &str, inputs: &[Value]) -> Vec<Value> {
+    let path = scratch(&format!("judge-{kind}-{}.json", std::process::id()), &serde_json::to_vec(inputs).unwrap());
+    let answer = answer(&["--judge", kind, path.to_str().unwrap()]);
+    std::fs::remove_file(path).unwrap();
+    let Value::Array(results) = answer else { panic!("expected a list, got {answer}") };
+    results
+}
+
+/// Writes a file that only this test run uses.
+pub fn scratch(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
