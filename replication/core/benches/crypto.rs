@@ -35,6 +35,11 @@ fn median(count: usize, mut round: impl FnMut()) -> Duration {
     times[ROUNDS / 2] / count as u32
 }
 
+/// Keeps the optimiser from leaving out what nobody reads.
+fn consume<T>(value: T) {
+    black_box(value);
+}
+
 fn line(what: &str, each: Duration, floor: Option<(&str, Duration)>) {
     let per_second = 1.0 / each.as_secs_f64();
     let ratio = floor.map_or(String::new(), |(name, floor)| {
@@ -59,10 +64,10 @@ fn main() {
 fn signing(log: &[ReceivedEvent], count: usize) {
     let (key, bare) = (SecretKey::from_seed(&[3; 32]), SigningKey::from_bytes(&[3; 32]));
     let messages: Vec<Vec<u8>> = log.iter().map(ReceivedEvent::to_be_signed).collect();
-    let floor = median(count, || messages.iter().for_each(|m| drop(black_box(bare.sign(m)))));
+    let floor = median(count, || messages.iter().for_each(|m| consume(bare.sign(m))));
     line("floor: Ed25519 sign", floor, None);
     let each = median(count, || {
-        log.iter().for_each(|e| drop(black_box(ReceivedEvent::sign(e.header().clone(), None, None, &key))));
+        log.iter().for_each(|e| consume(ReceivedEvent::sign(e.header().clone(), None, None, &key)));
     });
     line("sign an event", each, Some(("Ed25519 sign", floor)));
 
@@ -78,18 +83,17 @@ fn signing(log: &[ReceivedEvent], count: usize) {
 }
 
 fn encoding(log: &[ReceivedEvent]) {
-    let floor = median(log.len(), || log.iter().for_each(|e| drop(black_box(Sha256::digest(e.header_bytes())))));
+    let floor = median(log.len(), || log.iter().for_each(|e| consume(Sha256::digest(e.header_bytes()))));
     line("floor: SHA-256 of a header", floor, None);
-    let each = median(log.len(), || log.iter().for_each(|e| drop(black_box(e.header().encode()))));
+    let each = median(log.len(), || log.iter().for_each(|e| consume(e.header().encode())));
     line("encode a header", each, Some(("SHA-256", floor)));
-    let each =
-        median(log.len(), || log.iter().for_each(|e| drop(black_box(Header::decode(e.header_bytes()).unwrap()))));
+    let each = median(log.len(), || log.iter().for_each(|e| consume(Header::decode(e.header_bytes()).unwrap())));
     line("decode a header", each, Some(("SHA-256", floor)));
     let received = || {
         log.iter()
             .map(|e| ReceivedEvent::new(e.header_bytes().to_vec(), None, e.payload(Slot::Op).cloned(), None).unwrap())
     };
-    let each = median(log.len(), || received().for_each(|e| drop(black_box(e))));
+    let each = median(log.len(), || received().for_each(|e| consume(e)));
     line("decode, hash and match with its payload", each, Some(("SHA-256", floor)));
 }
 
@@ -102,7 +106,7 @@ fn chains(log: &[ReceivedEvent]) {
         black_box(prev);
     });
     line("floor: SHA-256 chain over the headers", floor, None);
-    let frames: Vec<Vec<ReceivedEvent>> = log.chunks(1024).map(|frame| unsigned_but_last(frame)).collect();
+    let frames: Vec<Vec<ReceivedEvent>> = log.chunks(1024).map(unsigned_but_last).collect();
     let each = median(log.len(), || {
         let (mut keys, mut join) = (KeyCache::default(), Join::Start);
         for frame in &frames {
@@ -133,9 +137,9 @@ fn exports(district: &District, log: &[ReceivedEvent]) {
         ("all signatures", Signatures::All, events.len() / 20),
     ] {
         let file = export(district.federation(), &events[..count], signatures);
-        let floor = median(count, || drop(black_box(Sha256::digest(&file))));
+        let floor = median(count, || consume(Sha256::digest(&file)));
         line(&format!("floor: SHA-256 of the file, {name}"), floor, None);
-        let each = median(count, || drop(black_box(verify_export(&file, Frontier::new()).unwrap())));
+        let each = median(count, || consume(verify_export(&file, Frontier::new()).unwrap()));
         line(&format!("verify an export file, {name}"), each, Some(("SHA-256 of the file", floor)));
     }
 }

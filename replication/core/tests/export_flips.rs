@@ -1,5 +1,7 @@
 //! No single bit of an export file can change unnoticed, and no part of it can be cut off: judged here and in Python.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_types)] // A test stops on failure.
+
 mod golden;
 mod verifier;
 
