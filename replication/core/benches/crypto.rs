@@ -93,7 +93,7 @@ fn encoding(log: &[ReceivedEvent]) {
         log.iter()
             .map(|e| ReceivedEvent::new(e.header_bytes().to_vec(), None, e.payload(Slot::Op).cloned(), None).unwrap())
     };
-    let each = median(log.len(), || received().for_each(|e| consume(e)));
+    let each = median(log.len(), || received().for_each(consume));
     line("decode, hash and match with its payload", each, Some(("SHA-256", floor)));
 }
 

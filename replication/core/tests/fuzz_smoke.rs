@@ -1,0 +1,126 @@
+//! The fuzz targets of `fuzz/` on the stable toolchain: valid inputs, mutated by a generator with a printed seed.
+//!
+//! About ten seconds together; `LINLI_FUZZ_SECONDS` sets the time of each target, `LINLI_FUZZ_SEED` repeats a failure.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)] // A test with a time limit.
+
+mod golden;
+#[path = "../fuzz/targets.rs"]
+mod targets;
+mod verifier;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use golden::judge::bytes;
+
+/// SplitMix64: small, seedable, good enough to choose mutations.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+}
+
+/// Heads of CBOR items that are most likely to upset a reader.
+const SPICE: [&[u8]; 10] = [
+    &[0xf6],
+    &[0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    &[0x3b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    &[0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    &[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    &[0xbf],
+    &[0x58, 0x20],
+    &[0x80],
+    &[0x81, 0x81, 0x81, 0x81],
+    &[0x00],
+];
+
+/// One to four changes: a bit, a byte, a cut, a repetition, a piece of another input, a hostile head.
+fn mutate(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut data = corpus[random.below(corpus.len())].clone();
+    for _ in 0..=random.below(4) {
+        let at = random.below(data.len());
+        match random.below(7) {
+            _ if data.is_empty() => data.push(random.next() as u8),
+            0 => data[at] ^= 1 << random.below(8),
+            1 => data[at] = random.next() as u8,
+            2 => data.truncate(at),
+            3 => drop(data.drain(at..(at + 1 + random.below(40)).min(data.len()))),
+            4 => {
+                let piece = data[at..(at + 1 + random.below(80)).min(data.len())].to_vec();
+                data.splice(at..at, piece);
+            }
+            5 => {
+                let other = &corpus[random.below(corpus.len())];
+                let from = random.below(other.len());
+                let piece = other[from..(from + random.below(80)).min(other.len())].to_vec();
+                data.splice(at..at, piece);
+            }
+            _ => {
+                let head = SPICE[random.below(SPICE.len())];
+                let end = (at + random.below(head.len() + 1)).min(data.len());
+                data.splice(at..end, head.iter().copied());
+            }
+        }
+    }
+    data
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+}
+
+fn fuzz(kind: &str, field: &str, target: impl Fn(&[u8])) {
+    let path = verifier::repository().join(format!("replication/core/vectors/{kind}.json"));
+    let vectors: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases = vectors["cases"].as_array().unwrap();
+    let corpus: Vec<Vec<u8>> = cases.iter().map(|case| bytes(&case["input"][field])).collect();
+    corpus.iter().for_each(|input| target(input));
+    let seed = number("LINLI_FUZZ_SEED");
+    let first = seed.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_nanos() as u64
+    });
+    let time = Duration::from_millis(number("LINLI_FUZZ_SECONDS").map_or(2_500, |seconds| seconds * 1000));
+    let start = Instant::now();
+    for round in 0u64.. {
+        let input = mutate(&mut Random(first.wrapping_add(round)), &corpus);
+        if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
+            let at = first.wrapping_add(round);
+            panic!("{kind}: repeat with LINLI_FUZZ_SEED={at}; input {}", golden::judge::hex(&input));
+        }
+        if start.elapsed() > time || seed.is_some() {
+            eprintln!("{kind}: {} inputs from seed {first}", round + 1);
+            break;
+        }
+    }
+}
+
+#[test]
+fn any_value_has_one_encoding() {
+    fuzz("cbor", "bytes", targets::value);
+}
+
+#[test]
+fn any_header_has_one_encoding() {
+    fuzz("headers", "header", targets::header);
+}
+
+#[test]
+fn any_frame_is_refused_or_stands_by_itself() {
+    fuzz("frames", "frame", targets::frame);
+}
+
+#[test]
+fn any_export_file_is_judged_alike_in_one_piece_and_in_many() {
+    fuzz("exports", "file", targets::export);
+}
