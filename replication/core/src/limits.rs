@@ -68,6 +68,10 @@ pub const SYNC_CREDIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Most logs that we pull from one peer at a time, without the charter and alerts.
 pub const SYNC_WANTS_PER_PEER: usize = 8;
 
+/// Most logs that we pull from all peers together, without the charter and alerts: with the credit of each it bounds
+/// what waits for our disk to some 40 MiB, however many peers there are.
+pub const SYNC_WANTS_MAX: usize = 32;
+
 /// Most logs of the charter and of alerts that we pull from one peer at a time, besides the others, so that a grant or
 /// a warning never waits for a slot.
 pub const SYNC_URGENT_WANTS_PER_PEER: usize = 4;

@@ -100,10 +100,12 @@ impl Pulls {
         for (log, pull) in &self.open {
             loads.entry(pull.peer).or_default().add(is_urgent(log));
         }
+        let mut others: usize = loads.values().map(|load| load.others).sum();
         let mut chosen = vec![];
         for (log, ahead) in &self.behind {
             let urgent = is_urgent(log);
-            if !loads.values().any(|load| load.has_room(urgent)) {
+            let full = !urgent && others >= limits::SYNC_WANTS_MAX;
+            if full || !loads.values().any(|load| load.has_room(urgent)) {
                 if urgent {
                     continue;
                 }
@@ -117,6 +119,7 @@ impl Pulls {
             let load_of = |peer: &&AuthorKey| (loads.get(peer).map_or(0, |load| load.total()), **peer);
             let Some(peer) = ahead.iter().filter(with_room).min_by_key(load_of).copied() else { continue };
             loads.entry(peer).or_default().add(urgent);
+            others += usize::from(!urgent);
             chosen.push((log.clone(), peer));
         }
         chosen

@@ -77,9 +77,10 @@ fn events_pass_through_nodes_that_are_not_connected_directly() {
 }
 
 /// Six nodes, random lines, broken connections, two halves cut and healed, everybody writing all the time.
-fn stormy(seed: u64) -> Network {
+fn stormy(seed: u64, hints_disturbed_one_in: u64) -> Network {
     let conditions = Conditions {
         loss_one_in: 400,
+        hints_disturbed_one_in,
         bytes_per_second: 200_000,
         jitter: Duration::from_millis(80),
         ..Conditions::default()
@@ -109,8 +110,21 @@ fn stormy(seed: u64) -> Network {
 #[test]
 fn a_torn_network_converges_whatever_the_seed() {
     for seed in 0..20 {
-        let mut network = stormy(seed);
+        let mut network = stormy(seed, 0);
         let limit = network.now() + seconds(120);
+        assert!(network.run_until(limit, Network::agrees), "seed {seed} does not converge");
+        for node in &network.nodes {
+            assert_eq!(node.redundant_events, 0, "seed {seed} sent durable events again");
+            assert!(node.disconnects.is_empty() && node.reports.is_empty(), "seed {seed}: {:?}", node.disconnects);
+        }
+    }
+}
+
+#[test]
+fn lost_repeated_and_late_hints_only_delay() {
+    for seed in 0..5 {
+        let mut network = stormy(seed, 3);
+        let limit = network.now() + seconds(600);
         assert!(network.run_until(limit, Network::agrees), "seed {seed} does not converge");
         for node in &network.nodes {
             assert_eq!(node.redundant_events, 0, "seed {seed} sent durable events again");
@@ -122,9 +136,9 @@ fn a_torn_network_converges_whatever_the_seed() {
 #[test]
 fn a_run_is_a_function_of_its_seed() {
     for seed in [7, 8] {
-        assert_eq!(stormy(seed).trace(), stormy(seed).trace(), "seed {seed}");
+        assert_eq!(stormy(seed, 9).trace(), stormy(seed, 9).trace(), "seed {seed}");
     }
-    assert_ne!(stormy(7).trace(), stormy(8).trace());
+    assert_ne!(stormy(7, 9).trace(), stormy(8, 9).trace());
 }
 
 #[test]

@@ -47,6 +47,9 @@ pub struct Conditions {
     pub disk: Duration,
     /// One message of so many breaks its connection; 0 for never.
     pub loss_one_in: u64,
+    /// One digest or announcement of so many is lost, and as many come again a second later; 0 for never. A real
+    /// stream does neither; the protocol must not depend on it.
+    pub hints_disturbed_one_in: u64,
     /// How long a broken line stays broken.
     pub reconnect: Duration,
 }
@@ -59,6 +62,7 @@ impl Default for Conditions {
             bytes_per_second: 10_000_000,
             disk: Duration::from_millis(2),
             loss_one_in: 0,
+            hints_disturbed_one_in: 0,
             reconnect: Duration::from_secs(2),
         }
     }
@@ -309,10 +313,30 @@ impl Network {
         if lost {
             return self.break_connection((from.min(to), from.max(to)));
         }
+        if self.disturbs(from, to, session, bytes) {
+            return;
+        }
         let at = u64::try_from(self.now.as_micros()).unwrap().to_be_bytes();
         self.trace = domain_hash("trace", &[&self.trace, &at, &[from as u8, to as u8], bytes]);
         let message = Message::decode(bytes).unwrap();
         self.input(to, Input::Message { peer: key(from as u16 + 1).public(), message });
+    }
+
+    /// Whether a hint is lost here; others are repeated late. Wants and frames always arrive in order.
+    fn disturbs(&mut self, from: usize, to: usize, session: u64, bytes: &[u8]) -> bool {
+        let one_in = self.conditions.hints_disturbed_one_in;
+        if one_in == 0 || bytes[1] > 1 {
+            return false;
+        }
+        match self.numbers.below(one_in * 2) {
+            0 | 1 => true,
+            2 | 3 => {
+                let again = Happening::Deliver { from, to, session, bytes: bytes.to_vec() };
+                self.at(self.now + Duration::from_secs(1), again);
+                false
+            }
+            _ => false,
+        }
     }
 
     fn break_connection(&mut self, line: (usize, usize)) {
