@@ -335,6 +335,12 @@ impl ReceivedEvent {
         to_be_signed(Purpose::Event, &self.header_bytes)
     }
 
+    /// Forgets the signature: a later event of the same chain will prove this one.
+    pub fn without_signature(mut self) -> Self {
+        self.signature = None;
+        self
+    }
+
     /// Forgets the personal payload: for a receiver whose grant does not cover the area. The commitment stays.
     pub fn without_pii(mut self) -> Self {
         self.pii = None;
