@@ -1,1 +1,23 @@
-//! Placeholder while dependencies build.
+//! The durable event store: one door in, whole logs out, read models that can be thrown away.
+//!
+//! Nothing here knows a network, a clock or a thread pool: calls block, time and randomness are arguments. An
+//! appended event is durable when [`Store::append`] returns; everything acknowledged survives `kill -9`.
+
+mod append;
+mod backend;
+mod catalogue;
+mod codec;
+mod error;
+mod generation;
+mod memory;
+mod rocks;
+mod side;
+mod store;
+mod writer;
+
+pub use append::Appended;
+pub use error::{AppendError, StoreError, WriteError};
+pub use generation::{Generation, Opened};
+pub use side::{Local, Projection, ProjectionBatch};
+pub use store::{ForkEvidence, OpenOptions, Store};
+pub use writer::{LocalDraft, LocalWriter};

@@ -1,0 +1,60 @@
+//! Every column family: its name, what its keys are, who writes it, how it is tuned.
+
+/// A column family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// `format` → on-disk version (u32 BE); `next log` → next local log number. Written at creation and by append.
+    Meta,
+    /// Log id (CBOR) → local log number (u32 BE). Written by append.
+    Logs,
+    /// Log number ‖ seq → header bytes and signature. Written by append. One log is one sequential range.
+    Entries,
+    /// Log number ‖ seq → salt ‖ operational payload. Written by append, deleted by erase.
+    Op,
+    /// Log number ‖ seq → salt ‖ personal payload. Written by append, deleted by erase.
+    Pii,
+    /// Log number ‖ seq ‖ event id → the other branch's event. Written by append when histories disagree.
+    Forks,
+    /// Opaque read models; may be deleted at any time. Written by the projector.
+    Projection,
+    /// Node-local settings: enrolment, operators, sessions. Never replicated.
+    Local,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Meta, Self::Logs, Self::Entries, Self::Op, Self::Pii, Self::Forks, Self::Projection, Self::Local];
+
+    /// The name on disk. Never reused with another meaning.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Logs => "logs",
+            Self::Entries => "entries",
+            Self::Op => "op",
+            Self::Pii => "pii",
+            Self::Forks => "forks",
+            Self::Projection => "projection",
+            Self::Local => "local",
+        }
+    }
+
+    /// Memory that collects writes before they go to a file, in bytes. Families that grow with every event get more;
+    /// all of them together, twice over while flushing, stay well under the 150 MB of a small machine.
+    pub const fn write_buffer_bytes(self) -> usize {
+        match self {
+            Self::Entries | Self::Op => 8 << 20,
+            Self::Projection => 4 << 20,
+            Self::Pii => 2 << 20,
+            Self::Meta | Self::Logs | Self::Forks | Self::Local => 1 << 20,
+        }
+    }
+}
+
+/// On-disk version that this program writes.
+pub const DISK_FORMAT: u32 = 1;
+/// Key of the version in [`Family::Meta`].
+pub const META_FORMAT: &[u8] = b"format";
+/// Memory for uncompressed blocks, in bytes: reads are mostly of recent events.
+pub const BLOCK_CACHE_BYTES: usize = 16 << 20;

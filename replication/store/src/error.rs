@@ -1,0 +1,78 @@
+//! What can go wrong, apart by whose fault it is: a failing disk never blames a peer.
+
+use linli_core::id::{EventId, LogId};
+
+/// The store or its disk is at fault.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// RocksDB or the system refused.
+    #[error("storage: {0}")]
+    Backend(String),
+    /// What is on disk does not decode: a damaged disk, or a defect.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The store was written by a newer program.
+    #[error("the store is of format {found}, and this program reads up to {known}: use the newer program")]
+    NewerFormat {
+        /// On disk.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Another process has it open for writing.
+    #[error("the store is in use by another process: is a node running already?")]
+    InUse,
+    /// It was opened for reading only.
+    #[error("the store was opened for reading only")]
+    ReadOnly,
+    /// A durable write failed before; nothing more is acknowledged until the store is opened anew.
+    #[error("a write to disk failed earlier ({0}): restart the node after checking the disk")]
+    Poisoned(String),
+}
+
+/// Why events were not appended.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// The run starts past the end of the log here.
+    #[error("log {log}: a gap, expected seq {expected}, found {found}")]
+    Gap {
+        /// The log.
+        log: Box<LogId>,
+        /// The next position here.
+        expected: u64,
+        /// The run's first position.
+        found: u64,
+    },
+    /// Another event stands at that position. Evidence was kept; the history here is as it was.
+    #[error("log {log}: two histories, seq {seq} is {ours} here and {theirs} there")]
+    Fork {
+        /// The log.
+        log: Box<LogId>,
+        /// The first position that differs.
+        seq: u64,
+        /// Our event.
+        ours: EventId,
+        /// Theirs.
+        theirs: EventId,
+    },
+    /// Our own fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an own event was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The store refused.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The store or the generation file is at fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The generation file could not be made durable, so nothing was signed.
+    #[error("the generation file could not be written: {0}")]
+    Generation(#[from] std::io::Error),
+    /// Nothing to write, or a kind or area that is none.
+    #[error("the draft is not an event: {0}")]
+    Draft(String),
+}

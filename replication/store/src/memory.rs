@@ -1,0 +1,74 @@
+//! A backend in memory, deterministic, for tests and simulations. It passes the same contract as the one on disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::backend::{Backend, Batch, Pairs};
+use crate::catalogue::Family;
+use crate::error::StoreError;
+
+/// All families in one ordered map.
+type Families = BTreeMap<(Family, Vec<u8>), Vec<u8>>;
+
+/// Families as ordered maps.
+#[derive(Debug, Default)]
+pub struct Memory {
+    families: Mutex<Families>,
+    fail_next_durable_write: Mutex<bool>,
+}
+
+impl Memory {
+    /// Makes the next durable write fail, as a full or broken disk does.
+    #[cfg(test)]
+    pub fn fail_next_durable_write(&self) {
+        *self.fail_next_durable_write.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Families> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend for Memory {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().get(&(family, key.to_vec())).cloned())
+    }
+
+    fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
+        if from >= to {
+            return Ok(vec![]);
+        }
+        let families = self.lock();
+        let found = families.range((family, from.to_vec())..(family, to.to_vec())).take(limit);
+        Ok(found.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn last(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let families = self.lock();
+        Ok(families.range((family, from.to_vec())..(family, to.to_vec())).next_back().map(|((_, key), _)| key.clone()))
+    }
+
+    fn write(&self, batch: Batch, durable: bool) -> Result<(), StoreError> {
+        let mut failing = self.fail_next_durable_write.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable && std::mem::take(&mut *failing) {
+            return Err(StoreError::Backend("the disk refused (on request)".into()));
+        }
+        let mut families = self.lock();
+        for (family, key, value) in batch.writes {
+            match value {
+                Some(value) => drop(families.insert((family, key), value)),
+                None => drop(families.remove(&(family, key))),
+            }
+        }
+        Ok(())
+    }
+
+    fn purge(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn clear(&self, family: Family) -> Result<(), StoreError> {
+        self.lock().retain(|(f, _), _| *f != family);
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The two families beside the logs: read models that may be thrown away, and node-local settings.
+
+use std::sync::Arc;
+
+use crate::backend::{Backend, Batch, Pairs, prefix_end};
+use crate::catalogue::Family;
+use crate::error::StoreError;
+
+/// Read models. Written atomically, not synced: after a crash they are behind, and their cursors say so.
+#[derive(Clone)]
+pub struct Projection {
+    pub(crate) backend: Arc<dyn Backend>,
+}
+
+/// Writes to read models that happen together.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectionBatch(Batch);
+
+impl ProjectionBatch {
+    /// Sets a key.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.put(Family::Projection, key, value);
+    }
+
+    /// Deletes a key.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.0.delete(Family::Projection, key);
+    }
+}
+
+impl Projection {
+    /// One value.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.backend.get(Family::Projection, key)
+    }
+
+    /// Up to `limit` pairs whose keys start with `prefix`, ascending, past `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Pairs, StoreError> {
+        scan(&*self.backend, Family::Projection, prefix, after, limit)
+    }
+
+    /// Applies a batch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn write(&self, batch: ProjectionBatch) -> Result<(), StoreError> {
+        self.backend.write(batch.0, false)
+    }
+
+    /// Throws all read models away.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        self.backend.clear(Family::Projection)
+    }
+}
+
+/// Settings of this node. Every write is durable when it returns.
+#[derive(Clone)]
+pub struct Local {
+    pub(crate) backend: Arc<dyn Backend>,
+}
+
+impl Local {
+    /// One value.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.backend.get(Family::Local, key)
+    }
+
+    /// Sets a key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.put(Family::Local, key.to_vec(), value.to_vec());
+        self.backend.write(batch, true)
+    }
+
+    /// Deletes a key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.delete(Family::Local, key.to_vec());
+        self.backend.write(batch, true)
+    }
+
+    /// Up to `limit` pairs whose keys start with `prefix`, ascending, past `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Pairs, StoreError> {
+        scan(&*self.backend, Family::Local, prefix, after, limit)
+    }
+}
+
+fn scan(
+    backend: &dyn Backend,
+    family: Family,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Pairs, StoreError> {
+    let from = after.map_or_else(|| prefix.to_vec(), |key| [key, &[0]].concat());
+    backend.range(family, &from, &prefix_end(prefix), limit)
+}

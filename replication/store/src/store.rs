@@ -1,0 +1,363 @@
+//! The store itself: opening, the one door, reading whole logs, erasing payloads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use linli_core::event::{ReceivedEvent, Slot, StoredEvent, VerifiedEvent, event_id};
+use linli_core::frontier::Frontier;
+use linli_core::id::{EventId, Head, LogId};
+use linli_core::limits;
+
+use crate::append::{Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
+use crate::backend::{Backend, Batch};
+use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
+use crate::codec::{LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
+use crate::error::{AppendError, StoreError};
+use crate::memory::Memory;
+use crate::rocks::Rocks;
+use crate::side::{Local, Projection};
+
+/// Most logs that are opened: far above a district's, and a bound on memory.
+const LOGS_MAX: usize = 1_000_000;
+/// Entries read from the database in one go.
+const READ_CHUNK: usize = 256;
+
+/// How to open a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenOptions {
+    /// Refuse every write; works while another process writes.
+    pub read_only: bool,
+}
+
+/// One position at which an author signed two events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForkEvidence {
+    /// The log.
+    pub log: LogId,
+    /// The position.
+    pub seq: u64,
+    /// The event of the branch that is not in the log here.
+    pub other: EventId,
+}
+
+/// The event store. Cheap to clone; all calls block.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    requests: Mutex<Option<SyncSender<Request>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    /// Lets the commit thread finish what waits, and waits for it.
+    fn stop(&self) {
+        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committer) = committer {
+            // A listener may hold the last clone, so that this runs on the commit thread itself.
+            if committer.thread().id() != std::thread::current().id() {
+                let _ = committer.join();
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Opens or creates a store on disk.
+    ///
+    /// # Errors
+    /// When another process has it, it is of a newer format, or the disk fails.
+    pub fn open(path: &Path, options: OpenOptions) -> Result<Self, StoreError> {
+        if !options.read_only {
+            std::fs::create_dir_all(path).map_err(|e| StoreError::Backend(format!("{}: {e}", path.display())))?;
+        }
+        Self::over(Arc::new(Rocks::open(path, options.read_only)?), options.read_only)
+    }
+
+    /// Opens a store for reading, also beside a process that writes it.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        Self::open(path, OpenOptions { read_only: true })
+    }
+
+    /// A store in memory.
+    pub fn in_memory() -> Self {
+        // An empty map has no format to refuse and no disk to fail.
+        #[allow(clippy::expect_used)]
+        Self::over(Arc::new(Memory::default()), false).expect("an empty memory backend opens")
+    }
+
+    /// Over any backend.
+    pub(crate) fn over(backend: Arc<dyn Backend>, read_only: bool) -> Result<Self, StoreError> {
+        check_format(&*backend, read_only)?;
+        let (numbers, frontier) = load_heads(&*backend)?;
+        let shared = Arc::new(Shared {
+            backend,
+            frontier: RwLock::new(Arc::new(frontier)),
+            numbers: RwLock::new(numbers),
+            listeners: RwLock::default(),
+            poisoned: Mutex::default(),
+        });
+        let (requests, waiting) = sync_channel(GROUP_MAX);
+        let committing = shared.clone();
+        let committer = std::thread::Builder::new()
+            .name("linli-commit".into())
+            .spawn(move || commit_loop(&committing, &waiting))
+            .map_err(|e| StoreError::Backend(format!("no commit thread: {e}")))?;
+        let inner = Inner { shared, requests: Mutex::new(Some(requests)), committer: Mutex::new(Some(committer)) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Finishes what waits and lets go of the disk as soon as the last clone is gone.
+    pub fn close(self) {
+        self.inner.stop();
+    }
+
+    /// The one door: appends runs, each of consecutive events of one log; all of them or none.
+    ///
+    /// Durable when it returns. What is here already is skipped, and payloads that were missing are filled in.
+    ///
+    /// # Errors
+    /// [`AppendError`]; a fork leaves the history as it was and keeps the other branch as evidence.
+    pub fn append(&self, runs: Vec<Vec<VerifiedEvent>>) -> Result<Appended, AppendError> {
+        let answer = self.append_later(runs)?;
+        answer.recv().unwrap_or_else(|_| Err(stopped().into()))
+    }
+
+    /// As [`Store::append`], and answers on a channel. Requests are committed in the order of these calls.
+    pub(crate) fn append_later(
+        &self,
+        runs: Vec<Vec<VerifiedEvent>>,
+    ) -> Result<Receiver<Result<Appended, AppendError>>, StoreError> {
+        let (answer, answered) = sync_channel(1);
+        let requests = self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let requests = requests.ok_or_else(stopped)?;
+        requests.send(Request { runs, answer }).map_err(|_| stopped())?;
+        Ok(answered)
+    }
+
+    /// Calls `listener` with the new heads after each durable append, on the commit thread: it must be quick.
+    pub fn on_append(&self, listener: Listener) {
+        self.inner.shared.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Heads of everything durable.
+    pub fn frontier(&self) -> Arc<Frontier> {
+        self.inner.shared.frontier.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The head of one log.
+    pub fn head(&self, log: &LogId) -> Option<Head> {
+        self.frontier().head(log)
+    }
+
+    /// Up to `events_max` events of a log from a position on, stopping once they exceed `bytes_max`; at least one if
+    /// there is one.
+    ///
+    /// # Errors
+    /// When the database fails or holds damaged entries.
+    pub fn read(
+        &self,
+        log: &LogId,
+        from_seq: u64,
+        events_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let Some(number) = self.inner.shared.number(log) else { return Ok(vec![]) };
+        let (mut events, mut bytes) = (vec![], 0);
+        let mut next = from_seq;
+        while events.len() < events_max && bytes < bytes_max {
+            let chunk = self.read_chunk(number, next, READ_CHUNK.min(events_max - events.len()))?;
+            let Some(last) = chunk.last() else { break };
+            next = last.event().header().seq + 1;
+            for event in chunk {
+                if bytes >= bytes_max {
+                    break;
+                }
+                bytes += size_of(event.event());
+                events.push(event);
+            }
+        }
+        Ok(events)
+    }
+
+    fn read_chunk(&self, number: LogNumber, from_seq: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let backend = &self.inner.shared.backend;
+        let (from, end) = (entry_key(number, from_seq), entry_key(number, u64::MAX));
+        let entries = backend.range(Family::Entries, &from, &end, limit)?;
+        let Some((last, _)) = entries.last() else { return Ok(vec![]) };
+        let end = [&last[..], &[0]].concat();
+        let slots = |family| -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
+            Ok(backend.range(family, &from, &end, limit)?.into_iter().collect())
+        };
+        let (mut op, mut pii) = (slots(Family::Op)?, slots(Family::Pii)?);
+        entries.into_iter().map(|(key, value)| decode(&value, op.remove(&key), pii.remove(&key))).collect()
+    }
+
+    /// As [`Store::read`], and ends on a signed event, so that the run can be proven: what a frame is made of.
+    ///
+    /// If no event within the bounds is signed, the run is longer than asked for, up to the next signature, which is
+    /// never further than [`limits::FRAME_EVENTS_MAX`].
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_run(
+        &self,
+        log: &LogId,
+        from_seq: u64,
+        events_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut run = self.read(log, from_seq, events_max, bytes_max)?;
+        let signed = |event: &StoredEvent| event.event().signature().is_some();
+        if let Some(at) = run.iter().rposition(signed) {
+            run.truncate(at + 1);
+            return Ok(run);
+        }
+        while !run.is_empty() && run.len() < limits::FRAME_EVENTS_MAX {
+            let next = from_seq + run.len() as u64;
+            let Some(event) = self.event(log, next)? else { break };
+            let done = signed(&event);
+            run.push(event);
+            if done {
+                return Ok(run);
+            }
+        }
+        Ok(vec![])
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn event(&self, log: &LogId, seq: u64) -> Result<Option<StoredEvent>, StoreError> {
+        let Some(number) = self.inner.shared.number(log) else { return Ok(None) };
+        let (backend, key) = (&self.inner.shared.backend, entry_key(number, seq));
+        let Some(value) = backend.get(Family::Entries, &key)? else { return Ok(None) };
+        decode(&value, backend.get(Family::Op, &key)?, backend.get(Family::Pii, &key)?).map(Some)
+    }
+
+    /// Deletes a payload for good: its bytes are gone from the files when this returns. The commitment stays.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn erase(&self, log: &LogId, seq: u64, slot: Slot) -> Result<(), StoreError> {
+        let Some(number) = self.inner.shared.number(log) else { return Ok(()) };
+        let family = match slot {
+            Slot::Op => Family::Op,
+            Slot::Pii => Family::Pii,
+        };
+        let key = entry_key(number, seq);
+        let mut batch = Batch::default();
+        batch.delete(family, key.clone());
+        self.inner.shared.backend.write(batch, true)?;
+        self.inner.shared.backend.purge(family, &key, &[&key[..], &[0]].concat())
+    }
+
+    /// Positions at which an author signed two events; at most `1,000`, which is more than anybody reads.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn forks(&self) -> Result<Vec<ForkEvidence>, StoreError> {
+        let numbers = self.inner.shared.numbers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let logs: BTreeMap<LogNumber, LogId> = numbers.into_iter().map(|(log, number)| (number, log)).collect();
+        let mut forks = vec![];
+        for (key, value) in self.inner.shared.backend.range(Family::Forks, &[], &[0xff; 64], 1_000)? {
+            let number = key.get(..4).and_then(|b| b.try_into().ok()).map(LogNumber::from_be_bytes);
+            let Some(log) = number.and_then(|n| logs.get(&n)) else { continue };
+            let other = event_id(&read_entry(&value)?.1);
+            forks.push(ForkEvidence { log: log.clone(), seq: seq_of(&key)?, other });
+        }
+        Ok(forks)
+    }
+
+    /// Read models.
+    pub fn projection(&self) -> Projection {
+        Projection { backend: self.inner.shared.backend.clone() }
+    }
+
+    /// Node-local settings.
+    pub fn local(&self) -> Local {
+        Local { backend: self.inner.shared.backend.clone() }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Backend("the store is closed".into())
+}
+
+fn size_of(event: &ReceivedEvent) -> usize {
+    let slots = Slot::ALL.iter().filter_map(|slot| event.payload(*slot)).map(|payload| payload.bytes.len() + 16);
+    event.header_bytes().len() + slots.sum::<usize>()
+}
+
+fn decode(value: &[u8], op: Option<Vec<u8>>, pii: Option<Vec<u8>>) -> Result<StoredEvent, StoreError> {
+    let (signature, header) = read_entry(value)?;
+    let op = op.map(|value| read_slot(&value)).transpose()?;
+    let pii = pii.map(|value| read_slot(&value)).transpose()?;
+    let event = ReceivedEvent::new(header, signature, op, pii);
+    event.map(StoredEvent::read_back).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// Brings a store from one on-disk format to the next.
+type Migration = fn(&dyn Backend) -> Result<(), StoreError>;
+
+/// Steps from an older on-disk format to the next: (from, step). Format 1 is the first.
+const MIGRATIONS: &[(u32, Migration)] = &[];
+
+fn check_format(backend: &dyn Backend, read_only: bool) -> Result<(), StoreError> {
+    let found = match backend.get(Family::Meta, META_FORMAT)? {
+        Some(bytes) => {
+            let bytes = bytes.try_into().map_err(|_| StoreError::Damaged("on-disk version".into()))?;
+            u32::from_be_bytes(bytes)
+        }
+        None if read_only => return Err(StoreError::Damaged("no on-disk version: nothing was stored here".into())),
+        None => DISK_FORMAT,
+    };
+    if found > DISK_FORMAT {
+        return Err(StoreError::NewerFormat { found, known: DISK_FORMAT });
+    }
+    if read_only {
+        return Ok(());
+    }
+    for (_, step) in MIGRATIONS.iter().filter(|(from, _)| *from >= found) {
+        step(backend)?;
+    }
+    let mut batch = Batch::default();
+    batch.put(Family::Meta, META_FORMAT.to_vec(), DISK_FORMAT.to_be_bytes().to_vec());
+    backend.write(batch, true)
+}
+
+/// Numbers and heads of all logs, by seeking each log's end: no scan of entries.
+fn load_heads(backend: &dyn Backend) -> Result<(BTreeMap<LogId, LogNumber>, Frontier), StoreError> {
+    let (mut numbers, mut frontier) = (BTreeMap::new(), Frontier::new());
+    for (key, value) in backend.range(Family::Logs, &[], &[0xff; 64], LOGS_MAX)? {
+        let number = value.try_into().map_err(|_| StoreError::Damaged("log number".into()))?;
+        let (log, number) = (read_log_key(&key)?, LogNumber::from_be_bytes(number));
+        let last = backend.last(Family::Entries, &entry_key(number, 0), &entry_key(number, u64::MAX))?;
+        if let Some(key) = last {
+            let value = backend.get(Family::Entries, &key)?.ok_or_else(|| StoreError::Damaged("head".into()))?;
+            frontier.advance(&log, Head { seq: seq_of(&key)?, id: event_id(&read_entry(&value)?.1) });
+        }
+        numbers.insert(log, number);
+    }
+    Ok((numbers, frontier))
+}
+
+#[cfg(test)]
+mod tests;

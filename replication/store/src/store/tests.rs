@@ -1,0 +1,328 @@
+//! One contract, two backends; crashes, restores and failing disks.
+
+use std::process::{Command, Stdio};
+
+use linli_core::chain::{Join, verify_run};
+use linli_core::event::ReceivedEvent;
+use linli_core::id::Stream;
+use linli_core::sign::KeyCache;
+use linli_core::testkit::{Author, District, Draft, area, key, record};
+use proptest::prelude::*;
+
+use super::*;
+use crate::writer::{LocalDraft, LocalWriter};
+
+fn proven(run: &[ReceivedEvent]) -> Vec<VerifiedEvent> {
+    verify_run(Join::Anywhere, run.to_vec(), &mut KeyCache::default()).unwrap()
+}
+
+fn both_backends(test: impl Fn(Store)) {
+    test(Store::in_memory());
+    let dir = tempfile::tempdir().unwrap();
+    test(Store::open(dir.path(), OpenOptions::default()).unwrap());
+}
+
+fn log_of(len: usize) -> (LogId, Vec<ReceivedEvent>) {
+    let mut author = Author::new(1, "320508005", None);
+    let events = author.write_many(Stream::INCIDENTS, len, 300);
+    (author.log_id(Stream::INCIDENTS), events)
+}
+
+#[test]
+fn what_is_appended_reads_back_and_appending_it_again_changes_nothing() {
+    both_backends(|store| {
+        let (log, events) = log_of(300);
+        let appended = store.append(vec![proven(&events[..200])]).unwrap();
+        assert_eq!((appended.new, appended.known), (200, 0));
+        let again = store.append(vec![proven(&events[100..300])]).unwrap();
+        assert_eq!((again.new, again.known), (100, 100));
+        let read: Vec<_> =
+            store.read(&log, 1, 1000, 1 << 30).unwrap().into_iter().map(StoredEvent::into_event).collect();
+        assert_eq!(read, events);
+        assert_eq!(store.head(&log), Some(events[299].head()));
+        assert_eq!(store.read(&log, 299, 10, 1).unwrap().len(), 1);
+        assert!(store.read(&log, 301, 10, 1 << 20).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_gap_is_refused_and_a_fork_leaves_history_and_evidence() {
+    both_backends(|store| {
+        let (log, events) = log_of(10);
+        let gap = store.append(vec![proven(&events[3..])]).unwrap_err();
+        assert!(matches!(gap, AppendError::Gap { expected: 1, found: 4, .. }), "{gap}");
+        store.append(vec![proven(&events)]).unwrap();
+        let mut other = Author::new(1, "320508005", None);
+        let branch = other.write_many(Stream::INCIDENTS, 12, 200);
+        let fork = store.append(vec![proven(&branch)]).unwrap_err();
+        assert!(matches!(fork, AppendError::Fork { seq: 1, .. }), "{fork}");
+        assert_eq!(store.head(&log), Some(events[9].head()));
+        let evidence = store.forks().unwrap();
+        assert_eq!((evidence.len(), evidence[0].seq, evidence[0].other), (12, 1, branch[0].id()));
+    });
+}
+
+#[test]
+fn runs_for_frames_end_on_a_signature() {
+    both_backends(|store| {
+        let (log, mut events) = log_of(130);
+        let unsigned = |e: &ReceivedEvent| {
+            let payload = |slot| e.payload(slot).cloned();
+            ReceivedEvent::new(e.header_bytes().to_vec(), None, payload(Slot::Op), payload(Slot::Pii)).unwrap()
+        };
+        for i in (0..130).filter(|i| (i + 1) % 64 != 0 && *i != 129) {
+            events[i] = unsigned(&events[i]);
+        }
+        store.append(vec![proven(&events)]).unwrap();
+        assert_eq!(store.read_run(&log, 1, 100, 1 << 20).unwrap().len(), 64);
+        assert_eq!(store.read_run(&log, 1, 10, 1 << 20).unwrap().len(), 64);
+        assert_eq!(store.read_run(&log, 65, 1000, 1 << 20).unwrap().len(), 66);
+    });
+}
+
+#[test]
+fn projections_can_be_thrown_away_and_settings_stay() {
+    both_backends(|store| {
+        let mut batch = crate::side::ProjectionBatch::default();
+        for n in 0..5u8 {
+            batch.put(vec![b'v', n], vec![n]);
+        }
+        store.projection().write(batch).unwrap();
+        store.local().put(b"operator/1", b"x").unwrap();
+        assert_eq!(store.projection().scan(b"v", Some(&[b'v', 1]), 2).unwrap().len(), 2);
+        store.projection().clear().unwrap();
+        assert!(store.projection().scan(b"v", None, 10).unwrap().is_empty());
+        assert_eq!(store.local().get(b"operator/1").unwrap(), Some(b"x".to_vec()));
+    });
+}
+
+#[test]
+fn after_a_failed_write_nothing_is_acknowledged() {
+    let memory = Arc::new(Memory::default());
+    let store = Store::over(memory.clone(), false).unwrap();
+    let (log, events) = log_of(4);
+    store.append(vec![proven(&events[..2])]).unwrap();
+    memory.fail_next_durable_write();
+    for _ in 0..2 {
+        let refused = store.append(vec![proven(&events)]).unwrap_err();
+        assert!(matches!(refused, AppendError::Store(StoreError::Poisoned(_))), "{refused}");
+    }
+    assert_eq!(store.head(&log).unwrap().seq, 2);
+    let reopened = Store::over(memory, false).unwrap();
+    assert_eq!(reopened.append(vec![proven(&events)]).unwrap().new, 2);
+}
+
+#[test]
+fn a_newer_format_and_a_second_writer_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+    assert!(matches!(Store::open(dir.path(), OpenOptions::default()), Err(StoreError::InUse)));
+    let (log, events) = log_of(3);
+    store.append(vec![proven(&events)]).unwrap();
+    let reader = Store::open_read_only(dir.path()).unwrap();
+    assert_eq!(reader.head(&log).unwrap().seq, 3, "a reader beside the writer sees what is durable");
+    assert!(matches!(reader.local().put(b"a", b"b"), Err(StoreError::ReadOnly)));
+    let mut batch = Batch::default();
+    batch.put(Family::Meta, META_FORMAT.to_vec(), 99u32.to_be_bytes().to_vec());
+    store.inner.shared.backend.write(batch, true).unwrap();
+    drop((store, reader));
+    let refused = Store::open(dir.path(), OpenOptions::default()).err().unwrap();
+    assert!(refused.to_string().contains("format 99"), "{refused}");
+}
+
+#[test]
+fn an_erased_payload_is_gone_from_the_files_and_the_chain_still_proves() {
+    const CANARY: &[u8] = b"canary-13900000000-canary";
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+    let mut author = Author::new(1, "320508005", None);
+    let mut draft = Draft::new(Stream::COMMUNITY, "listed", Some(record(1)));
+    draft.pii = Some(CANARY.to_vec());
+    let events = [author.write(draft), author.write(Draft::new(Stream::COMMUNITY, "listed", Some(record(2))))];
+    store.append(vec![proven(&events)]).unwrap();
+    assert!(files_contain(dir.path(), CANARY));
+    store.erase(&author.log_id(Stream::COMMUNITY), 1, Slot::Pii).unwrap();
+    assert!(!files_contain(dir.path(), CANARY));
+    let read = store.read(&author.log_id(Stream::COMMUNITY), 1, 9, 1 << 20).unwrap();
+    assert!(read[0].event().payload(Slot::Pii).is_none());
+    proven(&read.into_iter().map(StoredEvent::into_event).collect::<Vec<_>>());
+}
+
+fn files_contain(dir: &Path, needle: &[u8]) -> bool {
+    std::fs::read_dir(dir).unwrap().any(|file| {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    })
+}
+
+fn draft(n: u64) -> LocalDraft {
+    LocalDraft {
+        area: area("320508005"),
+        stream: Stream::SUPPLIES,
+        record: Some(record(n)),
+        kind: "issued".parse().unwrap(),
+        parents: vec![],
+        grant: Some(District::with_nodes(&[]).federation()),
+        op: Some(vec![0xa0]),
+        pii: None,
+    }
+}
+
+fn writer(dir: &Path, incarnation: u64) -> (Store, LocalWriter) {
+    let store = Store::open(&dir.join("store"), OpenOptions::default()).unwrap();
+    let writer = LocalWriter::open(store.clone(), Some(&dir.join("store")), key(1), &mut || incarnation).unwrap();
+    (store, writer)
+}
+
+fn write(writer: &LocalWriter, n: u64) -> ReceivedEvent {
+    writer.write(draft(n), 1_790_000_000_000, &mut || [1; 16]).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_dir() {
+            copy(&file.path(), &to.join(file.file_name()));
+        } else {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_orderly_restart_goes_on_in_the_same_log_and_a_crash_opens_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    write(&w, 1);
+    w.close().unwrap();
+    drop((store, w));
+    let (store, w) = writer(dir.path(), 2);
+    let second = write(&w, 2);
+    assert_eq!((second.header().incarnation, second.header().seq), (1, 2));
+    // then the process ends without closing
+    drop((store, w));
+    let (_store, w) = writer(dir.path(), 3);
+    let third = write(&w, 3);
+    assert_eq!((third.header().incarnation, third.header().seq, third.header().prev), (3, 1, Some(second.id())));
+    assert!(third.header().time > second.header().time);
+}
+
+#[test]
+fn a_directory_that_was_copied_run_on_and_put_back_does_not_fork() {
+    // given a node that stopped in order, and a copy of its directory
+    let dir = tempfile::tempdir().unwrap();
+    let (home, backup) = (dir.path().join("home"), dir.path().join("backup"));
+    let (store, w) = writer(&home, 1);
+    write(&w, 1);
+    w.close().unwrap();
+    drop((store, w));
+    copy(&home, &backup);
+    // when it runs on, and the copy is put back
+    let (store, w) = writer(&home, 2);
+    let lost = write(&w, 2);
+    w.close().unwrap();
+    drop((store, w));
+    std::fs::remove_dir_all(&home).unwrap();
+    copy(&backup, &home);
+    // then the next event does not stand where the lost one stood
+    let (store, w) = writer(&home, 3);
+    let next = write(&w, 3);
+    assert_eq!(next.header().incarnation, 3);
+    // and the lost tail is taken back from whoever has it
+    store.append(vec![proven(&[lost])]).unwrap();
+    assert!(store.forks().unwrap().is_empty());
+}
+
+#[test]
+fn a_peer_that_shows_later_events_of_ours_opens_a_new_incarnation_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, w) = writer(dir.path(), 1);
+    let first = write(&w, 1);
+    let log = first.header().log_id();
+    assert!(!w.reported_by_peer(&log, first.head(), &mut || 9));
+    assert!(w.reported_by_peer(&log, Head { seq: 5, id: first.id() }, &mut || 9));
+    assert_eq!(write(&w, 2).header().incarnation, 9);
+}
+
+#[test]
+fn a_batch_whose_composition_fails_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    let refused: Result<_, crate::WriteError> = w.write_with(1, &mut || [0; 16], |sign| {
+        sign(draft(1))?;
+        Err(crate::WriteError::Draft("changed my mind".into()))
+    });
+    assert!(refused.is_err() && store.frontier().is_empty());
+    assert_eq!(write(&w, 2).header().seq, 1);
+}
+
+#[test]
+fn every_acknowledged_event_survives_kill_minus_nine() {
+    if let Ok(dir) = std::env::var("LINLI_STORE_CRASH_CHILD") {
+        append_until_killed(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged: Vec<String> = vec![];
+    for round in 0..5u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::every_acknowledged_event_survives_kill_minus_nine", "--nocapture"])
+            .env("LINLI_STORE_CRASH_CHILD", dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(150 + 37 * round));
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        acknowledged.extend(text.lines().filter_map(|line| line.strip_prefix("ack ").map(str::to_owned)));
+        let store = Store::open(&dir.path().join("store"), OpenOptions::default()).unwrap();
+        let mut here = std::collections::BTreeSet::new();
+        for (log, head) in store.frontier().iter() {
+            let events = store.read(log, 1, usize::MAX, usize::MAX).unwrap();
+            assert_eq!(events.len() as u64, head.seq);
+            here.extend(events.iter().map(|event| event.event().id().to_string()));
+        }
+        for id in acknowledged.iter().filter(|id| id.len() == 64) {
+            assert!(here.contains(id), "round {round}: {id} was acknowledged and is gone");
+        }
+    }
+    assert!(!acknowledged.is_empty(), "no child acknowledged anything");
+}
+
+fn append_until_killed(dir: &Path) -> ! {
+    let incarnation = u64::from(std::process::id());
+    let (_store, w) = writer(dir, incarnation);
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let w = &w;
+            scope.spawn(move || {
+                for n in 0.. {
+                    println!("ack {}", write(w, thread * 1_000_000 + n).id());
+                }
+            });
+        }
+    });
+    std::process::exit(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_interleaving_of_overlapping_runs_ends_in_the_same_store(
+        cuts in proptest::collection::vec((0usize..40, 1usize..20), 1..12)
+    ) {
+        let (log, events) = log_of(40);
+        let store = Store::in_memory();
+        for (from, len) in cuts {
+            let run = &events[from..(from + len).min(40)];
+            let refused = store.append(vec![proven(run)]);
+            let height = store.head(&log).map_or(0, |head| head.seq);
+            prop_assert!(refused.is_ok() || from as u64 > height);
+        }
+        store.append(vec![proven(&events)]).unwrap();
+        let read: Vec<_> = store.read(&log, 1, 99, 1 << 30).unwrap().into_iter().map(StoredEvent::into_event).collect();
+        prop_assert_eq!(read, events);
+    }
+}

@@ -1,0 +1,273 @@
+//! Own events: position, signature and durability in one place, so that an author never signs two histories.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use linli_core::area::Area;
+use linli_core::chain::verify_single;
+use linli_core::event::{Header, Payload, ReceivedEvent};
+use linli_core::id::{AuthorKey, EventId, Head, Kind, LogId, RecordId, Stream};
+use linli_core::sign::{KeyCache, SecretKey};
+use linli_core::time::{Hlc, HlcClock};
+
+use crate::append::Appended;
+use crate::error::{AppendError, StoreError, WriteError};
+use crate::generation::{Generation, Opened};
+use crate::store::Store;
+
+/// What an own event says; the writer adds author, position, time and salts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalDraft {
+    /// Where it applies.
+    pub area: Area,
+    /// What it is about.
+    pub stream: Stream,
+    /// The record.
+    pub record: Option<RecordId>,
+    /// What happened.
+    pub kind: Kind,
+    /// Heads of the record that the author has seen.
+    pub parents: Vec<EventId>,
+    /// The right to write this.
+    pub grant: Option<EventId>,
+    /// Operational payload.
+    pub op: Option<Vec<u8>>,
+    /// Personal payload.
+    pub pii: Option<Vec<u8>>,
+}
+
+/// Writes the logs of one key in one store.
+pub struct LocalWriter {
+    store: Store,
+    key: SecretKey,
+    generation: Generation,
+    state: Mutex<State>,
+}
+
+#[derive(Clone)]
+struct State {
+    incarnation: u64,
+    /// Whether the generation file says that this incarnation is in use.
+    noted: bool,
+    clock: HlcClock,
+    /// Head of this incarnation's log, or the head that its first event continues.
+    heads: BTreeMap<(Stream, Area), (Option<Head>, Option<EventId>)>,
+}
+
+impl LocalWriter {
+    /// Over a store on disk in `directory` (`None` in memory). `random` draws a new incarnation where one is needed.
+    ///
+    /// # Errors
+    /// When the generation file or the store cannot be read.
+    pub fn open(
+        store: Store,
+        directory: Option<&Path>,
+        key: SecretKey,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Self, WriteError> {
+        let generation = directory.map_or_else(Generation::none, |dir| Generation::beside(dir.to_owned()));
+        let incarnation = match generation.check(&key.public(), &store.frontier())? {
+            Opened::Continues(incarnation) => incarnation,
+            Opened::Fresh(reason) => {
+                tracing::info!(reason, "own events open a new incarnation");
+                random()
+            }
+        };
+        let last = last_own_time(&store, &key.public())?;
+        let state = State { incarnation, noted: false, clock: HlcClock::starting_after(last), heads: BTreeMap::new() };
+        Ok(Self { store, key, generation, state: Mutex::new(state) })
+    }
+
+    /// The author.
+    pub fn author(&self) -> AuthorKey {
+        self.key.public()
+    }
+
+    /// The incarnation that writes now.
+    pub fn incarnation(&self) -> u64 {
+        self.lock().incarnation
+    }
+
+    /// Writes one event; durable when it returns.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing was written.
+    pub fn write(
+        &self,
+        draft: LocalDraft,
+        now_unix_ms: u64,
+        salt: &mut dyn FnMut() -> [u8; 16],
+    ) -> Result<ReceivedEvent, WriteError> {
+        let mut written = self.write_all(vec![draft], now_unix_ms, salt)?;
+        written.pop().ok_or_else(|| WriteError::Draft("nothing to write".into()))
+    }
+
+    /// Writes several events, all or none; durable when it returns.
+    ///
+    /// # Errors
+    /// As [`LocalWriter::write`].
+    pub fn write_all(
+        &self,
+        drafts: Vec<LocalDraft>,
+        now_unix_ms: u64,
+        salt: &mut dyn FnMut() -> [u8; 16],
+    ) -> Result<Vec<ReceivedEvent>, WriteError> {
+        self.write_with(now_unix_ms, salt, |sign| drafts.into_iter().try_for_each(|draft| sign(draft).map(drop)))
+    }
+
+    /// Writes what `compose` signs step by step, seeing each event before it drafts the next; all or none.
+    ///
+    /// # Errors
+    /// What `compose` returns, or [`WriteError`]; then nothing was written.
+    pub fn write_with<E: From<WriteError>>(
+        &self,
+        now_unix_ms: u64,
+        salt: &mut dyn FnMut() -> [u8; 16],
+        compose: impl FnOnce(&mut dyn FnMut(LocalDraft) -> Result<ReceivedEvent, WriteError>) -> Result<(), E>,
+    ) -> Result<Vec<ReceivedEvent>, E> {
+        let mut state = self.lock();
+        let before = state.clone();
+        let mut events = vec![];
+        let composed = compose(&mut |draft| {
+            let event = self.sign(&mut state, draft, now_unix_ms, salt)?;
+            events.push(event.clone());
+            Ok(event)
+        });
+        let queued = composed.and_then(|()| Ok(self.queue(&events)?));
+        let answer = match queued {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Nothing left this process, so the same positions may be signed again.
+                *state = State { noted: state.noted, ..before };
+                return Err(error);
+            }
+        };
+        drop(state);
+        let answered = answer.recv().map_err(|_| StoreError::Backend("the store is closed".into()));
+        answered.map_err(WriteError::from)?.map_err(WriteError::from)?;
+        Ok(events)
+    }
+
+    fn sign(
+        &self,
+        state: &mut State,
+        draft: LocalDraft,
+        now_unix_ms: u64,
+        salt: &mut dyn FnMut() -> [u8; 16],
+    ) -> Result<ReceivedEvent, WriteError> {
+        if !state.noted {
+            self.generation.open(state.incarnation)?;
+            state.noted = true;
+        }
+        let at = (draft.stream, draft.area.clone());
+        let (head, continues) = match state.heads.get(&at) {
+            Some(known) => *known,
+            None => self.place(state.incarnation, &draft)?,
+        };
+        let mut parents = draft.parents;
+        parents.sort();
+        parents.dedup();
+        let header = Header {
+            author: self.key.public(),
+            incarnation: state.incarnation,
+            area: draft.area,
+            stream: draft.stream,
+            seq: head.map_or(1, |head| head.seq + 1),
+            prev: head.map_or(continues, |head| Some(head.id)),
+            parents,
+            record: draft.record,
+            kind: draft.kind,
+            time: state.clock.tick(now_unix_ms),
+            grant: draft.grant,
+            op: None,
+            pii: None,
+        };
+        let mut salted = |bytes: Vec<u8>| Payload { salt: salt(), bytes };
+        let (op, pii) = (draft.op.map(&mut salted), draft.pii.map(&mut salted));
+        let event = ReceivedEvent::sign(header, op, pii, &self.key);
+        Header::decode(event.header_bytes()).map_err(|error| WriteError::Draft(error.to_string()))?;
+        state.heads.insert(at, (Some(event.head()), None));
+        Ok(event)
+    }
+
+    /// Where this incarnation's log of a stream and area stands, or which head it continues.
+    fn place(&self, incarnation: u64, draft: &LocalDraft) -> Result<(Option<Head>, Option<EventId>), WriteError> {
+        let own = self.key.public();
+        let frontier = self.store.frontier();
+        let same = |log: &LogId| log.author == own && log.stream == draft.stream && log.area == draft.area;
+        let mut latest: Option<(Hlc, EventId)> = None;
+        for (log, head) in frontier.iter().filter(|(log, _)| same(log)) {
+            if log.incarnation == incarnation {
+                return Ok((Some(*head), None));
+            }
+            if let Some(event) = self.store.event(log, head.seq)? {
+                latest = latest.max(Some((event.event().header().time, head.id)));
+            }
+        }
+        Ok((None, latest.map(|(_, id)| id)))
+    }
+
+    fn queue(&self, events: &[ReceivedEvent]) -> Result<Receiver<Result<Appended, AppendError>>, WriteError> {
+        let mut keys = KeyCache::default();
+        let mut runs: BTreeMap<LogId, Vec<_>> = BTreeMap::new();
+        for event in events {
+            let verified = verify_single(event.clone(), &mut keys)
+                .map_err(|error| WriteError::Draft(format!("our own signature does not verify: {error}")))?;
+            runs.entry(event.header().log_id()).or_default().push(verified);
+        }
+        Ok(self.store.append_later(runs.into_values().collect())?)
+    }
+
+    /// Takes note of a remote time, so that what is written next sorts after what was seen.
+    pub fn observe(&self, remote: Hlc, now_unix_ms: u64) {
+        self.lock().clock.observe(remote, now_unix_ms);
+    }
+
+    /// A peer shows a head of a log that we sign: if it is ahead of ours, this store was rolled back, and what is
+    /// written from now on goes into a new incarnation. Says whether that happened.
+    pub fn reported_by_peer(&self, log: &LogId, theirs: Head, random: &mut dyn FnMut() -> u64) -> bool {
+        let mut state = self.lock();
+        let ours = state
+            .heads
+            .get(&(log.stream, log.area.clone()))
+            .and_then(|(head, _)| *head)
+            .or_else(|| self.store.head(log));
+        let ahead = ours.is_none_or(|ours| theirs.seq > ours.seq || (theirs.seq == ours.seq && theirs.id != ours.id));
+        if log.author != self.key.public() || log.incarnation != state.incarnation || !ahead {
+            return false;
+        }
+        tracing::warn!(%log, seq = theirs.seq, "a peer holds later events of ours: opening a new incarnation");
+        state.incarnation = random();
+        state.noted = false;
+        state.heads.clear();
+        true
+    }
+
+    /// Notes that this process stops in order, after everything that was written is durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; the next start then opens a new incarnation.
+    pub fn close(&self) -> Result<(), WriteError> {
+        let state = self.lock();
+        if state.noted {
+            self.generation.close(state.incarnation, &self.key.public(), &self.store.frontier())?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn last_own_time(store: &Store, own: &AuthorKey) -> Result<Hlc, StoreError> {
+    let mut last = Hlc::default();
+    for (log, head) in store.frontier().iter().filter(|(log, _)| log.author == *own) {
+        if let Some(event) = store.event(log, head.seq)? {
+            last = last.max(event.event().header().time);
+        }
+    }
+    Ok(last)
+}
