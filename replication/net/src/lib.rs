@@ -1,1 +1,30 @@
-//! Placeholder while dependencies build.
+//! The libp2p driver of the replication protocol: transports, enrolment hello, streams, peers, metrics.
+//!
+//! The protocol itself is [`linli_core::sync`], a state machine without I/O. This crate feeds it: one loop
+//! (`driver`) between the network, the store and the clock. A peer's libp2p identity *is* its author key, so the
+//! transport proves the very key that the charter enrols, and [`linli_core::charter`] says whether it is a node. Wire
+//! formats are normative in `docs/sync.md`.
+//!
+//! Start reading at [`Mesh::spawn`]. From a connection to replication: `connection`, `hello`, `session`.
+
+mod book;
+mod config;
+mod connection;
+mod door;
+mod driver;
+mod hello;
+mod identity;
+pub mod limits;
+mod link;
+mod mesh;
+mod metrics;
+mod session;
+mod status;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError, SyncState};
+pub use identity::peer_id;
+pub use libp2p::{Multiaddr, PeerId};
+pub use mesh::{Mesh, MeshHandle};

@@ -1,0 +1,146 @@
+//! What a mesh is made from, and what it tells of itself.
+
+use std::sync::Arc;
+
+use libp2p::Multiaddr;
+use linli_core::charter::Charter;
+use linli_core::event::ReceivedEvent;
+use linli_core::id::{AuthorKey, EventId, Head, LogId};
+use linli_core::sign::SecretKey;
+use linli_store::Store;
+use prometheus::Registry;
+
+/// Where to listen and whom to call.
+#[derive(Debug, Clone, Default)]
+pub struct MeshConfig {
+    /// Addresses to listen on, such as `/ip4/0.0.0.0/udp/7410/quic-v1` and `/ip4/0.0.0.0/tcp/7410`.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses of peers that are always called, with or without `/p2p/…`.
+    pub peers: Vec<Multiaddr>,
+    /// Whether to look for nodes on the LAN and to answer those that look.
+    pub mdns: bool,
+}
+
+/// Who this node is, and where it takes from what it needs.
+#[derive(Clone)]
+pub struct MeshNode {
+    /// The node's author key. The libp2p identity is this very key.
+    pub key: SecretKey,
+    /// The store that is replicated.
+    pub store: Store,
+    /// The federation. Whoever does not know this id is a stranger.
+    pub federation: EventId,
+    /// The charter as this node knows it now. Called for each hello and now and then; must not block.
+    pub charter: Arc<dyn Fn() -> Arc<Charter> + Send + Sync>,
+    /// The charter events from the genesis down to this node's grant, each with its own signature. Called for each
+    /// hello; must not block.
+    pub credentials: Arc<dyn Fn() -> Vec<ReceivedEvent> + Send + Sync>,
+    /// Where the mesh registers its metrics.
+    pub registry: Registry,
+}
+
+/// Why a mesh could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {what}")]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the system says.
+        what: String,
+    },
+    /// The transports cannot be set up.
+    #[error("cannot set up the transports: {0}")]
+    Transport(String),
+    /// The metrics are registered already, by another mesh.
+    #[error("cannot register metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A mesh that has ended cannot be asked any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the mesh has been shut down")]
+pub struct MeshClosed;
+
+/// Something that the rest of the node may want to act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeshEvent {
+    /// A peer has proven its enrolment and replicates with us.
+    Connected {
+        /// Its key.
+        peer: AuthorKey,
+    },
+    /// A peer does not replicate with us any more.
+    Disconnected {
+        /// Its key.
+        peer: AuthorKey,
+        /// Why, for people.
+        reason: String,
+    },
+    /// A peer knows a later head of a log that carries our signature: this store is behind what it once published.
+    /// Whoever writes must open a new incarnation first.
+    PeerReportsOurHead {
+        /// Our log.
+        log: LogId,
+        /// Its head as the peer knows it.
+        head: Head,
+    },
+    /// One author signed two histories of a log, or a peer says so.
+    Forked {
+        /// Who has the other history.
+        peer: AuthorKey,
+        /// The log.
+        log: LogId,
+        /// Our head.
+        ours: Head,
+        /// A head of the other history.
+        theirs: Head,
+        /// Whether signatures prove it.
+        proven: bool,
+    },
+}
+
+/// How far replication with a peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncState {
+    /// No connection.
+    Silent,
+    /// Connected; nothing is known of its heads yet. Not the same as up to date.
+    Comparing,
+    /// One of us lacks events that the other has.
+    CatchingUp,
+    /// As of the last exchange, both have the same.
+    UpToDate,
+}
+
+/// What is known of one other node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Its author key, which is its libp2p identity.
+    pub key: AuthorKey,
+    /// Addresses at which it was met, found, or is expected.
+    pub addresses: Vec<String>,
+    /// Whether it replicates with us now.
+    pub connected: bool,
+    /// Since when it has, in Unix milliseconds.
+    pub since_ms: Option<u64>,
+    /// Last measured round trip, in milliseconds.
+    pub rtt_ms: Option<u64>,
+    /// When bytes last came from it, in Unix milliseconds; none if never since this node started.
+    pub last_heard_ms: Option<u64>,
+    /// Events that it says it has and we lack; none while unknown.
+    pub behind_events: Option<u64>,
+    /// Events that we have and it lacks, as far as it said; none while unknown.
+    pub ahead_events: Option<u64>,
+    /// Logs of which it holds another history than we do.
+    pub forked_logs: usize,
+    /// Why the last attempt to replicate with it failed, for people.
+    pub refused: Option<String>,
+    /// Bytes of sync messages received from it on this connection, as they were on the wire.
+    pub received_bytes: u64,
+    /// Bytes of sync messages sent to it on this connection, as they were on the wire.
+    pub sent_bytes: u64,
+    /// How far replication is.
+    pub sync: SyncState,
+}

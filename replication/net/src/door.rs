@@ -1,0 +1,164 @@
+//! Frames in and out of the store, on threads that may block.
+//!
+//! Frames of one log are appended in the order in which they came. Several small frames share one batch, and with it
+//! one sync to disk; two batches run at a time, so that one is verified while the other is synced.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use linli_core::chain::{Join, verify_run};
+use linli_core::event::{ReceivedEvent, VerifiedEvent};
+use linli_core::frame::{PiiScope, decode_frame, encode_frame};
+use linli_core::id::{Head, LogId, Stream};
+use linli_core::limits::SIGNATURE_INTERVAL;
+use linli_core::sign::KeyCache;
+use linli_core::sync::{AppendFailure, ReadFrame, Token, admit};
+use linli_store::{AppendError, Store};
+
+use crate::limits;
+
+/// A frame on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) token: Token,
+    pub(crate) log: LogId,
+    pub(crate) frame: Vec<u8>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) struct BatchDone {
+    pub(crate) logs: BTreeSet<LogId>,
+    pub(crate) outcomes: Vec<(Token, Result<Head, AppendFailure>)>,
+    /// Events that are durable now and were not before.
+    pub(crate) events: u64,
+}
+
+/// Frames that wait, and the logs that batches under way belong to. What waits is bounded by the credit that the
+/// engine gives.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    waiting: VecDeque<Job>,
+    under_way: BTreeSet<LogId>,
+    batches: usize,
+}
+
+impl Door {
+    /// Queues a frame.
+    pub(crate) fn push(&mut self, job: Job) {
+        self.waiting.push_back(job);
+    }
+
+    /// The next batch to run, if one may run now.
+    pub(crate) fn next_batch(&mut self) -> Option<Vec<Job>> {
+        if self.batches >= limits::APPENDS_AT_A_TIME {
+            return None;
+        }
+        let (mut batch, mut rest, mut bytes) = (vec![], VecDeque::new(), 0);
+        for job in self.waiting.drain(..) {
+            if bytes < limits::APPEND_BATCH_BYTES && !self.under_way.contains(&job.log) {
+                bytes += job.frame.len();
+                batch.push(job);
+            } else {
+                rest.push_back(job);
+            }
+        }
+        self.waiting = rest;
+        if batch.is_empty() {
+            return None;
+        }
+        self.batches += 1;
+        self.under_way.extend(batch.iter().map(|job| job.log.clone()));
+        Some(batch)
+    }
+
+    /// Whether a batch is under way.
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.batches > 0
+    }
+
+    /// Notes that a batch is done.
+    pub(crate) fn done(&mut self, logs: &BTreeSet<LogId>) {
+        self.batches -= 1;
+        self.under_way.retain(|log| !logs.contains(log));
+    }
+}
+
+/// Verifies and appends a batch. Blocks.
+pub(crate) fn append_batch(store: &Store, jobs: Vec<Job>) -> BatchDone {
+    let logs: BTreeSet<LogId> = jobs.iter().map(|job| job.log.clone()).collect();
+    let mut keys = KeyCache::default();
+    let mut heads: BTreeMap<LogId, Option<Head>> = BTreeMap::new();
+    let mut runs: BTreeMap<LogId, Vec<VerifiedEvent>> = BTreeMap::new();
+    let mut outcomes = vec![];
+    for job in jobs {
+        let head = match heads.get(&job.log) {
+            Some(head) => *head,
+            None => store.head(&job.log),
+        };
+        let admitted = admit(&job.log, head, &job.frame, &mut keys);
+        if matches!(admitted, Err(AppendFailure::Forked { .. })) {
+            keep_evidence(store, &job.frame, &mut keys);
+        }
+        let outcome = admitted.map(|events| {
+            let new_head = events.last().map(|event| event.event().head()).or(head);
+            heads.insert(job.log.clone(), new_head);
+            runs.entry(job.log.clone()).or_default().extend(events);
+            new_head
+        });
+        outcomes.push((job.token, outcome));
+    }
+    let runs: Vec<Vec<VerifiedEvent>> = runs.into_values().filter(|run| !run.is_empty()).collect();
+    let events = runs.iter().map(|run| run.len() as u64).sum();
+    let appended = if runs.is_empty() { Ok(()) } else { store.append(runs).map(drop) };
+    let failed = appended.is_err();
+    if let Err(error) = &appended {
+        tracing::error!(%error, "the store does not take replicated events");
+    }
+    let settle = |outcome: Result<Option<Head>, AppendFailure>| match outcome {
+        Ok(Some(head)) if !failed => Ok(head),
+        Ok(_) => Err(AppendFailure::Store),
+        Err(failure) => Err(failure),
+    };
+    let outcomes = outcomes.into_iter().map(|(token, outcome)| (token, settle(outcome))).collect();
+    BatchDone { logs, outcomes, events: if failed { 0 } else { events } }
+}
+
+/// Signatures that go along: the last of a frame proves it, every 64th lets the receiver end frames of its own, and
+/// charter events are shown singly as credentials. The others would cost a check and 66 bytes each and prove nothing.
+fn needs_signature(event: &ReceivedEvent, last_seq: u64) -> bool {
+    let header = event.header();
+    header.seq == last_seq || header.seq.is_multiple_of(SIGNATURE_INTERVAL) || header.stream == Stream::CHARTER
+}
+
+/// Shows the store another history of a log: it keeps what proves the fork and leaves the log as it is.
+fn keep_evidence(store: &Store, frame: &[u8], keys: &mut KeyCache) {
+    let proven = decode_frame(frame).ok().and_then(|run| verify_run(Join::Anywhere, run, keys).ok());
+    match proven.map(|run| store.append(vec![run])) {
+        Some(Err(AppendError::Store(error))) => tracing::error!(%error, "evidence of a fork cannot be kept"),
+        // The store answers with the fork, or knows the branch already.
+        Some(Ok(_) | Err(AppendError::Fork { .. } | AppendError::Gap { .. })) | None => {}
+    }
+}
+
+/// Reads a run and makes a frame of it; none if the store has nothing there or cannot read. Blocks.
+pub(crate) fn read_frame(
+    store: &Store,
+    log: &LogId,
+    from_seq: u64,
+    max_events: usize,
+    max_bytes: u64,
+    pii: PiiScope,
+) -> Option<ReadFrame> {
+    let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let run = match store.read_run(log, from_seq, max_events, max_bytes) {
+        Ok(run) => run,
+        Err(error) => {
+            tracing::error!(%error, %log, from_seq, "a run cannot be read for a peer");
+            return None;
+        }
+    };
+    let last_seq = run.last()?.event().header().seq;
+    let lean = |event: ReceivedEvent| if needs_signature(&event, last_seq) { event } else { event.without_signature() };
+    let run: Vec<ReceivedEvent> = run.into_iter().map(|event| lean(event.into_event())).collect();
+    Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
+}

@@ -1,0 +1,354 @@
+//! The one loop: what the network, the store and the clock say goes into the engine, and what it answers is done.
+//!
+//! The loop itself never waits for a disk or a slow peer. Each stream has its own tasks, the store its own threads,
+//! and every queue between them is bounded.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use libp2p::Multiaddr;
+use libp2p::swarm::{ConnectionId, Swarm};
+use linli_core::id::{AuthorKey, Head, LogId, Stream};
+use linli_core::sync::{DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
+use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use crate::book::Book;
+use crate::config::{MeshEvent, MeshNode, SpawnError};
+use crate::connection::Connection;
+use crate::door::{self, BatchDone, Door, Job};
+use crate::hello::{Greeted, HelloError, node_areas};
+use crate::limits;
+use crate::mesh::Behaviour;
+use crate::metrics::Metrics;
+use crate::session::{Session, SessionEnd};
+use crate::status::Told;
+
+/// What the handle asks.
+pub(crate) enum Request {
+    Holders(LogId, u64, oneshot::Sender<Vec<AuthorKey>>),
+    AddPeer(Multiaddr),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// What tasks and threads report to the loop.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    Hello { connection: ConnectionId, peer: AuthorKey, result: Result<Greeted, HelloError> },
+    OpenSync { connection: ConnectionId },
+    Message { number: u64, peer: AuthorKey, message: Message, permit: OwnedSemaphorePermit },
+    Written { number: u64, peer: AuthorKey },
+    SessionEnded { number: u64, peer: AuthorKey, end: SessionEnd },
+    Read { peer: AuthorKey, token: Token, frame: Option<ReadFrame> },
+    Batch(BatchDone),
+}
+
+/// Heads that rose in the store and that the loop has not seen: one per log however often it rose.
+#[derive(Debug, Default)]
+struct Risen {
+    heads: Mutex<BTreeMap<LogId, Head>>,
+    notify: Notify,
+}
+
+impl Risen {
+    fn add(&self, heads: &[(LogId, Head)]) {
+        self.lock().extend(heads.iter().cloned());
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> BTreeMap<LogId, Head> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LogId, Head>> {
+        // The map is whole whatever a panicking thread was doing.
+        self.heads.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The state of the loop.
+pub(crate) struct Driver {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) node: MeshNode,
+    pub(crate) own_key: AuthorKey,
+    pub(crate) engine: Engine,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    pub(crate) sessions: BTreeMap<AuthorKey, Session>,
+    pub(crate) book: Book,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue: mpsc::Sender<Happened>,
+    pub(crate) next_session: u64,
+    pub(crate) listeners_awaited: usize,
+    happened: mpsc::Receiver<Happened>,
+    events: broadcast::Sender<MeshEvent>,
+    risen: Arc<Risen>,
+    door: Door,
+    start: Instant,
+    told: Arc<Told>,
+    told_at: Option<Instant>,
+}
+
+impl Driver {
+    /// Puts the parts together and learns what the store holds.
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        node: MeshNode,
+        metrics: Metrics,
+        events: broadcast::Sender<MeshEvent>,
+        peers: &[Multiaddr],
+        told: Arc<Told>,
+    ) -> Self {
+        let (queue, happened) = mpsc::channel(limits::LOOP_QUEUE);
+        let risen = Arc::new(Risen::default());
+        // First the callback, then the frontier: what is appended in between is told twice rather than never.
+        let rising = Arc::clone(&risen);
+        node.store.on_append(Box::new(move |heads| rising.add(heads)));
+        let own_key = node.key.public();
+        let engine = Engine::new(own_key, (*node.store.frontier()).clone());
+        let (mut book, now) = (Book::default(), Instant::now());
+        for address in peers {
+            book.add(now, address.clone());
+        }
+        let mut driver = Self {
+            swarm,
+            node,
+            own_key,
+            engine,
+            connections: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            book,
+            metrics,
+            queue,
+            next_session: 0,
+            listeners_awaited: 0,
+            happened,
+            events,
+            risen,
+            door: Door::default(),
+            start: now,
+            told,
+            told_at: None,
+        };
+        driver.tell_state();
+        driver
+    }
+
+    /// Runs until the handle asks for the end or is gone. Says through `ready` when all listeners have addresses.
+    pub(crate) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        listeners: usize,
+        ready: oneshot::Sender<Result<(), SpawnError>>,
+    ) {
+        self.listeners_awaited = listeners;
+        let mut ready = Some(ready).filter(|_| listeners > 0);
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let risen = Arc::clone(&self.risen);
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event, &mut ready),
+                Some(happened) = self.happened.recv() => self.on_happened(happened),
+                () = risen.notify.notified() => self.on_risen(),
+                _ = tick.tick() => self.on_tick(),
+                request = requests.recv() => match request {
+                    Some(Request::Holders(log, seq, answer)) => drop(answer.send(self.holders(&log, seq))),
+                    Some(Request::AddPeer(address)) => self.book.add(Instant::now(), address),
+                    Some(Request::Shutdown(done)) => {
+                        self.close_all().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    None => return self.close_all().await,
+                },
+            }
+        }
+    }
+
+    /// One input for the engine.
+    pub(crate) fn input(&mut self, input: Input) {
+        for output in self.engine.handle(self.start.elapsed(), input) {
+            self.carry_out(output);
+        }
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, event: MeshEvent) {
+        // Nobody needs to listen.
+        let _ = self.events.send(event);
+    }
+
+    fn on_happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Hello { connection, peer, result } => self.on_hello(connection, peer, result),
+            Happened::OpenSync { connection } => self.open_sync(connection),
+            Happened::Message { number, peer, message, permit } => {
+                if self.is_current(&peer, number) {
+                    self.input(Input::Message { peer, message });
+                }
+                drop(permit);
+            }
+            Happened::Written { number, peer } if self.is_current(&peer, number) => self.input(Input::Written { peer }),
+            Happened::Written { .. } => {}
+            Happened::SessionEnded { number, peer, end } if self.is_current(&peer, number) => match end {
+                SessionEnd::Lost(what) => self.end_session(peer, what),
+                SessionEnd::Garbage(what) => {
+                    self.book.shun(Instant::now(), peer);
+                    self.end_session(peer, format!("sent bytes that are no message: {what}"));
+                    self.metrics.disconnects.with_label_values(&["garbage"]).inc();
+                }
+            },
+            Happened::SessionEnded { .. } => {}
+            Happened::Read { peer, token, frame } => self.input(Input::ReadDone { peer, token, frame }),
+            Happened::Batch(done) => self.on_batch(done),
+        }
+    }
+
+    fn is_current(&self, peer: &AuthorKey, number: u64) -> bool {
+        self.sessions.get(peer).is_some_and(|session| session.number == number)
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { peer, message } => {
+                let sent = self.sessions.get(&peer).is_some_and(|session| session.send(message));
+                if !sent {
+                    tracing::debug!(peer = %peer.short(), "a message for a stream that is closing");
+                }
+            }
+            Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii } => {
+                let (store, queue) = (self.node.store.clone(), self.queue.clone());
+                tokio::spawn(async move {
+                    let read = move || door::read_frame(&store, &log, from_seq, max_events, max_bytes, pii);
+                    let frame = tokio::task::spawn_blocking(read).await.ok().flatten();
+                    // A driver that is gone needs no frame.
+                    let _ = queue.send(Happened::Read { peer, token, frame }).await;
+                });
+            }
+            Output::Append { token, log, frame, .. } => {
+                self.door.push(Job { token, log, frame });
+                self.run_batches();
+            }
+            Output::Disconnect { peer, reason } => self.on_engine_disconnect(peer, &reason),
+            Output::PeerReportsOurHead { log, head } => self.tell(MeshEvent::PeerReportsOurHead { log, head }),
+            Output::Forked { peer, log, ours, theirs, proven } => {
+                self.metrics.forks.inc();
+                tracing::warn!(peer = %peer.short(), %log, seq = theirs.seq, proven, "a log has two histories");
+                self.tell(MeshEvent::Forked { peer, log, ours, theirs, proven });
+            }
+        }
+    }
+
+    fn on_engine_disconnect(&mut self, peer: AuthorKey, reason: &DisconnectReason) {
+        let label = match reason {
+            DisconnectReason::Violation(_) => "violation",
+            DisconnectReason::BadFrame { .. } => "bad_frame",
+            DisconnectReason::Stalled => "stalled",
+            DisconnectReason::NotReading => "not_reading",
+        };
+        self.metrics.disconnects.with_label_values(&[label]).inc();
+        if matches!(reason, DisconnectReason::Violation(_) | DisconnectReason::BadFrame { .. }) {
+            self.book.shun(Instant::now(), peer);
+        }
+        self.end_session(peer, reason.to_string());
+    }
+
+    fn run_batches(&mut self) {
+        while let Some(batch) = self.door.next_batch() {
+            let (store, queue) = (self.node.store.clone(), self.queue.clone());
+            tokio::spawn(async move {
+                let logs = batch.iter().map(|job| job.log.clone()).collect();
+                let failed = batch.iter().map(|job| (job.token, Err(linli_core::sync::AppendFailure::Store))).collect();
+                let done = tokio::task::spawn_blocking(move || door::append_batch(&store, batch)).await;
+                // A store that panicked has failed; the frames are asked for again.
+                let done = done.unwrap_or(BatchDone { logs, outcomes: failed, events: 0 });
+                let _ = queue.send(Happened::Batch(done)).await;
+            });
+        }
+    }
+
+    fn on_batch(&mut self, done: BatchDone) {
+        self.door.done(&done.logs);
+        self.run_batches();
+        self.metrics.received_events.inc_by(done.events);
+        for (token, outcome) in done.outcomes {
+            match outcome {
+                Ok(head) => self.input(Input::FrameAppended { token, head }),
+                Err(failure) => {
+                    if failure == linli_core::sync::AppendFailure::Store {
+                        self.metrics.failed_appends.inc();
+                    }
+                    self.input(Input::AppendFailed { token, failure });
+                }
+            }
+        }
+    }
+
+    /// Something was appended, here or by replication.
+    fn on_risen(&mut self) {
+        let mut charter_rose = false;
+        for (log, head) in self.risen.take() {
+            charter_rose |= log.stream == Stream::CHARTER;
+            self.input(Input::Appended { log, head });
+        }
+        if charter_rose {
+            self.refresh_pii_areas();
+        }
+    }
+
+    /// New grants may widen what connected peers may have.
+    fn refresh_pii_areas(&mut self) {
+        let charter = (self.node.charter)();
+        let peers: Vec<AuthorKey> = self.sessions.keys().copied().collect();
+        for peer in peers {
+            let shown = self.sessions.get(&peer).and_then(|session| self.connections.get(&session.connection));
+            let mut pii_areas = shown.map(Connection::areas).unwrap_or_default();
+            pii_areas.extend(node_areas(&charter, &peer));
+            self.input(Input::PiiAreas { peer, pii_areas });
+        }
+    }
+
+    fn on_tick(&mut self) {
+        self.input(Input::Tick);
+        self.close_overdue();
+        self.call_due();
+        if self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
+            self.tell_state();
+        }
+    }
+
+    /// Publishes what the handle answers from. Costs a pass over all logs per connected peer.
+    pub(crate) fn tell_state(&mut self) {
+        self.told.set(self.peer_statuses(), self.swarm.listeners().cloned().collect());
+        self.told_at = Some(Instant::now());
+    }
+
+    async fn close_all(&mut self) {
+        let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        self.sessions.clear();
+        for connection in connections {
+            self.swarm.close_connection(connection);
+        }
+        let closed = async {
+            while !self.connections.is_empty() {
+                if let libp2p::swarm::SwarmEvent::ConnectionClosed { connection_id, .. } =
+                    self.swarm.select_next_some().await
+                {
+                    self.connections.remove(&connection_id);
+                }
+            }
+        };
+        // Peers notice by themselves if the goodbye does not get through.
+        let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
+        let appends = async {
+            while self.door.is_busy() {
+                if let Some(Happened::Batch(done)) = self.happened.recv().await {
+                    self.door.done(&done.logs);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(10), appends).await;
+    }
+}

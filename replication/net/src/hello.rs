@@ -1,0 +1,281 @@
+//! `/linli/hello/1`: both sides prove that they belong to the federation before anything else is said.
+//!
+//! First each shows that it knows the federation's 256-bit id, by a keyed hash over fresh nonces and both keys, which
+//! the transport has authenticated. A stranger, or a node of another federation, therefore learns nothing: no heads,
+//! no names, not even the id. Then each shows the charter events from the genesis down to its own grant, so that a
+//! newcomer can prove a grant that the other has not heard of. At last each tells which heads it knows of the other's
+//! own logs, so that a restored node hears of its later heads before it writes more. Normative text: `docs/sync.md`.
+
+use futures::io::{AsyncRead, AsyncWrite};
+use hmac::{Hmac, KeyInit, Mac};
+use linli_core::area::Area;
+use linli_core::cbor::{CborError, Problem, Reader, Writer};
+use linli_core::chain::verify_single;
+use linli_core::charter::{Charter, Role};
+use linli_core::enrol::{read_credential, write_credential};
+use linli_core::event::ReceivedEvent;
+use linli_core::frame::{read_log_id, write_log_id};
+use linli_core::id::{AuthorKey, EventId, Head, LogId, Stream};
+use linli_core::limits::GRANT_CHAIN_MAX;
+use linli_core::sign::KeyCache;
+use sha2::Sha256;
+
+use crate::limits;
+use crate::wire::{self, Packer, WireError};
+
+const RESPONDER_DOMAIN: &[u8] = b"linli/hello/1/r";
+const INITIATOR_DOMAIN: &[u8] = b"linli/hello/1/i";
+
+type Nonce = [u8; 32];
+type Tag = [u8; 32];
+
+/// What one side brings to a hello.
+pub(crate) struct Ours {
+    pub(crate) key: AuthorKey,
+    pub(crate) federation: EventId,
+    pub(crate) credentials: Vec<ReceivedEvent>,
+    pub(crate) charter: std::sync::Arc<Charter>,
+    /// Heads that we know of the peer's own logs.
+    pub(crate) heads_of_peer: Vec<(LogId, Head)>,
+}
+
+/// What a completed hello has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Greeted {
+    /// Areas of the peer's node grants: personal payloads of these may go to it.
+    pub(crate) areas: Vec<Area>,
+    /// Heads of our own logs that the peer knows.
+    pub(crate) heads_of_ours: Vec<(LogId, Head)>,
+}
+
+/// Why a hello was not completed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HelloError {
+    /// The stream failed or was closed. A peer that refuses a stranger does just that.
+    #[error("the peer ended the hello: {0}")]
+    Wire(#[from] WireError),
+    /// Bytes that are no hello.
+    #[error("not a hello message: {0}")]
+    Malformed(#[from] CborError),
+    /// The other side does not know the federation's id.
+    #[error("not a node of this federation")]
+    OtherFederation,
+    /// The other side's charter events do not enrol it.
+    #[error("its credentials do not enrol it as a node")]
+    NotEnrolled,
+    /// The other side refuses our charter events.
+    #[error("the peer refuses our credentials")]
+    RefusedByPeer,
+    /// Nonces cannot be drawn.
+    #[error("no randomness: {0}")]
+    Randomness(getrandom::Error),
+    /// It took too long.
+    #[error("the hello was not completed in time")]
+    Timeout,
+}
+
+impl HelloError {
+    /// A word for metrics.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Wire(_) => "closed",
+            Self::Malformed(_) => "malformed",
+            Self::OtherFederation => "other_federation",
+            Self::NotEnrolled => "not_enrolled",
+            Self::RefusedByPeer => "refused_by_peer",
+            Self::Randomness(_) => "no_randomness",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// Says hello as the side that opened the connection.
+pub(crate) async fn initiate(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: AuthorKey,
+    ours: &Ours,
+) -> Result<Greeted, HelloError> {
+    let nonce_i = draw_nonce()?;
+    send(stream, Writer::new().array(1).bytes(&nonce_i)).await?;
+    let answer = receive(stream, limits::HELLO_STRANGER_BYTES_MAX).await?;
+    let (nonce_r, tag_r) = read_nonce_and_tag(&answer)?;
+    let transcript = Transcript { federation: ours.federation, nonce_i, nonce_r, initiator: ours.key, responder: peer };
+    transcript.check(RESPONDER_DOMAIN, &tag_r)?;
+    let tag_i = transcript.tag(INITIATOR_DOMAIN);
+    send(stream, Writer::new().array(1).bytes(&tag_i)).await?;
+    finish(stream, peer, ours).await
+}
+
+/// Says hello as the side that accepted the connection. Nothing but a nonce and a keyed hash of it is said before the
+/// initiator has proven that it knows the federation.
+pub(crate) async fn respond(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: AuthorKey,
+    ours: &Ours,
+) -> Result<Greeted, HelloError> {
+    let request = receive(stream, limits::HELLO_STRANGER_BYTES_MAX).await?;
+    let nonce_i = read_one(&request)?;
+    let nonce_r = draw_nonce()?;
+    let transcript = Transcript { federation: ours.federation, nonce_i, nonce_r, initiator: peer, responder: ours.key };
+    let tag_r = transcript.tag(RESPONDER_DOMAIN);
+    send(stream, Writer::new().array(2).bytes(&nonce_r).bytes(&tag_r)).await?;
+    let proof = receive(stream, limits::HELLO_STRANGER_BYTES_MAX).await?;
+    transcript.check(INITIATOR_DOMAIN, &read_one(&proof)?)?;
+    finish(stream, peer, ours).await
+}
+
+/// Both know the federation: credentials, verdicts, heads. Each side writes first and then reads; what is written is
+/// far smaller than any stream window, so neither waits for the other to read.
+async fn finish(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: AuthorKey,
+    ours: &Ours,
+) -> Result<Greeted, HelloError> {
+    send(stream, &mut write_credentials(&ours.credentials)).await?;
+    let credentials = read_credentials(&receive(stream, limits::HELLO_BYTES_MAX).await?);
+    let areas = credentials.and_then(|events| enrolled_areas(&peer, ours, &events));
+    let accepted = areas.is_ok();
+    let heads: &[(LogId, Head)] = if accepted { &ours.heads_of_peer } else { &[] };
+    send(stream, &mut write_verdict(accepted, heads)).await?;
+    let verdict = receive(stream, limits::HELLO_BYTES_MAX).await;
+    let areas = areas?;
+    let (accepted, heads_of_ours) = read_verdict(&verdict?)?;
+    if !accepted {
+        return Err(HelloError::RefusedByPeer);
+    }
+    Ok(Greeted { areas, heads_of_ours: heads_of_ours.into_iter().filter(|(log, _)| log.author == ours.key).collect() })
+}
+
+/// The areas in which the peer is enrolled as a node, by what we know or by what it shows.
+fn enrolled_areas(peer: &AuthorKey, ours: &Ours, shown: &[ReceivedEvent]) -> Result<Vec<Area>, HelloError> {
+    let mut keys = KeyCache::default();
+    let verified: Result<Vec<_>, _> = shown.iter().map(|event| verify_single(event.clone(), &mut keys)).collect();
+    let verified = verified.map_err(|_| HelloError::NotEnrolled)?;
+    let of_charter = verified.iter().map(|event| event.event()).filter(|e| e.header().stream == Stream::CHARTER);
+    let by_shown = Charter::evaluate(ours.federation, of_charter);
+    let areas: Vec<Area> = node_areas(&ours.charter, peer).chain(node_areas(&by_shown, peer)).collect();
+    if areas.is_empty() { Err(HelloError::NotEnrolled) } else { Ok(areas) }
+}
+
+/// Areas of the valid node grants of a key.
+pub(crate) fn node_areas<'c>(charter: &'c Charter, key: &'c AuthorKey) -> impl Iterator<Item = Area> + 'c {
+    charter.grants().filter(|(_, g)| g.subject == *key && g.role == Role::Node).map(|(_, grant)| grant.area.clone())
+}
+
+/// What both tags are computed over.
+struct Transcript {
+    federation: EventId,
+    nonce_i: Nonce,
+    nonce_r: Nonce,
+    initiator: AuthorKey,
+    responder: AuthorKey,
+}
+
+impl Transcript {
+    fn mac(&self, domain: &[u8]) -> Hmac<Sha256> {
+        // HMAC takes keys of any length, so this cannot fail.
+        #[allow(clippy::expect_used)]
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.federation.as_bytes()).expect("any key length will do");
+        mac.update(domain);
+        mac.update(&self.nonce_i);
+        mac.update(&self.nonce_r);
+        mac.update(self.initiator.as_bytes());
+        mac.update(self.responder.as_bytes());
+        mac
+    }
+
+    fn tag(&self, domain: &[u8]) -> Tag {
+        self.mac(domain).finalize().into_bytes().into()
+    }
+
+    /// Compares in constant time.
+    fn check(&self, domain: &[u8], tag: &Tag) -> Result<(), HelloError> {
+        self.mac(domain).verify_slice(tag).map_err(|_| HelloError::OtherFederation)
+    }
+}
+
+fn draw_nonce() -> Result<Nonce, HelloError> {
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(HelloError::Randomness)?;
+    Ok(nonce)
+}
+
+async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &mut Writer) -> Result<(), HelloError> {
+    let bytes = std::mem::take(message).into_bytes();
+    Ok(wire::write(stream, &Packer::new().pack(&bytes)).await?)
+}
+
+async fn receive(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, HelloError> {
+    Ok(wire::read(stream, max).await?.0)
+}
+
+fn read_one(message: &[u8]) -> Result<[u8; 32], CborError> {
+    let mut r = Reader::new(message);
+    r.array_of(1, "an array of one")?;
+    let value = r.byte_array()?;
+    r.finish()?;
+    Ok(value)
+}
+
+fn read_nonce_and_tag(message: &[u8]) -> Result<(Nonce, Tag), CborError> {
+    let mut r = Reader::new(message);
+    r.array_of(2, "an array of two")?;
+    let both = (r.byte_array()?, r.byte_array()?);
+    r.finish()?;
+    Ok(both)
+}
+
+fn write_credentials(events: &[ReceivedEvent]) -> Writer {
+    let mut w = Writer::new();
+    w.array(events.len());
+    for event in events {
+        write_credential(&mut w, event);
+    }
+    w
+}
+
+fn read_credentials(message: &[u8]) -> Result<Vec<ReceivedEvent>, HelloError> {
+    let mut r = Reader::new(message);
+    let len = r.array_of_at_most(GRANT_CHAIN_MAX, "number of credentials")?;
+    let mut events = Vec::with_capacity(len);
+    for _ in 0..len {
+        events.push(read_credential(&mut r).map_err(|_| HelloError::NotEnrolled)?);
+    }
+    r.finish()?;
+    Ok(events)
+}
+
+fn write_verdict(accepted: bool, heads: &[(LogId, Head)]) -> Writer {
+    let heads = &heads[..heads.len().min(limits::HELLO_HEADS_MAX)];
+    let mut w = Writer::new();
+    w.array(2).bool(accepted).array(heads.len());
+    for (log, head) in heads {
+        w.array(3);
+        write_log_id(&mut w, log);
+        w.uint(head.seq).bytes(head.id.as_bytes());
+    }
+    w
+}
+
+fn read_verdict(message: &[u8]) -> Result<(bool, Vec<(LogId, Head)>), CborError> {
+    let mut r = Reader::new(message);
+    r.array_of(2, "a verdict and heads")?;
+    let accepted = r.bool()?;
+    let len = r.array_of_at_most(limits::HELLO_HEADS_MAX, "number of heads")?;
+    let mut heads = Vec::with_capacity(len);
+    for _ in 0..len {
+        r.array_of(3, "a log, a seq and an id")?;
+        let log = read_log_id(&mut r)?;
+        let start = r.offset();
+        let seq = r.uint()?;
+        if seq == 0 || seq == u64::MAX {
+            return Err(Reader::error(start, Problem::OutOfRange("seq")));
+        }
+        heads.push((log, Head { seq, id: EventId::from_bytes(r.byte_array()?) }));
+    }
+    r.finish()?;
+    Ok((accepted, heads))
+}
+
+#[cfg(test)]
+mod tests;

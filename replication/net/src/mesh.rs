@@ -1,0 +1,173 @@
+//! Starting a mesh, and the handle by which the rest of the node asks and tells it things.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::{NetworkBehaviour, Swarm};
+use libp2p::{PeerId, SwarmBuilder, mdns, noise, ping, tcp, yamux};
+use linli_core::id::{AuthorKey, LogId};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError};
+use crate::driver::{Driver, Request};
+use crate::link::Links;
+use crate::metrics::Metrics;
+use crate::status::Told;
+use crate::{identity, limits};
+
+/// What libp2p runs on each connection.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    pub(crate) links: Links,
+    ping: ping::Behaviour,
+    mdns: Toggle<mdns::tokio::Behaviour>,
+}
+
+/// The mesh of one node.
+pub struct Mesh;
+
+impl Mesh {
+    /// Starts listening, calling and replicating. Returns when every listener has its address.
+    ///
+    /// # Errors
+    /// [`SpawnError`] when an address cannot be listened on, or metrics are registered already.
+    pub async fn spawn(config: MeshConfig, node: MeshNode) -> Result<MeshHandle, SpawnError> {
+        let metrics = Metrics::register(&node.registry)?;
+        let mut swarm = build_swarm(&config, &node)?;
+        for address in &config.listen {
+            let failed = |error: libp2p::TransportError<std::io::Error>| SpawnError::Listen {
+                address: address.clone(),
+                what: error.to_string(),
+            };
+            swarm.listen_on(address.clone()).map_err(failed)?;
+        }
+        let (request_sender, requests) = mpsc::channel(16);
+        let (event_sender, _) = broadcast::channel(limits::EVENTS_QUEUE);
+        let key = node.key.public();
+        let told = Arc::new(Told::default());
+        let driver = Driver::new(swarm, node, metrics, event_sender.clone(), &config.peers, Arc::clone(&told));
+        let (ready_sender, ready) = oneshot::channel();
+        let task = tokio::spawn(driver.run(requests, config.listen.len(), ready_sender));
+        let handle = MeshHandle { key, requests: request_sender, events: event_sender, told, task: Arc::new(task) };
+        match tokio::time::timeout(limits::LISTEN_TIMEOUT, ready).await {
+            Ok(Ok(Err(error))) => Err(error),
+            // An interface that is not up yet gets its address later.
+            _ => Ok(handle),
+        }
+    }
+}
+
+fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>, SpawnError> {
+    let transport = |error: String| SpawnError::Transport(error);
+    let keypair = identity::keypair(&node.key).ok_or_else(|| transport("the key is no Ed25519 key".into()))?;
+    let own = keypair.public().to_peer_id();
+    let mdns = config.mdns.then(|| mdns_behaviour(own)).transpose().map_err(|error| transport(error.to_string()))?;
+    let behaviour = Behaviour {
+        limits: connection_limits::Behaviour::new(
+            ConnectionLimits::default()
+                .with_max_pending_incoming(Some(limits::CONNECTIONS_PENDING_MAX))
+                .with_max_pending_outgoing(Some(limits::CONNECTIONS_PENDING_MAX))
+                .with_max_established_incoming(Some(limits::CONNECTIONS_IN_MAX))
+                .with_max_established(Some(limits::CONNECTIONS_MAX))
+                .with_max_established_per_peer(Some(limits::CONNECTIONS_PER_PEER_MAX)),
+        ),
+        links: Links::default(),
+        ping: ping::Behaviour::new(
+            ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT),
+        ),
+        mdns: mdns.into(),
+    };
+    let builder = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .map_err(|error| transport(error.to_string()))?
+        .with_quic();
+    let swarm = builder
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| transport(error.to_string()))?
+        // Connections are closed by the driver; this only covers those that are on their way out.
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(30)))
+        .build();
+    Ok(swarm)
+}
+
+fn mdns_behaviour(own: PeerId) -> std::io::Result<mdns::tokio::Behaviour> {
+    let config =
+        mdns::Config { ttl: limits::MDNS_TTL, query_interval: limits::MDNS_QUERY_INTERVAL, ..mdns::Config::default() };
+    mdns::tokio::Behaviour::new(config, own)
+}
+
+/// Asks and tells a running mesh. Clones speak to the same mesh.
+#[derive(Clone)]
+pub struct MeshHandle {
+    key: AuthorKey,
+    requests: mpsc::Sender<Request>,
+    events: broadcast::Sender<MeshEvent>,
+    told: Arc<Told>,
+    task: Arc<JoinHandle<()>>,
+}
+
+impl MeshHandle {
+    /// The node's own key.
+    pub const fn key(&self) -> AuthorKey {
+        self.key
+    }
+
+    /// All other nodes that are known: connected, expected at an address, found on the LAN, or enrolled by the charter
+    /// and silent. In order of their keys. Never waits: as of the last change of connections, or a second ago.
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.told.peers()
+    }
+
+    /// Connected peers that say they hold a log durably at least up to `seq`: what a receipt may count.
+    ///
+    /// # Errors
+    /// [`MeshClosed`].
+    pub async fn holders(&self, log: LogId, seq: u64) -> Result<Vec<AuthorKey>, MeshClosed> {
+        self.ask(|answer| Request::Holders(log, seq, answer)).await
+    }
+
+    /// Addresses that are listened on. Never waits.
+    pub fn listen_addrs(&self) -> Vec<Multiaddr> {
+        self.told.listeners()
+    }
+
+    /// Calls an address from now on, as if it had been configured.
+    ///
+    /// # Errors
+    /// [`MeshClosed`].
+    pub async fn add_peer(&self, address: Multiaddr) -> Result<(), MeshClosed> {
+        self.requests.send(Request::AddPeer(address)).await.map_err(|_| MeshClosed)
+    }
+
+    /// Everything that happens from now on. A subscriber that lags more than [`limits::EVENTS_QUEUE`] events behind
+    /// misses some.
+    pub fn events(&self) -> broadcast::Receiver<MeshEvent> {
+        self.events.subscribe()
+    }
+
+    /// Whether the mesh has ended.
+    pub fn is_closed(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Closes all connections and ends the mesh. Returns when it has ended; appends that had begun are finished first.
+    pub async fn shutdown(&self) {
+        let (done_sender, done) = oneshot::channel();
+        if self.requests.send(Request::Shutdown(done_sender)).await.is_ok() {
+            // Without an answer it has ended already.
+            let _ = done.await;
+        }
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, MeshClosed> {
+        let (answer_sender, answer) = oneshot::channel();
+        self.requests.send(request(answer_sender)).await.map_err(|_| MeshClosed)?;
+        answer.await.map_err(|_| MeshClosed)
+    }
+}

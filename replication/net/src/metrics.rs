@@ -1,0 +1,47 @@
+//! What the mesh counts. Base units, `_total` for counters, labels of low cardinality.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Metrics of one mesh.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) received_bytes: IntCounter,
+    pub(crate) sent_bytes: IntCounter,
+    pub(crate) received_frames: IntCounter,
+    pub(crate) sent_frames: IntCounter,
+    pub(crate) received_events: IntCounter,
+    pub(crate) refused_hellos: IntCounterVec,
+    pub(crate) disconnects: IntCounterVec,
+    pub(crate) connected_peers: IntGauge,
+    pub(crate) forks: IntCounter,
+    pub(crate) failed_appends: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(format!("linli_mesh_{name}"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let by_reason = |name: &str, help: &str| {
+            let counters = IntCounterVec::new(Opts::new(format!("linli_mesh_{name}"), help), &["reason"])?;
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
+        let connected_peers = IntGauge::new("linli_mesh_connected_peers", "Peers that replicate with this node now.")?;
+        registry.register(Box::new(connected_peers.clone()))?;
+        Ok(Self {
+            received_bytes: counter("received_bytes_total", "Bytes of sync messages received, as on the wire.")?,
+            sent_bytes: counter("sent_bytes_total", "Bytes of sync messages sent, as on the wire.")?,
+            received_frames: counter("received_frames_total", "Frames of events received.")?,
+            sent_frames: counter("sent_frames_total", "Frames of events sent.")?,
+            received_events: counter("received_events_total", "Events received, verified and made durable.")?,
+            refused_hellos: by_reason("refused_hellos_total", "Hellos that did not lead to replication.")?,
+            disconnects: by_reason("broken_sessions_total", "Replication ended by a rule, by the rule.")?,
+            connected_peers,
+            forks: counter("forks_total", "Times a peer showed another history of a log.")?,
+            failed_appends: counter("failed_appends_total", "Frames that our own store failed to take.")?,
+        })
+    }
+}

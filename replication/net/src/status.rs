@@ -1,0 +1,98 @@
+//! What the mesh tells people of other nodes, the silent ones included.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use linli_core::charter::Role;
+use linli_core::id::{AuthorKey, LogId};
+
+use crate::config::{PeerStatus, SyncState};
+use crate::driver::Driver;
+use crate::session::{Session, unix_ms};
+
+/// What the mesh last said of itself, for whoever asks without waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<(Vec<PeerStatus>, Vec<Multiaddr>)>);
+
+impl Told {
+    /// Replaces what is said.
+    pub(crate) fn set(&self, peers: Vec<PeerStatus>, listeners: Vec<Multiaddr>) {
+        *self.lock() = (peers, listeners);
+    }
+
+    /// All other nodes.
+    pub(crate) fn peers(&self) -> Vec<PeerStatus> {
+        self.lock().0.clone()
+    }
+
+    /// Addresses that are listened on.
+    pub(crate) fn listeners(&self) -> Vec<Multiaddr> {
+        self.lock().1.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Vec<PeerStatus>, Vec<Multiaddr>)> {
+        // Replaced as a whole, so it is whole whatever a panicking thread was doing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Driver {
+    /// Every other node that is known, in order of keys.
+    pub(crate) fn peer_statuses(&self) -> Vec<PeerStatus> {
+        let charter = (self.node.charter)();
+        let enrolled = charter.grants().filter(|(_, grant)| grant.role == Role::Node).map(|(_, grant)| grant.subject);
+        let mut keys: BTreeSet<AuthorKey> = enrolled.collect();
+        keys.extend(self.sessions.keys());
+        keys.extend(self.book.expected());
+        keys.extend(self.book.notes().keys());
+        keys.remove(&self.own_key);
+        keys.into_iter().map(|peer| self.peer_status(peer)).collect()
+    }
+
+    /// Connected peers that say they hold a log durably at least up to `seq`.
+    pub(crate) fn holders(&self, log: &LogId, seq: u64) -> Vec<AuthorKey> {
+        let holds = |peer: &&AuthorKey| self.engine.head_of_peer(peer, log).is_some_and(|head| head.seq >= seq);
+        self.sessions.keys().filter(holds).copied().collect()
+    }
+
+    fn peer_status(&self, peer: AuthorKey) -> PeerStatus {
+        let note = self.book.notes().get(&peer).cloned().unwrap_or_default();
+        let session = self.sessions.get(&peer);
+        let connection = session.and_then(|session| self.connections.get(&session.connection));
+        let view = session.and_then(|_| self.engine.view(&peer));
+        let compared = view.as_ref().filter(|view| view.compared);
+        let sync = match (session, compared) {
+            (None, _) => SyncState::Silent,
+            (Some(_), None) => SyncState::Comparing,
+            (Some(_), Some(view)) if view.behind_events == 0 && view.ahead_events == 0 && view.forked_logs == 0 => {
+                SyncState::UpToDate
+            }
+            (Some(_), Some(_)) => SyncState::CatchingUp,
+        };
+        PeerStatus {
+            key: peer,
+            addresses: self.book.addresses(&peer).iter().map(Multiaddr::to_string).collect(),
+            connected: session.is_some(),
+            since_ms: session.map(|session| session.since_unix_ms),
+            rtt_ms: connection.and_then(|connection| connection.round_trip).map(whole_ms),
+            last_heard_ms: session.map(heard_unix_ms).or(note.last_heard_unix_ms),
+            behind_events: compared.map(|view| view.behind_events),
+            ahead_events: compared.map(|view| view.ahead_events),
+            forked_logs: view.as_ref().map_or(0, |view| view.forked_logs),
+            refused: note.refused.filter(|_| session.is_none()),
+            received_bytes: session.map_or(0, |session| session.traffic.received_bytes()),
+            sent_bytes: session.map_or(0, |session| session.traffic.sent_bytes()),
+            sync,
+        }
+    }
+}
+
+fn heard_unix_ms(session: &Session) -> u64 {
+    unix_ms().saturating_sub(whole_ms(session.traffic.silent_for()))
+}
+
+fn whole_ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

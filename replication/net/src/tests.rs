@@ -1,0 +1,263 @@
+//! What a mesh does with peers that do not keep the rules: they speak libp2p by hand, over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use libp2p::swarm::{ConnectionId, NetworkBehaviour, Stream as Substream, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, ping, tcp, yamux};
+use linli_core::cbor::Writer;
+use linli_core::chain::verify_single;
+use linli_core::charter::Charter;
+use linli_core::event::ReceivedEvent;
+use linli_core::frame::{PiiScope, encode_frame};
+use linli_core::id::{Head, LogId, Stream};
+use linli_core::sign::{KeyCache, SecretKey};
+use linli_core::sync::{Coverage, Message};
+use linli_core::testkit::{Author, District, key};
+use linli_store::Store;
+use prometheus::Registry;
+
+use crate::hello::{self, Greeted, HelloError, Ours};
+use crate::link::{LinkEvent, Links, Protocol};
+use crate::wire::{self, Packer};
+use crate::{Mesh, MeshConfig, MeshHandle, MeshNode, identity, limits};
+
+const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
+
+#[derive(NetworkBehaviour)]
+struct ByHand {
+    links: Links,
+    ping: ping::Behaviour,
+}
+
+/// A peer under the test's control, connected to one node.
+struct Hostile {
+    swarm: Swarm<ByHand>,
+    node: PeerId,
+    connection: ConnectionId,
+}
+
+impl Hostile {
+    async fn call(key: &SecretKey, address: Multiaddr) -> Option<Self> {
+        let mut swarm = SwarmBuilder::with_existing_identity(identity::keypair(key).unwrap())
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_quic()
+            .with_behaviour(|_| ByHand { links: Links::default(), ping: ping::Behaviour::default() })
+            .unwrap()
+            .build();
+        swarm.dial(address).unwrap();
+        loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id: node, connection_id: connection, .. } => {
+                    return Some(Self { swarm, node, connection });
+                }
+                SwarmEvent::OutgoingConnectionError { .. } => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// A stream, or none if the node does not offer the protocol or has hung up.
+    async fn open(&mut self, protocol: Protocol) -> Option<Substream> {
+        self.swarm.behaviour_mut().links.open(self.node, self.connection, protocol);
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Opened(_, stream)))) => return Some(stream),
+                SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Failed(_))))
+                | SwarmEvent::ConnectionClosed { .. } => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until the node hangs up.
+    async fn hung_up(mut self) {
+        let closed =
+            async { while !matches!(self.swarm.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {} };
+        tokio::time::timeout(limits::HELLO_TIMEOUT, closed).await.unwrap();
+    }
+}
+
+/// A district, one honest node of it with some events, and another enrolled node that will misbehave.
+struct Scene {
+    district: District,
+    honest: MeshHandle,
+    store: Store,
+    registry: Registry,
+    addresses: Vec<Multiaddr>,
+    /// Number of the node that misbehaves. It has the smaller key, so the sync stream is its to open.
+    hostile: usize,
+}
+
+fn put(store: &Store, events: &[ReceivedEvent]) {
+    let mut keys = KeyCache::default();
+    store.append(vec![events.iter().map(|event| verify_single(event.clone(), &mut keys).unwrap()).collect()]).unwrap();
+}
+
+fn parts(district: &District, n: usize, store: &Store) -> MeshNode {
+    let charter = Arc::new(Charter::evaluate(district.federation(), &district.charter_events()));
+    let credentials = vec![district.genesis.clone(), district.grants[n].clone()];
+    MeshNode {
+        key: district.nodes[n].key.clone(),
+        store: store.clone(),
+        federation: district.federation(),
+        charter: Arc::new(move || Arc::clone(&charter)),
+        credentials: Arc::new(move || credentials.clone()),
+        registry: Registry::new(),
+    }
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let district = District::with_nodes(&["320508005", "320508006"]);
+        let keys = [0, 1].map(|n: usize| district.nodes[n].key.public());
+        let (honest, hostile) = if keys[0] < keys[1] { (1, 0) } else { (0, 1) };
+        let store = Store::in_memory();
+        put(&store, &district.charter_events());
+        put(&store, &Author::new(50, "320508", None).write_many(Stream::PLANS, 4, 50));
+        let node = parts(&district, honest, &store);
+        let registry = node.registry.clone();
+        let listen = LISTEN.iter().map(|address| address.parse().unwrap()).collect();
+        let honest = Mesh::spawn(MeshConfig { listen, ..MeshConfig::default() }, node).await.unwrap();
+        let addresses = honest.listen_addrs();
+        Self { district, honest, store, registry, addresses, hostile }
+    }
+
+    fn hostile_key(&self) -> SecretKey {
+        self.district.nodes[self.hostile].key.clone()
+    }
+
+    /// Completes a hello as the enrolled node, and opens the sync stream.
+    async fn sync_as_enrolled(&self, address: Multiaddr) -> Option<(Hostile, Substream)> {
+        let mut peer = Hostile::call(&self.hostile_key(), address).await?;
+        let mut stream = peer.open(Protocol::Hello).await?;
+        let ours = Ours {
+            key: self.hostile_key().public(),
+            federation: self.district.federation(),
+            credentials: vec![self.district.genesis.clone(), self.district.grants[self.hostile].clone()],
+            charter: Arc::new(Charter::default()),
+            heads_of_peer: vec![],
+        };
+        let greeted: Result<Greeted, HelloError> = hello::initiate(&mut stream, self.honest.key(), &ours).await;
+        greeted.ok()?;
+        for _ in 0..50 {
+            if let Some(stream) = peer.open(Protocol::Sync).await {
+                return Some((peer, stream));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
+
+    fn counted(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        family.map_or(0.0, |family| family.get_metric().iter().map(|m| m.get_counter().get_value()).sum())
+    }
+}
+
+async fn say(stream: &mut Substream, message: &Message) {
+    wire::write(stream, &Packer::new().pack(&message.encode())).await.unwrap();
+}
+
+/// Announces a log and waits for the want.
+async fn announce_and_await_want(stream: &mut Substream, log: &LogId, head: Head) -> u64 {
+    say(stream, &Message::Heads { coverage: Coverage::Hint, entries: vec![(log.clone(), head)] }).await;
+    loop {
+        let (bytes, _) = wire::read(stream, 1 << 20).await.unwrap();
+        if let Message::Want { want, .. } = Message::decode(&bytes).unwrap() {
+            return want;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_sees_no_sync_protocol_and_hears_one_nonce_and_one_tag() {
+    let scene = Scene::new().await;
+    for (n, address) in scene.addresses.iter().enumerate() {
+        let stranger_key = key(800 + n as u16);
+        let mut stranger = Hostile::call(&stranger_key, address.clone()).await.unwrap();
+        assert!(stranger.open(Protocol::Sync).await.is_none(), "the sync protocol is not offered");
+        let mut stream = stranger.open(Protocol::Hello).await.unwrap();
+        let mut nonce = Writer::new();
+        nonce.array(1).bytes(&[1; 32]);
+        let nonce = nonce.into_bytes();
+        for message in [&nonce, &nonce] {
+            stream.write_all(&Packer::new().pack(message)).await.unwrap();
+        }
+        stream.flush().await.unwrap();
+        let mut heard = vec![];
+        // The node resets the stream or closes it; either way nothing more comes.
+        let _ = stream.read_to_end(&mut heard).await;
+        assert_eq!(heard.len(), 5 + 1 + 2 * 34);
+        stranger.hung_up().await;
+        // The same key is not even listened to for a while.
+        if let Some(mut again) = Hostile::call(&stranger_key, address.clone()).await {
+            assert!(again.open(Protocol::Hello).await.is_none());
+        }
+    }
+    assert_eq!(scene.counted("linli_mesh_sent_bytes_total"), 0.0);
+    assert_eq!(scene.store.frontier().events(), 7);
+}
+
+#[tokio::test]
+async fn somebody_who_connects_and_says_nothing_is_hung_up_on() {
+    let scene = Scene::new().await;
+    let silent = Hostile::call(&key(801), scene.addresses[0].clone()).await.unwrap();
+    let start = std::time::Instant::now();
+    let mut swarm = silent.swarm;
+    let closed = async { while !matches!(swarm.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {} };
+    tokio::time::timeout(limits::HELLO_TIMEOUT + Duration::from_secs(3), closed).await.unwrap();
+    assert!(start.elapsed() >= limits::HELLO_TIMEOUT - Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn garbage_within_a_frame_ends_the_connection_and_the_real_peer_resumes_later() {
+    let scene = Scene::new().await;
+    let mut author = Author::new(60, "320508", None);
+    let run = author.write_many(Stream::SUPPLIES, 200, 100);
+    let (log, head) = (author.log_id(Stream::SUPPLIES), run[199].head());
+    let (peer, mut stream) = scene.sync_as_enrolled(scene.addresses[0].clone()).await.unwrap();
+    let want = announce_and_await_want(&mut stream, &log, head).await;
+    let good = encode_frame(&run[..100], PiiScope::Covered);
+    say(&mut stream, &Message::Frame { want, last: false, frame: good }).await;
+    let mut bad = encode_frame(&run[100..], PiiScope::Covered);
+    let middle = bad.len() / 2;
+    bad[middle] ^= 0xff;
+    say(&mut stream, &Message::Frame { want, last: true, frame: bad }).await;
+    peer.hung_up().await;
+    assert_eq!(scene.store.frontier().height(&log), 100, "what was proven before stays");
+    assert_eq!(scene.counted("linli_mesh_broken_sessions_total"), 1.0);
+    assert!(scene.sync_as_enrolled(scene.addresses[1].clone()).await.is_none(), "not spoken to for a while");
+
+    let theirs = Store::in_memory();
+    put(&theirs, &scene.district.charter_events());
+    put(&theirs, &run);
+    let config = MeshConfig { peers: vec![scene.addresses[1].clone()], ..MeshConfig::default() };
+    let _real = Mesh::spawn(config, parts(&scene.district, scene.hostile, &theirs)).await.unwrap();
+    let resumed = async {
+        while scene.store.frontier() != theirs.frontier() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), resumed).await.unwrap();
+    assert_eq!(scene.counted("linli_mesh_received_events_total"), 200.0, "nothing durable was sent again");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_end_the_connection() {
+    let scene = Scene::new().await;
+    let bomb = zstd::bulk::compress(&vec![0; 30_000_000], 1).unwrap();
+    let bomb = [&(bomb.len() as u32 + 5).to_be_bytes()[..], &[1], &30_000_000u32.to_be_bytes(), &bomb].concat();
+    let (peer, mut stream) = scene.sync_as_enrolled(scene.addresses[1].clone()).await.unwrap();
+    // The node may hang up before it has read everything.
+    let _ = wire::write(&mut stream, &bomb).await;
+    peer.hung_up().await;
+    assert_eq!(scene.counted("linli_mesh_broken_sessions_total"), 1.0);
+    assert!(!scene.honest.is_closed());
+    assert_eq!(scene.store.frontier().events(), 7);
+}

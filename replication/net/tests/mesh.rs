@@ -1,0 +1,338 @@
+//! Whole meshes over real sockets on loopback, several nodes in one process, stores in memory.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use linli_core::chain::verify_single;
+use linli_core::charter::Charter;
+use linli_core::event::ReceivedEvent;
+use linli_core::id::{LogId, Stream};
+use linli_core::sign::KeyCache;
+use linli_core::testkit::{Author, District, Draft, key};
+use linli_net::{Mesh, MeshConfig, MeshEvent, MeshHandle, MeshNode, Multiaddr, SpawnError, SyncState, peer_id};
+use linli_store::Store;
+use prometheus::Registry;
+
+const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
+const TCP: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// A node under test: its parts stay at hand while its mesh comes and goes.
+struct Node {
+    parts: MeshNode,
+    author: Author,
+    mesh: Option<MeshHandle>,
+}
+
+fn put(store: &Store, events: &[ReceivedEvent]) {
+    let mut keys = KeyCache::default();
+    let run = events.iter().map(|event| verify_single(event.clone(), &mut keys).unwrap()).collect();
+    store.append(vec![run]).unwrap();
+}
+
+/// The events of a log in a store.
+fn events_of(store: &Store, log: &LogId) -> Vec<ReceivedEvent> {
+    let (mut events, mut from) = (vec![], 1);
+    loop {
+        let run = store.read_run(log, from, 1000, 1 << 20).unwrap();
+        if run.is_empty() {
+            return events;
+        }
+        from += run.len() as u64;
+        events.extend(run.into_iter().map(|event| event.into_event()));
+    }
+}
+
+impl Node {
+    /// Node `n` of a district, which has heard of the first `heard` charter events.
+    fn of(district: &District, n: usize, heard: usize) -> Self {
+        let store = Store::in_memory();
+        put(&store, &district.charter_events()[..heard]);
+        let (federation, charter_log) = (district.federation(), district.root.log_id(Stream::CHARTER));
+        let (known, credentials) = (store.clone(), vec![district.genesis.clone(), district.grants[n].clone()]);
+        let charter = move || Arc::new(Charter::evaluate(federation, &events_of(&known, &charter_log)));
+        let parts = MeshNode {
+            key: district.nodes[n].key.clone(),
+            store,
+            federation,
+            charter: Arc::new(charter),
+            credentials: Arc::new(move || credentials.clone()),
+            registry: Registry::new(),
+        };
+        Self { parts, author: district.nodes[n].clone(), mesh: None }
+    }
+
+    async fn start(&mut self, listen: &[&str], peers: &[Multiaddr]) {
+        let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let config = MeshConfig { listen, peers: peers.to_vec(), mdns: false };
+        self.parts.registry = Registry::new();
+        self.mesh = Some(Mesh::spawn(config, self.parts.clone()).await.unwrap());
+    }
+
+    fn mesh(&self) -> &MeshHandle {
+        self.mesh.as_ref().unwrap()
+    }
+
+    async fn address(&self) -> Multiaddr {
+        self.mesh().listen_addrs().first().cloned().unwrap()
+    }
+
+    async fn full_address(&self) -> Multiaddr {
+        self.address().await.with_p2p(peer_id(&self.author.key.public()).unwrap()).unwrap()
+    }
+
+    fn write(&mut self, stream: Stream, count: usize) {
+        let run = self.author.write_many(stream, count, 200);
+        put(&self.parts.store, &run);
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let families = self.parts.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no {name}"));
+        family.get_metric().iter().map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
+    }
+}
+
+async fn eventually(what: &str, limit: Duration, done: impl AsyncFn() -> bool) {
+    let start = Instant::now();
+    while !done().await {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn agree(nodes: &[&Node], limit: Duration) {
+    let same = async || nodes.windows(2).all(|w| w[0].parts.store.frontier() == w[1].parts.store.frontier());
+    eventually("equal frontiers", limit, same).await;
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+async fn two_nodes_converge(listen: &str, name_the_peer: bool) {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut a, mut b) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    a.write(Stream::SUPPLIES, 1500);
+    b.write(Stream::INCIDENTS, 700);
+    a.start(&[listen], &[]).await;
+    let address = if name_the_peer { a.full_address().await } else { a.address().await };
+    b.start(&[listen], &[address]).await;
+    agree(&[&a, &b], seconds(20)).await;
+    assert_eq!(a.parts.store.frontier().events(), 2203);
+
+    a.write(Stream::ALERTS, 1);
+    let written = Instant::now();
+    agree(&[&a, &b], seconds(5)).await;
+    assert!(written.elapsed() < seconds(1), "a live event took {:?}", written.elapsed());
+    let in_step = async |node: &Node| node.mesh().peers()[0].sync == SyncState::UpToDate;
+    eventually("both say up to date", seconds(5), async || in_step(&a).await && in_step(&b).await).await;
+    let warning = a.author.log_id(Stream::ALERTS);
+    assert_eq!(a.mesh().holders(warning, 1).await.unwrap(), [b.author.key.public()]);
+    assert_eq!(a.metric("linli_mesh_received_events_total") as u64, 700);
+    assert_eq!(a.metric("linli_mesh_connected_peers") as u64, 1);
+}
+
+#[tokio::test]
+async fn two_nodes_converge_over_quic() {
+    two_nodes_converge(QUIC, true).await;
+}
+
+#[tokio::test]
+async fn two_nodes_converge_over_tcp() {
+    two_nodes_converge(TCP, false).await;
+}
+
+#[tokio::test]
+async fn nodes_that_call_each_other_at_once_end_up_with_one_session() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut a, mut b) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    a.start(&[QUIC], &[]).await;
+    b.start(&[QUIC], &[a.full_address().await]).await;
+    a.mesh().add_peer(b.full_address().await).await.unwrap();
+    for round in 0..3 {
+        a.write(Stream::TEAMS, 20);
+        b.write(Stream::DRILLS, 20);
+        agree(&[&a, &b], seconds(10)).await;
+        tokio::time::sleep(Duration::from_millis(300 * round)).await;
+    }
+    for node in [&a, &b] {
+        let peers = node.mesh().peers();
+        assert!(peers.len() == 1 && peers[0].connected, "{peers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_proves_a_grant_that_its_peer_has_not_heard_of() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut old, mut new) = (Node::of(&district, 0, 2), Node::of(&district, 1, 3));
+    new.write(Stream::PLANS, 3);
+    old.start(&[QUIC], &[]).await;
+    new.start(&[QUIC], &[old.address().await]).await;
+    agree(&[&old, &new], seconds(10)).await;
+    assert_eq!(old.parts.store.frontier().events(), 6);
+}
+
+#[tokio::test]
+async fn who_is_not_enrolled_or_of_another_federation_gets_and_gives_nothing() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let mut inside = Node::of(&district, 0, 3);
+    inside.write(Stream::COMMUNITY, 5);
+    inside.start(&[QUIC, TCP], &[]).await;
+    let before = inside.parts.store.frontier();
+
+    // Knows the federation's id, and shows somebody else's grant.
+    let mut unenrolled = Node::of(&district, 1, 3);
+    unenrolled.parts.key = key(700);
+    unenrolled.author.key = key(700);
+    // Another district with the same names.
+    let other = District::with_nodes(&["320509"]);
+    let mut elsewhere = Node::of(&other, 0, 2);
+    elsewhere.parts.federation = linli_core::id::EventId::from_bytes([7; 32]);
+    elsewhere.parts.key = key(701);
+    for outsider in [&mut unenrolled, &mut elsewhere] {
+        outsider.write(Stream::COMMUNITY, 5);
+        outsider.start(&[], &[inside.address().await]).await;
+    }
+    let refused = async |node: &Node| node.mesh().peers().iter().any(|peer| peer.refused.is_some());
+    let both = async || refused(&unenrolled).await && refused(&elsewhere).await;
+    eventually("outsiders are refused", seconds(10), both).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(inside.parts.store.frontier(), before);
+    assert_eq!(inside.metric("linli_mesh_sent_bytes_total"), 0.0, "no sync stream was ever written to");
+    assert!(inside.metric("linli_mesh_refused_hellos_total") >= 2.0);
+    assert_eq!(unenrolled.parts.store.frontier().events(), 8);
+    assert_eq!(elsewhere.metric("linli_mesh_received_bytes_total"), 0.0);
+}
+
+#[test]
+fn a_peer_that_crashed_and_came_back_with_its_key_is_served_before_its_old_connection_dies() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    for (stays, crashes) in [(0, 1), (1, 0)] {
+        let (steady, doomed) = (runtime(), runtime());
+        let mut a = Node::of(&district, stays, 3);
+        let mut b = Node::of(&district, crashes, 3);
+        let address = steady.block_on(async {
+            a.start(&[QUIC], &[]).await;
+            a.address().await
+        });
+        doomed.block_on(b.start(&[QUIC], std::slice::from_ref(&address)));
+        a.write(Stream::TEAMS, 30);
+        steady.block_on(agree(&[&a, &b], seconds(10)));
+        // No goodbye: over QUIC nobody tells the other side.
+        doomed.shutdown_background();
+        b.mesh = None;
+        let back = runtime();
+        back.block_on(b.start(&[QUIC], &[address]));
+        a.write(Stream::TEAMS, 30);
+        let restarted = Instant::now();
+        steady.block_on(agree(&[&a, &b], seconds(8)));
+        assert!(restarted.elapsed() < seconds(8));
+        let peers = a.mesh().peers();
+        assert!(peers.len() == 1 && peers[0].connected, "{peers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_healed_peer_is_called_again_without_being_told() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut a, mut b) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    a.start(&[TCP], &[]).await;
+    let address = a.address().await;
+    b.start(&[], std::slice::from_ref(&address)).await;
+    agree(&[&a, &b], seconds(5)).await;
+    a.mesh().shutdown().await;
+    assert!(a.mesh().is_closed());
+    eventually("the loss is noticed", seconds(5), async || !b.mesh().peers()[0].connected).await;
+    b.write(Stream::SUPPLIES, 10);
+    tokio::time::sleep(seconds(2)).await;
+    a.start(&[&address.to_string()], &[]).await;
+    agree(&[&a, &b], seconds(16)).await;
+}
+
+#[tokio::test]
+async fn a_restored_node_hears_in_the_hello_what_it_once_wrote() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut restored, mut witness) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    let run = restored.author.write_many(Stream::SUPPLIES, 9, 50);
+    put(&restored.parts.store, &run[..4]);
+    put(&witness.parts.store, &run);
+    witness.start(&[QUIC], &[]).await;
+    restored.start(&[], &[]).await;
+    let mut events = restored.mesh().events();
+    restored.mesh().add_peer(witness.address().await).await.unwrap();
+    let first = tokio::time::timeout(seconds(5), events.recv()).await.unwrap().unwrap();
+    let log = restored.author.log_id(Stream::SUPPLIES);
+    assert_eq!(first, MeshEvent::PeerReportsOurHead { log, head: run[8].head() }, "before replication begins");
+    agree(&[&restored, &witness], seconds(5)).await;
+}
+
+#[tokio::test]
+async fn a_forked_log_is_reported_with_evidence_and_holds_up_nothing_else() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut a, mut b) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    let mut author = Author::new(600, "320508005", None);
+    let shared = author.write_many(Stream::TEAMS, 3, 50);
+    let mut other = author.clone();
+    put(&a.parts.store, &shared);
+    put(&b.parts.store, &shared);
+    put(&a.parts.store, &author.write_many(Stream::TEAMS, 1, 50));
+    put(&b.parts.store, &other.write_many(Stream::TEAMS, 2, 60));
+    a.start(&[QUIC], &[]).await;
+    let mut events = a.mesh().events();
+    b.write(Stream::PLANS, 5);
+    b.start(&[], &[a.address().await]).await;
+    let forked = async {
+        loop {
+            if let MeshEvent::Forked { log, ours, theirs, proven, .. } = events.recv().await.unwrap() {
+                return (log, ours.seq, theirs.seq, proven);
+            }
+        }
+    };
+    let forked = tokio::time::timeout(seconds(5), forked).await.unwrap();
+    assert_eq!(forked, (author.log_id(Stream::TEAMS), 4, 5, true));
+    let plans = b.author.log_id(Stream::PLANS);
+    eventually("the other logs arrive", seconds(5), async || a.parts.store.frontier().height(&plans) == 5).await;
+    assert!(!a.parts.store.forks().unwrap().is_empty());
+    assert_eq!(a.parts.store.frontier().height(&author.log_id(Stream::TEAMS)), 4);
+    assert!(a.mesh().peers()[0].connected, "the peer is not to blame");
+}
+
+#[tokio::test]
+async fn personal_payloads_go_only_where_a_grant_covers_the_area() {
+    let district = District::with_nodes(&["320508005", "320508005012", "320508006"]);
+    let mut nodes: Vec<Node> = (0..3).map(|n| Node::of(&district, n, 4)).collect();
+    let mut community = Author::new(500, "320508005012", Some(district.grants[1].id()));
+    let draft =
+        Draft { pii: Some(vec![0xa0]), op: Some(vec![0xa0]), ..Draft::new(Stream::COMMUNITY, "reported", None) };
+    let event = community.write(draft);
+    put(&nodes[1].parts.store, std::slice::from_ref(&event));
+    nodes[1].start(&[QUIC], &[]).await;
+    let address = nodes[1].address().await;
+    for n in [0, 2] {
+        nodes[n].start(&[], std::slice::from_ref(&address)).await;
+    }
+    agree(&[&nodes[0], &nodes[1], &nodes[2]], seconds(10)).await;
+    let log = community.log_id(Stream::COMMUNITY);
+    let holds_pii =
+        |n: usize| events_of(&nodes[n].parts.store, &log)[0].payload(linli_core::event::Slot::Pii).is_some();
+    assert_eq!([holds_pii(0), holds_pii(1), holds_pii(2)], [true, true, false]);
+}
+
+#[tokio::test]
+async fn silent_nodes_are_listed_and_a_bad_address_is_an_error() {
+    let district = District::with_nodes(&["320508005", "320508006", "320508007"]);
+    let mut node = Node::of(&district, 0, 4);
+    node.start(&[TCP], &["/ip4/127.0.0.1/tcp/9".parse().unwrap()]).await;
+    let peers = node.mesh().peers();
+    assert_eq!(peers.len(), 2, "{peers:?}");
+    assert!(peers.iter().all(|p| !p.connected && p.sync == SyncState::Silent && p.behind_events.is_none()));
+
+    // An address of the documentation range, which no interface of this machine has.
+    let config = MeshConfig { listen: vec!["/ip4/192.0.2.1/tcp/7410".parse().unwrap()], ..MeshConfig::default() };
+    let second = Node::of(&district, 1, 4);
+    let refused = Mesh::spawn(config, second.parts.clone()).await.err();
+    assert!(matches!(refused, Some(SpawnError::Listen { .. })), "{refused:?}");
+}
