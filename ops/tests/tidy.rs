@@ -1,5 +1,7 @@
 //! The house rules that a machine can check: dependency arrows, purity, names of rooms, the map in the docs.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
