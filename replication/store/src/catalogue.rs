@@ -1,17 +1,19 @@
 //! Every column family: its name, what its keys are, who writes it, how it is tuned.
 
+use linli_core::event::Slot;
+
 /// A column family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
-    /// `format` → on-disk version (u32 BE); `next log` → next local log number. Written at creation and by append.
+    /// `format` → on-disk version (u32 BE). Written when the store is opened.
     Meta,
     /// Log id (CBOR) → local log number (u32 BE). Written by append.
     Logs,
     /// Log number ‖ seq → header bytes and signature. Written by append. One log is one sequential range.
     Entries,
-    /// Log number ‖ seq → salt ‖ operational payload. Written by append, deleted by erase.
+    /// Log number ‖ seq → salt ‖ operational payload; empty once erased. Written by append and erase.
     Op,
-    /// Log number ‖ seq → salt ‖ personal payload. Written by append, deleted by erase.
+    /// Log number ‖ seq → salt ‖ personal payload; empty once erased. Written by append and erase.
     Pii,
     /// Log number ‖ seq ‖ event id → the other branch's event. Written by append when histories disagree.
     Forks,
@@ -51,6 +53,9 @@ impl Family {
         }
     }
 }
+
+/// Where each payload slot is kept.
+pub const SLOT_FAMILIES: [(Slot, Family); 2] = [(Slot::Op, Family::Op), (Slot::Pii, Family::Pii)];
 
 /// On-disk version that this program writes.
 pub const DISK_FORMAT: u32 = 1;

@@ -72,9 +72,15 @@ pub fn slot_value(payload: &Payload) -> Vec<u8> {
     [&payload.salt[..], &payload.bytes].concat()
 }
 
-/// Splits a slot value.
-pub fn read_slot(value: &[u8]) -> Result<Payload, StoreError> {
+/// What stands where a payload was erased, so that no peer fills it in again.
+pub const ERASED: &[u8] = &[];
+
+/// Splits a slot value; none if it was erased.
+pub fn read_slot(value: &[u8]) -> Result<Option<Payload>, StoreError> {
+    if value == ERASED {
+        return Ok(None);
+    }
     let (salt, bytes) = value.split_at_checked(16).ok_or_else(|| StoreError::Damaged("payload".into()))?;
     let salt = salt.try_into().map_err(|_| StoreError::Damaged("salt".into()))?;
-    Ok(Payload { salt, bytes: bytes.to_vec() })
+    Ok(Some(Payload { salt, bytes: bytes.to_vec() }))
 }

@@ -12,7 +12,9 @@ pub enum StoreError {
     #[error("damaged: {0}")]
     Damaged(String),
     /// The store was written by a newer program.
-    #[error("the store is of format {found}, and this program reads up to {known}: use the newer program")]
+    #[error(
+        "the store is of format {found}, and this program reads up to {known}: start the program that wrote it, or restore a backup from before the upgrade"
+    )]
     NewerFormat {
         /// On disk.
         found: u32,

@@ -116,7 +116,8 @@ fn write_durably(directory: &Path, name: &str, text: &str) -> std::io::Result<()
 
 fn marker_identity(directory: &Path) -> Option<String> {
     let meta = std::fs::metadata(directory.join(MARKER)).ok()?;
-    Some(format!("{}:{}:{}.{:09}", meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()))
+    // Not the device: its number may change whenever a volume is mounted, and the directory is still the same.
+    Some(format!("{}:{}.{:09}", meta.ino(), meta.ctime(), meta.ctime_nsec()))
 }
 
 fn heights_digest(own: &AuthorKey, frontier: &Frontier) -> String {

@@ -10,6 +10,7 @@ mod codec;
 mod error;
 mod generation;
 mod memory;
+mod plan;
 mod rocks;
 mod side;
 mod store;

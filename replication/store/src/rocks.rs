@@ -1,6 +1,9 @@
 //! The backend on disk: RocksDB, tuned for appends, small memory and one WAL sync per group of writes.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode,
@@ -8,8 +11,13 @@ use rocksdb::{
 };
 
 use crate::backend::{Backend, Batch, Pairs, prefix_end};
-use crate::catalogue::{BLOCK_CACHE_BYTES, Family};
+use crate::catalogue::{BLOCK_CACHE_BYTES, DISK_FORMAT, Family, META_FORMAT};
 use crate::error::StoreError;
+
+/// How often a read-only open is tried beside a process that writes.
+const READ_ONLY_ATTEMPTS: u32 = 100;
+/// How long a writer that is flushing is given before the next attempt.
+const READ_ONLY_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open database.
 pub struct Rocks {
@@ -23,25 +31,8 @@ impl Rocks {
     /// # Errors
     /// [`StoreError::InUse`] when another process has it, or what RocksDB says.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families: Vec<_> =
-            Family::ALL.iter().map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(*f, &cache))).collect();
-        let mut options = Options::default();
-        options.create_if_missing(!read_only);
-        options.create_missing_column_families(!read_only);
-        options.set_max_open_files(256);
-        options.set_max_background_jobs(2);
-        options.set_keep_log_file_num(2);
-        options.set_max_total_wal_size(64 << 20);
-        let opened = if read_only {
-            DB::open_cf_descriptors_read_only(&options, path, families, false)
-        } else {
-            DB::open_cf_descriptors(&options, path, families)
-        };
-        let db = opened.map_err(|error| match error.to_string() {
-            text if text.contains("lock") && !read_only => StoreError::InUse,
-            text => StoreError::Backend(text),
-        })?;
+        refuse_unknown_families(path)?;
+        let db = if read_only { open_beside_a_writer(path)? } else { open_for_writing(path)? };
         Ok(Self { db, read_only })
     }
 
@@ -49,6 +40,72 @@ impl Rocks {
         self.db
             .cf_handle(family.name())
             .ok_or_else(|| StoreError::Damaged(format!("family {} is missing", family.name())))
+    }
+}
+
+fn open_for_writing(path: &Path) -> Result<DB, StoreError> {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_max_open_files(256);
+    options.set_max_background_jobs(2);
+    options.set_keep_log_file_num(2);
+    options.set_max_total_wal_size(64 << 20);
+    DB::open_cf_descriptors(&options, path, families()).map_err(|error| match error.to_string() {
+        text if text.contains("lock") => StoreError::InUse,
+        text => StoreError::Backend(text),
+    })
+}
+
+/// RocksDB reads the manifest first and the write-ahead logs after it. If a writer flushes in between, the log with the
+/// flushed writes is gone and they are missing in the middle of what we see, without any error. So an attempt counts
+/// only if neither the manifest nor the set of logs has changed meanwhile. Once open, every file is held open, and
+/// deleted ones stay readable.
+fn open_beside_a_writer(path: &Path) -> Result<DB, StoreError> {
+    let mut options = Options::default();
+    options.set_max_open_files(-1);
+    let mut refused = StoreError::Backend("a process writes too busily to be read beside; try again".into());
+    for _ in 0..READ_ONLY_ATTEMPTS {
+        let before = files_in_force(path);
+        match DB::open_cf_descriptors_read_only(&options, path, families(), false) {
+            Ok(db) if before.is_some() && before == files_in_force(path) => return Ok(db),
+            Ok(_) => {}
+            Err(error) => refused = failed(error),
+        }
+        std::thread::sleep(READ_ONLY_PAUSE);
+    }
+    Err(refused)
+}
+
+/// The manifest, its length, and the write-ahead logs: they change with every flush and merge.
+fn files_in_force(path: &Path) -> Option<(String, u64, BTreeSet<OsString>)> {
+    let manifest = std::fs::read_to_string(path.join("CURRENT")).ok()?;
+    let len = std::fs::metadata(path.join(manifest.trim_end())).ok()?.len();
+    let names = std::fs::read_dir(path).ok()?.map(|entry| entry.map(|entry| entry.file_name()));
+    let names: Vec<OsString> = names.collect::<Result<_, _>>().ok()?;
+    let logs = names.into_iter().filter(|name| Path::new(name).extension().is_some_and(|ext| ext == "log"));
+    Some((manifest, len, logs.collect()))
+}
+
+fn families() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    Family::ALL.iter().map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(*f, &cache))).collect()
+}
+
+/// RocksDB would refuse families that we do not name with words that help nobody. They come from a newer program, and
+/// the on-disk version beside them says which.
+fn refuse_unknown_families(path: &Path) -> Result<(), StoreError> {
+    let options = Options::default();
+    // Where nothing is stored yet there is no list of families, and opening says what is wrong with the path.
+    let Ok(names) = DB::list_cf(&options, path) else { return Ok(()) };
+    let known = |name: &String| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
+    let Some(unknown) = names.iter().find(|name| !known(name)) else { return Ok(()) };
+    let db = DB::open_cf_for_read_only(&options, path, [Family::Meta.name()], false).map_err(failed)?;
+    let meta = db.cf_handle(Family::Meta.name()).ok_or_else(|| StoreError::Damaged("no family meta".into()))?;
+    let version = db.get_cf(meta, META_FORMAT).map_err(failed)?.and_then(|bytes| bytes.try_into().ok());
+    match version.map(u32::from_be_bytes) {
+        Some(found) if found > DISK_FORMAT => Err(StoreError::NewerFormat { found, known: DISK_FORMAT }),
+        _ => Err(StoreError::Damaged(format!("a column family {unknown} that no version of this program writes"))),
     }
 }
 
@@ -122,7 +179,9 @@ impl Backend for Rocks {
         for family in Family::ALL {
             self.db.flush_cf(self.family(family)?).map_err(failed)?;
         }
-        self.db.flush_wal(true).map_err(failed)
+        // Files that nobody needs any more are deleted in the background; this deletes them before it returns.
+        self.db.disable_file_deletions().map_err(failed)?;
+        self.db.enable_file_deletions().map_err(failed)
     }
 
     fn clear(&self, family: Family) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use linli_core::limits;
 use crate::append::{Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
-use crate::codec::{LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
+use crate::codec::{ERASED, LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
 use crate::error::{AppendError, StoreError};
 use crate::memory::Memory;
 use crate::rocks::Rocks;
@@ -51,6 +51,7 @@ pub struct Store {
 
 struct Inner {
     shared: Arc<Shared>,
+    read_only: bool,
     requests: Mutex<Option<SyncSender<Request>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -112,6 +113,7 @@ impl Store {
             numbers: RwLock::new(numbers),
             listeners: RwLock::default(),
             poisoned: Mutex::default(),
+            payloads: Mutex::default(),
         });
         let (requests, waiting) = sync_channel(GROUP_MAX);
         let committing = shared.clone();
@@ -119,7 +121,8 @@ impl Store {
             .name("linli-commit".into())
             .spawn(move || commit_loop(&committing, &waiting))
             .map_err(|e| StoreError::Backend(format!("no commit thread: {e}")))?;
-        let inner = Inner { shared, requests: Mutex::new(Some(requests)), committer: Mutex::new(Some(committer)) };
+        let (requests, committer) = (Mutex::new(Some(requests)), Mutex::new(Some(committer)));
+        let inner = Inner { shared, read_only, requests, committer };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -135,7 +138,7 @@ impl Store {
     /// # Errors
     /// [`AppendError`]; a fork leaves the history as it was and keeps the other branch as evidence.
     pub fn append(&self, runs: Vec<Vec<VerifiedEvent>>) -> Result<Appended, AppendError> {
-        let answer = self.append_later(runs)?;
+        let answer = self.append_later(runs, true)?;
         answer.recv().unwrap_or_else(|_| Err(stopped().into()))
     }
 
@@ -143,11 +146,15 @@ impl Store {
     pub(crate) fn append_later(
         &self,
         runs: Vec<Vec<VerifiedEvent>>,
+        keep_evidence: bool,
     ) -> Result<Receiver<Result<Appended, AppendError>>, StoreError> {
+        if self.inner.read_only {
+            return Err(StoreError::ReadOnly);
+        }
         let (answer, answered) = sync_channel(1);
         let requests = self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let requests = requests.ok_or_else(stopped)?;
-        requests.send(Request { runs, answer }).map_err(|_| stopped())?;
+        requests.send(Request { runs, keep_evidence, answer }).map_err(|_| stopped())?;
         Ok(answered)
     }
 
@@ -163,10 +170,10 @@ impl Store {
 
     /// The head of one log.
     pub fn head(&self, log: &LogId) -> Option<Head> {
-        self.frontier().head(log)
+        self.inner.shared.head(log)
     }
 
-    /// Up to `events_max` events of a log from a position on, stopping once they exceed `bytes_max`; at least one if
+    /// Up to `events_max` events of a log from a position on, stopping before they exceed `bytes_max`; at least one if
     /// there is one.
     ///
     /// # Errors
@@ -179,17 +186,17 @@ impl Store {
         bytes_max: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let Some(number) = self.inner.shared.number(log) else { return Ok(vec![]) };
-        let (mut events, mut bytes) = (vec![], 0);
+        let (mut events, mut bytes) = (vec![], 0usize);
         let mut next = from_seq;
-        while events.len() < events_max && bytes < bytes_max {
+        while events.len() < events_max {
             let chunk = self.read_chunk(number, next, READ_CHUNK.min(events_max - events.len()))?;
             let Some(last) = chunk.last() else { break };
             next = last.event().header().seq + 1;
             for event in chunk {
-                if bytes >= bytes_max {
-                    break;
+                bytes = bytes.saturating_add(size_of(event.event()));
+                if bytes > bytes_max && !events.is_empty() {
+                    return Ok(events);
                 }
-                bytes += size_of(event.event());
                 events.push(event);
             }
         }
@@ -252,21 +259,34 @@ impl Store {
         decode(&value, backend.get(Family::Op, &key)?, backend.get(Family::Pii, &key)?).map(Some)
     }
 
-    /// Deletes a payload for good: its bytes are gone from the files when this returns. The commitment stays.
+    /// Erases the payload of an event that is here: its bytes are gone from the files when this returns, and no peer
+    /// or import brings them back. The commitment stays. Does nothing for an event that is not here yet.
     ///
     /// # Errors
     /// When the database fails.
     pub fn erase(&self, log: &LogId, seq: u64, slot: Slot) -> Result<(), StoreError> {
-        let Some(number) = self.inner.shared.number(log) else { return Ok(()) };
-        let family = match slot {
-            Slot::Op => Family::Op,
-            Slot::Pii => Family::Pii,
+        let (shared, family) = (&self.inner.shared, family_of(slot));
+        let Some(number) = shared.number(log).filter(|_| shared.head(log).is_some_and(|head| seq <= head.seq)) else {
+            return Ok(());
         };
         let key = entry_key(number, seq);
         let mut batch = Batch::default();
-        batch.delete(family, key.clone());
-        self.inner.shared.backend.write(batch, true)?;
-        self.inner.shared.backend.purge(family, &key, &[&key[..], &[0]].concat())
+        batch.put(family, key.clone(), ERASED.to_vec());
+        {
+            let _filling_in_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.backend.write(batch, true)?;
+        }
+        shared.backend.purge(family, &key, &[&key[..], &[0]].concat())
+    }
+
+    /// Whether a payload was erased here, as opposed to never having come.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn is_erased(&self, log: &LogId, seq: u64, slot: Slot) -> Result<bool, StoreError> {
+        let Some(number) = self.inner.shared.number(log) else { return Ok(false) };
+        let value = self.inner.shared.backend.get(family_of(slot), &entry_key(number, seq))?;
+        Ok(value.is_some_and(|value| value == ERASED))
     }
 
     /// Positions at which an author signed two events; at most `1,000`, which is more than anybody reads.
@@ -301,6 +321,13 @@ fn stopped() -> StoreError {
     StoreError::Backend("the store is closed".into())
 }
 
+const fn family_of(slot: Slot) -> Family {
+    match slot {
+        Slot::Op => Family::Op,
+        Slot::Pii => Family::Pii,
+    }
+}
+
 fn size_of(event: &ReceivedEvent) -> usize {
     let slots = Slot::ALL.iter().filter_map(|slot| event.payload(*slot)).map(|payload| payload.bytes.len() + 16);
     event.header_bytes().len() + slots.sum::<usize>()
@@ -308,8 +335,8 @@ fn size_of(event: &ReceivedEvent) -> usize {
 
 fn decode(value: &[u8], op: Option<Vec<u8>>, pii: Option<Vec<u8>>) -> Result<StoredEvent, StoreError> {
     let (signature, header) = read_entry(value)?;
-    let op = op.map(|value| read_slot(&value)).transpose()?;
-    let pii = pii.map(|value| read_slot(&value)).transpose()?;
+    let slot = |value: Option<Vec<u8>>| value.map_or(Ok(None), |value| read_slot(&value));
+    let (op, pii) = (slot(op)?, slot(pii)?);
     let event = ReceivedEvent::new(header, signature, op, pii);
     event.map(StoredEvent::read_back).map_err(|error| StoreError::Damaged(error.to_string()))
 }

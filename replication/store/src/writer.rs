@@ -51,6 +51,8 @@ struct State {
     incarnation: u64,
     /// Whether the generation file says that this incarnation is in use.
     noted: bool,
+    /// Somebody else's event stands where this incarnation would have signed its next one: draw a new one first.
+    superseded: bool,
     clock: HlcClock,
     /// Head of this incarnation's log, or the head that its first event continues.
     heads: BTreeMap<(Stream, Area), (Option<Head>, Option<EventId>)>,
@@ -76,7 +78,8 @@ impl LocalWriter {
             }
         };
         let last = last_own_time(&store, &key.public())?;
-        let state = State { incarnation, noted: false, clock: HlcClock::starting_after(last), heads: BTreeMap::new() };
+        let (clock, heads) = (HlcClock::starting_after(last), BTreeMap::new());
+        let state = State { incarnation, noted: false, superseded: false, clock, heads };
         Ok(Self { store, key, generation, state: Mutex::new(state) })
     }
 
@@ -120,7 +123,8 @@ impl LocalWriter {
     /// Writes what `compose` signs step by step, seeing each event before it drafts the next; all or none.
     ///
     /// # Errors
-    /// What `compose` returns, or [`WriteError`]; then nothing was written.
+    /// What `compose` returns, or [`WriteError`]; then nothing was written. After [`AppendError::Fork`] or
+    /// [`AppendError::Gap`] it may be tried again at once: the next attempt opens a new incarnation.
     pub fn write_with<E: From<WriteError>>(
         &self,
         now_unix_ms: u64,
@@ -144,10 +148,26 @@ impl LocalWriter {
                 return Err(error);
             }
         };
+        let incarnation = state.incarnation;
         drop(state);
         let answered = answer.recv().map_err(|_| StoreError::Backend("the store is closed".into()));
-        answered.map_err(WriteError::from)?.map_err(WriteError::from)?;
+        if let Err(error) = answered.map_err(WriteError::from)? {
+            self.refused(incarnation, &error);
+            return Err(WriteError::from(error).into());
+        }
         Ok(events)
+    }
+
+    /// Events of this log came from elsewhere and took the positions that were signed here: a copy of this store has
+    /// been writing. What was refused never left this process; the next event goes into a new incarnation.
+    fn refused(&self, incarnation: u64, error: &AppendError) {
+        let mut state = self.lock();
+        if matches!(error, AppendError::Store(_)) || state.incarnation != incarnation {
+            return;
+        }
+        tracing::warn!(%error, "own events stand in the store that were not written here: a new incarnation follows");
+        state.superseded = true;
+        state.heads.clear();
     }
 
     fn sign(
@@ -157,6 +177,11 @@ impl LocalWriter {
         now_unix_ms: u64,
         salt: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<ReceivedEvent, WriteError> {
+        if state.superseded {
+            let [a, b, c, d, e, f, g, h, ..] = salt();
+            state.incarnation = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            (state.noted, state.superseded) = (false, false);
+        }
         if !state.noted {
             self.generation.open(state.incarnation)?;
             state.noted = true;
@@ -217,7 +242,7 @@ impl LocalWriter {
                 .map_err(|error| WriteError::Draft(format!("our own signature does not verify: {error}")))?;
             runs.entry(event.header().log_id()).or_default().push(verified);
         }
-        Ok(self.store.append_later(runs.into_values().collect())?)
+        Ok(self.store.append_later(runs.into_values().collect(), false)?)
     }
 
     /// Takes note of a remote time, so that what is written next sorts after what was seen.
@@ -240,7 +265,7 @@ impl LocalWriter {
         }
         tracing::warn!(%log, seq = theirs.seq, "a peer holds later events of ours: opening a new incarnation");
         state.incarnation = random();
-        state.noted = false;
+        (state.noted, state.superseded) = (false, false);
         state.heads.clear();
         true
     }
@@ -250,9 +275,11 @@ impl LocalWriter {
     /// # Errors
     /// When the disk refuses; the next start then opens a new incarnation.
     pub fn close(&self) -> Result<(), WriteError> {
-        let state = self.lock();
-        if state.noted {
+        let mut state = self.lock();
+        if state.noted && !state.superseded {
             self.generation.close(state.incarnation, &self.key.public(), &self.store.frontier())?;
+            // Whatever is written after this says again that the incarnation is in use.
+            state.noted = false;
         }
         Ok(())
     }

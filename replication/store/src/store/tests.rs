@@ -63,6 +63,91 @@ fn a_gap_is_refused_and_a_fork_leaves_history_and_evidence() {
 }
 
 #[test]
+fn a_payload_that_was_withheld_is_filled_in_later() {
+    both_backends(|store| {
+        let (log, events) = log_of(3);
+        let bare = |e: &ReceivedEvent| {
+            ReceivedEvent::new(e.header_bytes().to_vec(), e.signature().copied(), None, None).unwrap()
+        };
+        store.append(vec![proven(&events.iter().map(bare).collect::<Vec<_>>())]).unwrap();
+        assert!(store.event(&log, 2).unwrap().unwrap().event().payload(Slot::Op).is_none());
+        assert_eq!(store.append(vec![proven(&events)]).unwrap().known, 3);
+        assert_eq!(store.event(&log, 2).unwrap().unwrap().into_event(), events[1]);
+    });
+}
+
+#[test]
+fn a_fork_within_one_request_is_seen_and_leaves_no_trace_of_it() {
+    both_backends(|store| {
+        // given two branches of a log that the store does not know yet, in one request
+        let (log, events) = log_of(10);
+        let branch = Author::new(1, "320508005", None).write_many(Stream::INCIDENTS, 5, 200);
+        // when they are appended together, then the request as a whole is refused
+        let refused = store.append(vec![proven(&events), proven(&branch)]).unwrap_err();
+        assert!(matches!(refused, AppendError::Fork { seq: 1, .. }), "{refused}");
+        assert!(store.head(&log).is_none() && store.forks().unwrap().is_empty());
+        // and the local number that it would have had goes to the next log
+        let mut other = Author::new(2, "320508005", None);
+        let theirs = other.write_many(Stream::TEAMS, 2, 100);
+        store.append(vec![proven(&theirs)]).unwrap();
+        assert_eq!(store.read(&other.log_id(Stream::TEAMS), 1, 9, 1 << 20).unwrap().len(), 2);
+        assert!(store.read(&log, 1, 9, 1 << 20).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn evidence_is_kept_once_and_of_the_differing_part_only() {
+    both_backends(|store| {
+        let (log, events) = log_of(6);
+        store.append(vec![proven(&events)]).unwrap();
+        let mut author = Author::new(1, "320508005", None);
+        let mut branch = author.write_many(Stream::INCIDENTS, 4, 300);
+        branch.push(author.write(Draft::new(Stream::INCIDENTS, "closed", Some(record(7)))));
+        for _ in 0..2 {
+            let refused = store.append(vec![proven(&branch)]).unwrap_err();
+            assert!(matches!(refused, AppendError::Fork { seq: 5, ours, .. } if ours == events[4].id()), "{refused}");
+        }
+        let evidence = store.forks().unwrap();
+        assert_eq!((evidence.len(), evidence[0].seq, evidence[0].other), (1, 5, branch[4].id()));
+        // and a run that continues the other branch is no gap and no continuation of ours
+        let ahead = [author.write(Draft::new(Stream::INCIDENTS, "closed", None)), {
+            author.write(Draft::new(Stream::INCIDENTS, "closed", None))
+        }];
+        let refused = store.append(vec![proven(&ahead[1..])]).unwrap_err();
+        assert!(matches!(refused, AppendError::Fork { seq: 6, ours, .. } if ours == events[5].id()), "{refused}");
+        assert_eq!(store.head(&log), Some(events[5].head()));
+    });
+}
+
+#[test]
+fn runs_of_proven_events_that_do_not_belong_together_are_refused() {
+    let store = Store::in_memory();
+    let (_, events) = log_of(4);
+    let holed = [proven(&events[..1]), proven(&events[2..])].concat();
+    assert!(matches!(store.append(vec![holed]), Err(AppendError::Gap { expected: 2, found: 3, .. })));
+    let foreign = Author::new(2, "320508005", None).write_many(Stream::INCIDENTS, 2, 10);
+    let mixed = [proven(&events[..1]), proven(&foreign[1..])].concat();
+    assert!(store.append(vec![mixed]).is_err());
+    let branch = Author::new(1, "320508005", None).write_many(Stream::INCIDENTS, 2, 200);
+    let relinked = [proven(&events[..1]), proven(&branch[1..])].concat();
+    assert!(matches!(store.append(vec![relinked]), Err(AppendError::Fork { seq: 1, .. })));
+    assert!(store.frontier().is_empty());
+}
+
+#[test]
+fn reads_stay_within_their_bounds_but_for_a_first_event() {
+    both_backends(|store| {
+        let (log, events) = log_of(40);
+        store.append(vec![proven(&events)]).unwrap();
+        let one = size_of(&events[4]);
+        assert_eq!(store.read(&log, 5, 99, 3 * one + 8).unwrap().len(), 3);
+        assert_eq!(store.read(&log, 5, 99, one - 1).unwrap().len(), 1);
+        assert_eq!(store.read(&log, 5, 7, usize::MAX).unwrap().len(), 7);
+        assert!(store.read(&log, 5, 0, usize::MAX).unwrap().is_empty());
+    });
+}
+
+#[test]
 fn runs_for_frames_end_on_a_signature() {
     both_backends(|store| {
         let (log, mut events) = log_of(130);
@@ -122,12 +207,50 @@ fn a_newer_format_and_a_second_writer_are_refused() {
     let reader = Store::open_read_only(dir.path()).unwrap();
     assert_eq!(reader.head(&log).unwrap().seq, 3, "a reader beside the writer sees what is durable");
     assert!(matches!(reader.local().put(b"a", b"b"), Err(StoreError::ReadOnly)));
+    let refused = reader.append(vec![proven(&events)]);
+    assert!(matches!(refused, Err(AppendError::Store(StoreError::ReadOnly))));
     let mut batch = Batch::default();
     batch.put(Family::Meta, META_FORMAT.to_vec(), 99u32.to_be_bytes().to_vec());
     store.inner.shared.backend.write(batch, true).unwrap();
     drop((store, reader));
     let refused = Store::open(dir.path(), OpenOptions::default()).err().unwrap();
     assert!(refused.to_string().contains("format 99"), "{refused}");
+}
+
+#[test]
+fn a_newer_format_with_families_of_its_own_is_refused_by_its_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    let newer = rocksdb::DB::open_cf(&options, dir.path(), ["meta", "attachments"]).unwrap();
+    newer.put_cf(newer.cf_handle("meta").unwrap(), META_FORMAT, 7u32.to_be_bytes()).unwrap();
+    drop(newer);
+    let refused = Store::open(dir.path(), OpenOptions::default()).err().unwrap();
+    assert!(matches!(refused, StoreError::NewerFormat { found: 7, .. }), "{refused}");
+}
+
+#[test]
+fn a_reader_beside_a_busy_writer_always_opens_and_reads_whole_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+    let (log, events) = log_of(2000);
+    let proven = proven(&events);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for run in proven.chunks(50) {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                store.append(vec![run.to_vec()]).unwrap();
+                // Erasing flushes and merges, so that files come and go while the reader opens.
+                store.erase(&log, run[0].event().header().seq, Slot::Pii).unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            let reader = Store::open_read_only(dir.path()).unwrap();
+            let head = reader.head(&log).map_or(0, |head| head.seq);
+            assert_eq!(reader.read(&log, 1, usize::MAX, usize::MAX).unwrap().len() as u64, head);
+        }
+    });
 }
 
 #[test]
@@ -143,7 +266,12 @@ fn an_erased_payload_is_gone_from_the_files_and_the_chain_still_proves() {
     assert!(files_contain(dir.path(), CANARY));
     store.erase(&author.log_id(Stream::COMMUNITY), 1, Slot::Pii).unwrap();
     assert!(!files_contain(dir.path(), CANARY));
-    let read = store.read(&author.log_id(Stream::COMMUNITY), 1, 9, 1 << 20).unwrap();
+    // and nobody who still has it brings it back
+    store.append(vec![proven(&events)]).unwrap();
+    assert!(!files_contain(dir.path(), CANARY));
+    let log = author.log_id(Stream::COMMUNITY);
+    assert!(store.is_erased(&log, 1, Slot::Pii).unwrap() && !store.is_erased(&log, 2, Slot::Pii).unwrap());
+    let read = store.read(&log, 1, 9, 1 << 20).unwrap();
     assert!(read[0].event().payload(Slot::Pii).is_none());
     proven(&read.into_iter().map(StoredEvent::into_event).collect::<Vec<_>>());
 }
@@ -243,6 +371,40 @@ fn a_peer_that_shows_later_events_of_ours_opens_a_new_incarnation_at_once() {
     assert!(!w.reported_by_peer(&log, first.head(), &mut || 9));
     assert!(w.reported_by_peer(&log, Head { seq: 5, id: first.id() }, &mut || 9));
     assert_eq!(write(&w, 2).header().incarnation, 9);
+}
+
+#[test]
+fn a_position_taken_by_a_copy_of_this_store_moves_the_writer_to_a_new_incarnation() {
+    // given a node, and a copy of it that writes on in the same incarnation
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    let copy = LocalWriter::open(Store::in_memory(), None, key(1), &mut || 1).unwrap();
+    let (first, theirs) = (write(&w, 1), (write(&copy, 1), write(&copy, 2)));
+    assert_eq!(first, theirs.0);
+    // when the copy's next event arrives before ours is written
+    store.append(vec![proven(std::slice::from_ref(&theirs.1))]).unwrap();
+    let refused = w.write(draft(3), 1, &mut || [7; 16]).unwrap_err();
+    // then ours is refused without evidence against ourselves, and the next attempt starts a new log
+    assert!(matches!(refused, crate::WriteError::Append(AppendError::Fork { .. })), "{refused}");
+    assert!(store.forks().unwrap().is_empty());
+    let next = w.write(draft(3), 1, &mut || [7; 16]).unwrap();
+    assert_eq!((next.header().incarnation, next.header().seq), (0x0707_0707_0707_0707, 1));
+    assert_eq!(next.header().prev, Some(theirs.1.id()));
+    assert_eq!(write(&w, 4).header().seq, 2);
+}
+
+#[test]
+fn concurrent_writers_share_logs_without_gaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let w = &w;
+            scope.spawn(move || (0..25).for_each(|n| drop(write(w, thread * 100 + n))));
+        }
+    });
+    let frontier = store.frontier();
+    assert_eq!((frontier.len(), frontier.events()), (1, 200));
 }
 
 #[test]
