@@ -1,8 +1,8 @@
 //! What several people write together: Automerge documents whose changes travel as event payloads.
 //!
-//! A document is the set of its changes. Every replica starts from the same constant first change (see [`shape`]), and
+//! A document is the set of its changes. Every replica starts from the same constant first change (see `shape`), and
 //! each further change arrives as bytes that some key signed. Automerge panics on, or allocates without measure for,
-//! changes that were made to hurt it, so each passes the gate of [`gate`] before it counts; one that fails leaves the
+//! changes that were made to hurt it, so each passes the gate of `gate` before it counts; one that fails leaves the
 //! document as it was.
 //!
 //! Laws, tested in this module: documents with the same set of accepted changes have the same heads, the same
@@ -111,7 +111,8 @@ pub enum Edit {
         /// Its value.
         value: String,
     },
-    /// Replaces the text by its smallest difference from what stands there, so that concurrent edits merge.
+    /// Replaces the text by its smallest difference from what stands there, so that concurrent edits merge. Each
+    /// character inserted or deleted is an operation: a longer paste than [`CHANGE_OPS_MAX`] takes several changes.
     SetText {
         /// The whole text as it shall be.
         text: String,
