@@ -1,0 +1,340 @@
+//! What people want to do, checked against what is known here, as drafts of the events to sign. Pure: the caller adds
+//! log positions, salts, time and signature.
+//!
+//! A command may be refused; an event never is. What another node let pass arrives, counts and is marked.
+
+mod community;
+mod incidents;
+mod plans;
+mod refusal;
+mod supplies;
+mod teams;
+
+use linli_core::area::Area;
+use linli_core::id::{AuthorKey, EventId, Kind, RecordId, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::conflict::Conflict;
+use crate::date::Date;
+use crate::documents::{Document, DocumentError, Edit};
+use crate::events::edited::Edited;
+use crate::events::settled::Settled;
+use crate::events::{Fact, Said};
+use crate::payload;
+use crate::record::RecordView;
+use crate::state::document::DocumentState;
+use crate::state::{RecordKind, State};
+
+pub use community::*;
+pub use incidents::*;
+pub use plans::*;
+pub use refusal::{Refusal, Refused};
+pub use supplies::*;
+pub use teams::*;
+
+/// The views that are known here.
+pub trait Views {
+    /// The view of a record.
+    fn view(&self, record: &RecordId) -> Option<RecordView>;
+}
+
+/// Everything that a command needs and does not say itself.
+#[derive(Clone, Copy)]
+pub struct CommandContext<'a> {
+    /// What is known here.
+    pub views: &'a dyn Views,
+    /// The person at this node; goes into every payload as `by`.
+    pub operator: &'a str,
+    /// The area of the node that will sign.
+    pub area: &'a Area,
+    /// The id for a new record or transfer, if the command makes one: a fresh version 7 UUID.
+    pub new_id: RecordId,
+    /// Today, where the node is.
+    pub today: Date,
+    /// Now, in Unix milliseconds; stands in document changes for display.
+    pub now_ms: u64,
+    /// The key and incarnation that will sign: a document change is made under the actor that follows from them.
+    pub writer: (AuthorKey, u64),
+}
+
+/// An event to be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What it is about.
+    pub stream: Stream,
+    /// Where it applies.
+    pub area: Area,
+    /// The record.
+    pub record: RecordId,
+    /// What happened.
+    pub kind: Kind,
+    /// The heads of the record that were seen, ascending.
+    pub parents: Vec<EventId>,
+    /// Whether this event follows the draft before it in the same answer: then its only parent is that event, and
+    /// `parents` is empty because that event has no id yet.
+    pub follows_previous: bool,
+    /// Operational payload.
+    pub op: Vec<u8>,
+    /// Personal payload.
+    pub pii: Option<Vec<u8>>,
+}
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// What somebody wants to do. The JSON form (`{"do": "issue_supplies", …}`) is the body of the HTTP API and of
+        /// the command line.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "do", rename_all = "snake_case")]
+        pub enum Command { $($(#[$doc])* $name($name),)+ }
+
+        impl Command {
+            fn drafts(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+                match self { $(Self::$name(command) => command.prepare(ctx),)+ }
+            }
+        }
+
+        $(impl From<$name> for Command {
+            fn from(command: $name) -> Self {
+                Self::$name(command)
+            }
+        })+
+    };
+}
+
+commands! {
+    /// Reports an incident.
+    ReportIncident,
+    /// Says that an incident is real.
+    VerifyIncident,
+    /// Gives a team or post a task.
+    AssignIncident,
+    /// Adds to an incident.
+    UpdateIncident,
+    /// Closes an incident.
+    CloseIncident,
+    /// Opens an incident again.
+    ReopenIncident,
+    /// Links an incident to another record of the same thing.
+    LinkIncident,
+    /// Begins a team, or brings an imported one up to date.
+    FormTeam,
+    /// Changes a team's profile, roster or kit.
+    SetTeam,
+    /// Enters a member's certificate.
+    CertifyMember,
+    /// Reports where a team stands.
+    CheckInTeam,
+    /// Sends a team to an incident.
+    DeployTeam,
+    /// Takes a team back.
+    ReleaseTeam,
+    /// Begins a supply point, or brings an imported one up to date.
+    FormPoint,
+    /// Changes a supply point's profile.
+    SetPoint,
+    /// Books supplies in.
+    ReceiveSupplies,
+    /// Hands supplies out.
+    IssueSupplies,
+    /// Sends supplies to another point.
+    SendSupplies,
+    /// Books in what another point has sent.
+    ArriveSupplies,
+    /// Enters what was counted.
+    CountSupplies,
+    /// Books losses and findings.
+    AdjustSupplies,
+    /// Begins a plan.
+    DraftPlan,
+    /// Changes a plan's text.
+    EditPlan,
+    /// Approves a plan's present text.
+    ApprovePlan,
+    /// Puts an approved text into force.
+    IssuePlan,
+    /// Replaces a plan by another.
+    SupersedePlan,
+    /// Reports a hazard.
+    ReportHazard,
+    /// Files a hazard.
+    FileHazard,
+    /// Gives a hazard to somebody.
+    DispatchHazard,
+    /// Says what was done about a hazard.
+    HandleHazard,
+    /// Tells the reporter.
+    AnswerHazard,
+    /// Closes a hazard after a check.
+    CloseHazard,
+    /// Opens a hazard again.
+    ReopenHazard,
+    /// Enters a building into the register.
+    SurveyBuilding,
+    /// Enters who holds a post.
+    ListContact,
+    /// Settles a conflict.
+    SettleConflict,
+}
+
+/// Checks a command against what is known here and drafts its events. No drafts means that there is nothing to do,
+/// because all of it stands there already: so an import can be repeated.
+///
+/// # Errors
+/// [`Refused`] says what is wrong and what to do next.
+pub fn prepare(command: Command, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+    command.drafts(ctx)
+}
+
+/// The record of a line of an import: the same at every node and every time.
+pub fn import_id(area: &Area, file_kind: &str, id: &str) -> RecordId {
+    RecordId::derived("linli/import/1", &[area.as_str().as_bytes(), file_kind.as_bytes(), id.as_bytes()])
+}
+
+/// Settles a conflict: which of its events holds, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettleConflict {
+    /// The record.
+    pub record: RecordId,
+    /// The conflict.
+    pub conflict: RecordId,
+    /// The event that holds; none when all of them do.
+    #[serde(default)]
+    pub keep: Option<EventId>,
+    /// What was decided, in words.
+    pub decision: String,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl SettleConflict {
+    fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let view = ctx.views.view(&self.record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let conflict = view.conflicts.iter().find(|conflict| conflict.id == self.conflict);
+        let Some(conflict) = conflict else { return Err(Refused::new(Refusal::UnknownConflict)) };
+        if !Conflict::is_open(conflict) {
+            return Err(Refused::new(Refusal::AlreadySettled));
+        }
+        if self.keep.is_some_and(|keep| !conflict.events.contains(&keep)) {
+            return Err(Refused::about(Refusal::InvalidField, "keep"));
+        }
+        let said = ctx.said(self.note);
+        let settled = Settled { conflict: self.conflict, keep: self.keep, decision: self.decision, said };
+        let fact = match view.kind {
+            RecordKind::Incident => Fact::IncidentSettled(settled),
+            RecordKind::Team => Fact::TeamSettled(settled),
+            RecordKind::SupplyPoint => Fact::SuppliesSettled(settled),
+            RecordKind::Plan => Fact::PlanSettled(settled),
+            RecordKind::Hazard => Fact::HazardSettled(settled),
+            RecordKind::Building | RecordKind::Contact | RecordKind::Unknown => {
+                return Err(Refused::new(Refusal::UnknownConflict));
+            }
+        };
+        Ok(vec![ctx.next(&view, fact)?])
+    }
+}
+
+impl CommandContext<'_> {
+    fn said(&self, note: Option<String>) -> Said {
+        Said::by(self.operator, note)
+    }
+
+    /// The view of a record that must exist and be of a kind.
+    fn record(&self, record: &RecordId, kind: RecordKind) -> Result<RecordView, Refused> {
+        let view = self.views.view(record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        if view.kind == kind { Ok(view) } else { Err(Refused::new(Refusal::OtherKindOfRecord)) }
+    }
+
+    /// The record of a command that may begin one: its id, and the view if it exists already.
+    fn begun(&self, id: Option<RecordId>, kind: RecordKind) -> Result<(RecordId, Option<RecordView>), Refused> {
+        let id = id.unwrap_or(self.new_id);
+        match self.views.view(&id) {
+            Some(view) if view.kind != kind => Err(Refused::new(Refusal::OtherKindOfRecord)),
+            view => Ok((id, view)),
+        }
+    }
+
+    /// The area of a new record: the one asked for if it lies within the node's, otherwise the node's.
+    fn area_within(&self, asked: Option<&Area>) -> Result<Area, Refused> {
+        match asked {
+            Some(area) if self.area.contains(area) => Ok(area.clone()),
+            Some(_) => Err(Refused::about(Refusal::OutsideArea, "area")),
+            None => Ok(self.area.clone()),
+        }
+    }
+
+    /// The first event of a record.
+    fn first(&self, record: RecordId, area: Area, fact: &Fact) -> Result<Draft, Refused> {
+        draft(record, area, Vec::new(), fact)
+    }
+
+    /// The next event of a record. It applies to the record's area where this node may speak for that.
+    fn next(&self, view: &RecordView, fact: Fact) -> Result<Draft, Refused> {
+        let area = if self.area.contains(&view.area) { view.area.clone() } else { self.area.clone() };
+        draft(view.record, area, view.heads.clone(), &fact)
+    }
+
+    /// The first or next event, as the case may be.
+    fn first_or_next(
+        &self,
+        record: RecordId,
+        view: Option<&RecordView>,
+        asked: Option<&Area>,
+        fact: Fact,
+    ) -> Result<Draft, Refused> {
+        match view {
+            Some(view) => self.next(view, fact),
+            None => self.first(record, self.area_within(asked)?, &fact),
+        }
+    }
+
+    /// One change with all edits; none where the document says all of it already.
+    fn change(&self, document: Option<&DocumentState>, edits: &[Edit]) -> Result<Option<Edited>, Refused> {
+        let opened = match document {
+            Some(state) if !state.saved.is_empty() => Document::load(&state.saved),
+            _ => Ok(Document::empty()),
+        };
+        let (author, incarnation) = self.writer;
+        let change = opened.and_then(|document| document.edit(edits, &author, incarnation, self.now_ms));
+        match change {
+            Ok(change) => Ok(Some(Edited { change, said: self.said(None) })),
+            Err(DocumentError::NothingToChange) => Ok(None),
+            Err(error) => Err(Refused::document(error)),
+        }
+    }
+}
+
+fn draft(record: RecordId, area: Area, parents: Vec<EventId>, fact: &Fact) -> Result<Draft, Refused> {
+    fact.check().map_err(Refused::field)?;
+    let info = fact.info().ok_or_else(|| Refused::new(Refusal::Internal))?;
+    let kind = info.word.parse().map_err(|_| Refused::new(Refusal::Internal))?;
+    let op = fact.encode().map_err(|_| Refused::new(Refusal::Internal))?;
+    if op.len() > linli_core::limits::PAYLOAD_BYTES_MAX {
+        return Err(Refused::new(Refusal::TooLarge));
+    }
+    Ok(Draft { stream: info.stream, area, record, kind, parents, follows_previous: false, op, pii: None })
+}
+
+impl Draft {
+    fn with_pii<T: Serialize>(mut self, pii: &T) -> Result<Self, Refused> {
+        self.pii = Some(payload::encode(pii).map_err(|_| Refused::new(Refusal::Internal))?);
+        Ok(self)
+    }
+
+    fn following(mut self) -> Self {
+        self.parents.clear();
+        self.follows_previous = true;
+        self
+    }
+}
+
+/// The document of a view, if its kind has one.
+fn document_of(view: Option<&RecordView>) -> Option<&DocumentState> {
+    view.and_then(|view| State::document(&view.state))
+}
+
+/// An edit that sets a field, where a value is given.
+fn set(edits: &mut Vec<Edit>, key: &str, value: Option<String>) {
+    edits.extend(value.map(|value| Edit::SetField { key: key.to_owned(), value }));
+}

@@ -1,0 +1,162 @@
+//! Refusals: what is wrong and what to do next, under a stable code, in both languages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Invalid, InvalidProblem};
+use crate::documents::DocumentError;
+
+/// A command that was refused. Nothing happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{en} {next_en}")]
+pub struct Refused {
+    /// A stable code for pages and scripts.
+    pub code: &'static str,
+    /// The field that it is about, if it is about one.
+    pub field: Option<&'static str>,
+    /// What is wrong, in Chinese.
+    pub zh: String,
+    /// What is wrong, in English.
+    pub en: String,
+    /// What to do next, in Chinese.
+    pub next_zh: &'static str,
+    /// What to do next, in English.
+    pub next_en: &'static str,
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident $code:literal $zh:literal $en:literal $next_zh:literal $next_en:literal;)+) => {
+        /// Why a command is refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Refusal { $($(#[$doc])* $name,)+ }
+
+        impl Refusal {
+            /// Every reason, for the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The stable code.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            const fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
+                match self { $(Self::$name => ($zh, $en, $next_zh, $next_en),)+ }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// The record is not here.
+    UnknownRecord "unknown_record" "本节点没有这条记录。" "This node does not know that record."
+        "核对编号, 或等待同步后再试。" "Check the id, or try again after the nodes have met.";
+    /// The record is something else.
+    OtherKindOfRecord "other_kind_of_record" "这条记录不是这一类。" "That record is of another kind."
+        "核对编号。" "Check the id.";
+    /// A field breaks its bound.
+    InvalidField "invalid_field" "有一项填写不正确。" "A field is not valid."
+        "修改后再提交。" "Correct it and send again.";
+    /// Outside the node's area.
+    OutsideArea "outside_area" "该区域不在本节点辖区内。" "That area lies outside this node's."
+        "在辖区节点上操作。" "Do it at a node of that area.";
+    /// Less is there than asked for.
+    NotEnough "not_enough" "账面库存不足。" "The books show less than that."
+        "减少数量, 先盘点, 或确认仍要发出(even_if_short)。" "Take less, count first, or confirm with even_if_short.";
+    /// Done with already.
+    AlreadyClosed "already_closed" "已经结束。" "It is closed already."
+        "如需继续, 先重新打开。" "Open it again first.";
+    /// Not closed.
+    NotClosed "not_closed" "尚未结束。" "It is not closed."
+        "无需重新打开。" "There is nothing to open again.";
+    /// The team is out.
+    AlreadyDeployed "already_deployed" "队伍已在其他事件出动。" "The team is deployed at another incident."
+        "先归队, 或另派队伍。" "Release it first, or send another team.";
+    /// The team is not there.
+    NotDeployed "not_deployed" "队伍不在该事件出动。" "The team is not deployed at that incident."
+        "核对队伍和事件。" "Check the team and the incident.";
+    /// Four eyes.
+    SamePerson "same_person" "需要两个不同的人。" "This takes two different people."
+        "请没有参与编写或处理的人来做。" "Ask somebody who has not written on it or handled it.";
+    /// No such text.
+    NothingToApprove "nothing_to_approve" "还没有可批准的文本。" "There is no text to approve."
+        "先编写预案。" "Write the plan first.";
+    /// The text changed or was never approved.
+    NotApproved "not_approved" "当前文本尚未批准。" "This text has not been approved."
+        "先批准当前文本。" "Have this text approved first.";
+    /// The text is not the one that was read.
+    TextChanged "text_changed" "文本在您阅读之后有改动。" "The text has changed since you read it."
+        "重新阅读后再批准。" "Read it again, then approve.";
+    /// In the wrong order.
+    WrongStep "wrong_step" "顺序不对, 前一步尚未完成。" "A step before this one is missing."
+        "先完成前一步。" "Take that step first.";
+    /// Something is settled already.
+    AlreadySettled "already_settled" "该冲突已裁定。" "That conflict is settled already."
+        "无需再做。" "There is nothing left to do.";
+    /// No such conflict.
+    UnknownConflict "unknown_conflict" "没有这个冲突。" "There is no such conflict."
+        "刷新后再试。" "Refresh and try again.";
+    /// No such transfer.
+    UnknownTransfer "unknown_transfer" "对方物资点没有这笔调出记录, 或内容不符。" "The other point has not sent this, or it differs."
+        "核对调拨编号和数量; 尚未同步时可确认仍要入库(even_if_unknown)。" "Check the transfer; before the nodes have met, confirm with even_if_unknown.";
+    /// Booked already.
+    AlreadyArrived "already_arrived" "这笔调拨已经入库。" "That transfer has arrived already."
+        "无需再做。" "There is nothing left to do.";
+    /// The record exists.
+    AlreadyThere "already_there" "该记录已存在。" "That record exists already."
+        "换一个编号, 或修改原记录。" "Use another id, or change that record.";
+    /// A record cannot refer to itself.
+    Itself "itself" "不能指向自己。" "It cannot refer to itself."
+        "核对编号。" "Check the id.";
+    /// The change does not fit the document.
+    Document "document" "文档不能这样修改。" "The document cannot be changed that way."
+        "缩短内容或分几次修改。" "Shorten it, or change it in several steps.";
+    /// More than an event carries.
+    TooLarge "too_large" "内容太长。" "That is more than one event carries."
+        "缩短内容或分几次提交。" "Shorten it, or send it in parts.";
+    /// Our own mistake.
+    Internal "internal" "程序内部错误。" "The program is at fault."
+        "请报告此问题。" "Please report this.";
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(reason: Refusal) -> Self {
+        let (zh, en, next_zh, next_en) = reason.words();
+        Self { code: reason.code(), field: None, zh: zh.to_owned(), en: en.to_owned(), next_zh, next_en }
+    }
+
+    /// A refusal about a field.
+    pub fn about(reason: Refusal, field: &'static str) -> Self {
+        Self { field: Some(field), ..Self::new(reason) }
+    }
+
+    /// A field that breaks its bound.
+    pub fn field(invalid: Invalid) -> Self {
+        let zh = match invalid.problem {
+            InvalidProblem::Empty => "不能为空".to_owned(),
+            InvalidProblem::TooLong(max) => format!("不能超过{max}个字"),
+            InvalidProblem::ControlCharacters => "含有控制字符".to_owned(),
+            InvalidProblem::OutOfRange(min, max) => format!("应在{min}到{max}之间"),
+            InvalidProblem::TooMany(max) => format!("不能超过{max}项"),
+            InvalidProblem::Halved => "缺少另一半".to_owned(),
+        };
+        let mut refused = Self::about(Refusal::InvalidField, invalid.field);
+        refused.zh = format!("{}: {zh}。", invalid.field);
+        refused.en = format!("{invalid}.");
+        refused
+    }
+
+    /// More was asked for than the books show.
+    pub(super) fn not_enough(item: &str, known: i64, asked: i64) -> Self {
+        let mut refused = Self::about(Refusal::NotEnough, "quantity");
+        refused.zh = format!("{item}账面只有{known}, 申请{asked}。");
+        refused.en = format!("The books show {known} of {item}; {asked} were asked for.");
+        refused
+    }
+
+    /// What a document says of an edit.
+    pub(super) fn document(error: DocumentError) -> Self {
+        let mut refused = Self::new(Refusal::Document);
+        refused.en = format!("{error}.");
+        refused
+    }
+}

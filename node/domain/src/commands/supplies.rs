@@ -1,0 +1,492 @@
+//! Commands about supply points and stock.
+
+use std::collections::BTreeMap;
+
+use linli_core::area::Area;
+use linli_core::id::RecordId;
+use serde::{Deserialize, Serialize};
+
+use super::{CommandContext, Draft, Refusal, Refused, document_of, set};
+use crate::check;
+use crate::date::Date;
+use crate::documents::Edit;
+use crate::events::Fact;
+use crate::events::supplies_adjusted::{AdjustReason, SuppliesAdjusted};
+use crate::events::supplies_arrived::SuppliesArrived;
+use crate::events::supplies_counted::SuppliesCounted;
+use crate::events::supplies_issued::SuppliesIssued;
+use crate::events::supplies_received::SuppliesReceived;
+use crate::events::supplies_sent::SuppliesSent;
+use crate::limits;
+use crate::record::RecordView;
+use crate::state::{RecordKind, State, SupplyPointState};
+
+/// Begins a supply point, or brings an imported one up to date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormPoint {
+    /// An id from an import; a new one otherwise.
+    #[serde(default)]
+    pub record: Option<RecordId>,
+    /// Where it is, if not the whole area of the node.
+    #[serde(default)]
+    pub area: Option<Area>,
+    /// What people call it.
+    pub name: String,
+    /// Its address.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Latitude in ten-millionths of a degree.
+    #[serde(default)]
+    pub lat_e7: Option<i64>,
+    /// Longitude in ten-millionths of a degree.
+    #[serde(default)]
+    pub lon_e7: Option<i64>,
+    /// How far it serves, in metres.
+    #[serde(default)]
+    pub service_radius_m: Option<i64>,
+    /// Who keeps it, by post.
+    #[serde(default)]
+    pub keeper: Option<String>,
+    /// The least that should be there, by item.
+    #[serde(default)]
+    pub minimums: BTreeMap<String, i64>,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl FormPoint {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (record, view) = ctx.begun(self.record, RecordKind::SupplyPoint)?;
+        let profile = Profile {
+            name: Some(self.name),
+            address: self.address,
+            lat_e7: self.lat_e7,
+            lon_e7: self.lon_e7,
+            service_radius_m: self.service_radius_m,
+            keeper: self.keeper,
+            minimums: self.minimums,
+        };
+        let Some(mut edited) = ctx.change(document_of(view.as_ref()), &profile.edits()?)? else {
+            return Ok(Vec::new());
+        };
+        edited.said.note = self.note;
+        Ok(vec![ctx.first_or_next(record, view.as_ref(), self.area.as_ref(), Fact::PointEdited(edited))?])
+    }
+}
+
+/// Changes a supply point's profile. What is not given stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPoint {
+    /// The supply point.
+    pub point: RecordId,
+    /// What people call it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its address.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Latitude in ten-millionths of a degree.
+    #[serde(default)]
+    pub lat_e7: Option<i64>,
+    /// Longitude in ten-millionths of a degree.
+    #[serde(default)]
+    pub lon_e7: Option<i64>,
+    /// How far it serves, in metres.
+    #[serde(default)]
+    pub service_radius_m: Option<i64>,
+    /// Who keeps it, by post.
+    #[serde(default)]
+    pub keeper: Option<String>,
+    /// The least that should be there, by item.
+    #[serde(default)]
+    pub minimums: BTreeMap<String, i64>,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl SetPoint {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, _) = point(ctx, &self.point)?;
+        let profile = Profile {
+            name: self.name,
+            address: self.address,
+            lat_e7: self.lat_e7,
+            lon_e7: self.lon_e7,
+            service_radius_m: self.service_radius_m,
+            keeper: self.keeper,
+            minimums: self.minimums,
+        };
+        let Some(mut edited) = ctx.change(document_of(Some(&view)), &profile.edits()?)? else { return Ok(Vec::new()) };
+        edited.said.note = self.note;
+        Ok(vec![ctx.next(&view, Fact::PointEdited(edited))?])
+    }
+}
+
+/// Books supplies in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiveSupplies {
+    /// The supply point.
+    pub point: RecordId,
+    /// The item.
+    pub item: String,
+    /// What it is counted in.
+    pub unit: String,
+    /// The lot, if it bears one.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// The lot's last day.
+    #[serde(default)]
+    pub expires: Option<Date>,
+    /// How much.
+    pub quantity: i64,
+    /// From whom.
+    pub from: String,
+    /// Names the line of an import: what bears a name that is booked already is not booked again.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl ReceiveSupplies {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, state) = point(ctx, &self.point)?;
+        if self.reference.as_ref().is_some_and(|reference| state.references.contains(reference)) {
+            return Ok(Vec::new());
+        }
+        let fact = Fact::SuppliesReceived(SuppliesReceived {
+            item: self.item,
+            unit: self.unit,
+            lot: self.lot,
+            expires: self.expires,
+            quantity: self.quantity,
+            from: self.from,
+            reference: self.reference,
+            said: ctx.said(self.note),
+        });
+        Ok(vec![ctx.next(&view, fact)?])
+    }
+}
+
+/// Hands supplies out. Without a lot, first to expire goes first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssueSupplies {
+    /// The supply point.
+    pub point: RecordId,
+    /// The item.
+    pub item: String,
+    /// The lot, if it bears one.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// How much.
+    pub quantity: i64,
+    /// To whom.
+    pub to: String,
+    /// For which incident.
+    #[serde(default)]
+    pub incident: Option<RecordId>,
+    /// Go on even if the books show less than that.
+    #[serde(default)]
+    pub even_if_short: bool,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl IssueSupplies {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, state) = point(ctx, &self.point)?;
+        if let Some(incident) = &self.incident {
+            ctx.record(incident, RecordKind::Incident)?;
+        }
+        let parts = draw(&state, &self.item, self.lot, self.quantity, self.even_if_short)?;
+        let facts = parts.into_iter().map(|(lot, quantity)| {
+            Fact::SuppliesIssued(SuppliesIssued {
+                item: self.item.clone(),
+                lot,
+                quantity,
+                to: self.to.clone(),
+                incident: self.incident,
+                said: ctx.said(self.note.clone()),
+            })
+        });
+        in_a_row(ctx, &view, facts)
+    }
+}
+
+/// Sends supplies of one lot to another point. The transfer gets a new id, which the receiver names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendSupplies {
+    /// The supply point.
+    pub point: RecordId,
+    /// Where to.
+    pub to_point: RecordId,
+    /// The item.
+    pub item: String,
+    /// The lot, if it bears one.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// How much.
+    pub quantity: i64,
+    /// Go on even if the books show less than that.
+    #[serde(default)]
+    pub even_if_short: bool,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl SendSupplies {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, state) = point(ctx, &self.point)?;
+        if self.to_point == self.point {
+            return Err(Refused::about(Refusal::Itself, "to_point"));
+        }
+        ctx.record(&self.to_point, RecordKind::SupplyPoint)?;
+        let mut parts = draw(&state, &self.item, self.lot, self.quantity, self.even_if_short)?;
+        // A transfer is one lot, so that its two halves can be compared.
+        let (lot, quantity) = match (parts.pop(), parts.is_empty()) {
+            (Some(part), true) => part,
+            _ => return Err(Refused::about(Refusal::NotEnough, "lot")),
+        };
+        let fact = Fact::SuppliesSent(SuppliesSent {
+            transfer: ctx.new_id,
+            item: self.item,
+            lot,
+            quantity,
+            to_point: self.to_point,
+            said: ctx.said(self.note),
+        });
+        Ok(vec![ctx.next(&view, fact)?])
+    }
+}
+
+/// Books in what another point has sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArriveSupplies {
+    /// The supply point.
+    pub point: RecordId,
+    /// Where from.
+    pub from_point: RecordId,
+    /// The transfer.
+    pub transfer: RecordId,
+    /// The item, if the sender is not known here.
+    #[serde(default)]
+    pub item: Option<String>,
+    /// The lot, if the sender is not known here.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// How much arrived, if not all that was sent.
+    #[serde(default)]
+    pub quantity: Option<i64>,
+    /// Go on even if this node does not know of the transfer.
+    #[serde(default)]
+    pub even_if_unknown: bool,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl ArriveSupplies {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, state) = point(ctx, &self.point)?;
+        if state.arrived.iter().any(|held| held.value.transfer == self.transfer) {
+            return Err(Refused::new(Refusal::AlreadyArrived));
+        }
+        let sender = point(ctx, &self.from_point).ok().map(|(_, state)| state);
+        let sent = sender.as_ref().and_then(|s| s.sent.iter().find(|held| held.value.transfer == self.transfer));
+        let sent = sent.map(|held| &held.value).filter(|sent| sent.other == self.point);
+        if sent.is_none() && !self.even_if_unknown {
+            return Err(Refused::new(Refusal::UnknownTransfer));
+        }
+        let item = sent.map(|sent| sent.item.clone()).or(self.item);
+        let Some(item) = item else { return Err(Refused::about(Refusal::InvalidField, "item")) };
+        let quantity = self.quantity.or(sent.map(|sent| sent.quantity));
+        let Some(quantity) = quantity else { return Err(Refused::about(Refusal::InvalidField, "quantity")) };
+        let lot = sent.map_or(self.lot, |sent| sent.lot.clone());
+        let stock = sender.as_ref().and_then(|sender| sender.stock.get(&item));
+        let bin = stock.and_then(|stock| stock.bins.get(lot.as_deref().unwrap_or_default()));
+        let fact = Fact::SuppliesArrived(SuppliesArrived {
+            transfer: self.transfer,
+            unit: stock.map(|stock| stock.unit.clone()).filter(|unit| !unit.is_empty()),
+            expires: bin.and_then(|bin| bin.expires),
+            item,
+            lot,
+            quantity,
+            from_point: self.from_point,
+            said: ctx.said(self.note),
+        });
+        Ok(vec![ctx.next(&view, fact)?])
+    }
+}
+
+/// Enters what was counted of one lot, or of what bears no lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountSupplies {
+    /// The supply point.
+    pub point: RecordId,
+    /// The item.
+    pub item: String,
+    /// The lot, if it bears one.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// What was found.
+    pub quantity: i64,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl CountSupplies {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, _) = point(ctx, &self.point)?;
+        let said = ctx.said(self.note);
+        let counted = SuppliesCounted { item: self.item, lot: self.lot, quantity: self.quantity, said };
+        Ok(vec![ctx.next(&view, Fact::SuppliesCounted(counted))?])
+    }
+}
+
+/// Books what was lost, damaged, expired or found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustSupplies {
+    /// The supply point.
+    pub point: RecordId,
+    /// The item.
+    pub item: String,
+    /// The lot, if it bears one.
+    #[serde(default)]
+    pub lot: Option<String>,
+    /// The change: negative, except for what was found.
+    pub delta: i64,
+    /// Why.
+    pub reason: AdjustReason,
+    /// Go on even if the books show less than that.
+    #[serde(default)]
+    pub even_if_short: bool,
+    /// Anything else worth saying.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl AdjustSupplies {
+    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
+        let (view, state) = point(ctx, &self.point)?;
+        let known = lot_balance(&state, &self.item, self.lot.as_deref());
+        if self.delta < 0 && known.saturating_add(self.delta) < 0 && !self.even_if_short {
+            return Err(Refused::not_enough(&self.item, known, self.delta.saturating_neg()));
+        }
+        let said = ctx.said(self.note);
+        let fact = SuppliesAdjusted { item: self.item, lot: self.lot, delta: self.delta, reason: self.reason, said };
+        Ok(vec![ctx.next(&view, Fact::SuppliesAdjusted(fact))?])
+    }
+}
+
+/// What is asked to stand in a point's profile.
+struct Profile {
+    name: Option<String>,
+    address: Option<String>,
+    lat_e7: Option<i64>,
+    lon_e7: Option<i64>,
+    service_radius_m: Option<i64>,
+    keeper: Option<String>,
+    minimums: BTreeMap<String, i64>,
+}
+
+impl Profile {
+    fn edits(self) -> Result<Vec<Edit>, Refused> {
+        self.check().map_err(Refused::field)?;
+        let mut edits = Vec::new();
+        set(&mut edits, "name", self.name);
+        set(&mut edits, "address", self.address);
+        set(&mut edits, "lat_e7", self.lat_e7.map(|n| n.to_string()));
+        set(&mut edits, "lon_e7", self.lon_e7.map(|n| n.to_string()));
+        set(&mut edits, "service_radius_m", self.service_radius_m.map(|n| n.to_string()));
+        set(&mut edits, "keeper", self.keeper);
+        edits.extend(self.minimums.into_iter().map(|(key, quantity)| Edit::SetItem {
+            list: "minimums".to_owned(),
+            key,
+            fields: BTreeMap::from([("quantity".to_owned(), quantity.to_string())]),
+        }));
+        Ok(edits)
+    }
+
+    fn check(&self) -> Result<(), check::Invalid> {
+        check::optional_line("name", self.name.as_deref())?;
+        check::optional_line("address", self.address.as_deref())?;
+        check::optional_line("keeper", self.keeper.as_deref())?;
+        check::position(self.lat_e7, self.lon_e7)?;
+        check::range("service_radius_m", self.service_radius_m.unwrap_or(0), 0, limits::RADIUS_M_MAX)?;
+        let mut minimums = self.minimums.values();
+        minimums.try_for_each(|quantity| check::range("minimums", *quantity, 0, limits::QUANTITY_MAX))
+    }
+}
+
+fn point(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<SupplyPointState>), Refused> {
+    let view = ctx.record(id, RecordKind::SupplyPoint)?;
+    match view.state.clone() {
+        State::SupplyPoint(state) => Ok((view, state)),
+        _ => Err(Refused::new(Refusal::OtherKindOfRecord)),
+    }
+}
+
+fn lot_balance(state: &SupplyPointState, item: &str, lot: Option<&str>) -> i64 {
+    let bin = state.stock.get(item).and_then(|stock| stock.bins.get(lot.unwrap_or_default()));
+    bin.map_or(0, crate::state::supply_point::Bin::balance)
+}
+
+/// From which lots a quantity is taken: the one asked for, or in the order in which they expire. What the books do not
+/// show is refused, or, if confirmed, taken from the last lot, so that the shortfall is seen where it is counted.
+fn draw(
+    state: &SupplyPointState,
+    item: &str,
+    lot: Option<String>,
+    quantity: i64,
+    even_if_short: bool,
+) -> Result<Vec<(Option<String>, i64)>, Refused> {
+    check::quantity("quantity", quantity).map_err(Refused::field)?;
+    let whole = state.balance(item);
+    let known = lot.as_deref().map_or(whole, |lot| lot_balance(state, item, Some(lot)).min(whole));
+    if known < quantity && !even_if_short {
+        return Err(Refused::not_enough(item, known, quantity));
+    }
+    if lot.is_some() {
+        return Ok(vec![(lot, quantity)]);
+    }
+    let named = |lot: &str| (!lot.is_empty()).then(|| lot.to_owned());
+    let lots = state.stock.get(item).map(|stock| stock.lots_by_expiry()).unwrap_or_default();
+    let (mut parts, mut left): (Vec<(Option<String>, i64)>, i64) = (Vec::new(), quantity);
+    for (lot, bin) in lots {
+        let take = bin.balance().min(left);
+        if take > 0 {
+            parts.push((named(lot), take));
+            left -= take;
+        }
+    }
+    match parts.last_mut() {
+        Some((_, last)) => *last = last.saturating_add(left),
+        None => parts.push((None, left)),
+    }
+    Ok(parts)
+}
+
+/// Several facts about one point, each following the one before, so that they never look concurrent.
+fn in_a_row(
+    ctx: &CommandContext<'_>,
+    view: &RecordView,
+    facts: impl Iterator<Item = Fact>,
+) -> Result<Vec<Draft>, Refused> {
+    let drafts: Result<Vec<Draft>, Refused> = facts.map(|fact| ctx.next(view, fact)).collect();
+    let mut drafts = drafts?.into_iter();
+    Ok(drafts.next().into_iter().chain(drafts.map(Draft::following)).collect())
+}

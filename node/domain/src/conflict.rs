@@ -1,0 +1,334 @@
+//! Where concurrent facts contradict each other: found by causality where branches meet, never by a clock.
+//!
+//! A conflict is looked for in each *meet*: what the author of an event with several parents had seen, and what is here
+//! now if the record has several heads. So a conflict that one person could see stays on record, and none is made up
+//! from an order that nobody lived through. Its id follows from the record, its class and the events, so that both
+//! sides of a cut name it alike. What nobody decided twice (notes, ordinary movements, edits) never is a conflict.
+
+use std::collections::BTreeSet;
+
+use linli_core::id::{EventId, RecordId};
+use linli_core::time::Hlc;
+use serde::{Deserialize, Serialize};
+
+use crate::events::role::Role;
+use crate::graph::Graph;
+use crate::state::supply_point::Stock;
+use crate::state::{Context, Folded, Knowledge, RecordKind};
+
+/// What kind of contradiction it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictClass {
+    /// More left a supply point than was there, because two sides did not know of each other.
+    Overdraw,
+    /// One team was sent to different incidents.
+    DoubleDeployment,
+    /// One incident was closed twice.
+    TwoClosings,
+    /// Two different texts of one plan were put into force.
+    TwoIssued,
+    /// Closed on one side and reopened on the other. Open wins until somebody decides.
+    ClosedAndReopened,
+}
+
+impl ConflictClass {
+    /// The class as it enters a conflict's id.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Overdraw => "overdraw",
+            Self::DoubleDeployment => "double_deployment",
+            Self::TwoClosings => "two_closings",
+            Self::TwoIssued => "two_issued",
+            Self::ClosedAndReopened => "closed_and_reopened",
+        }
+    }
+
+    /// The Chinese term.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::Overdraw => "超发, 需要盘点",
+            Self::DoubleDeployment => "一队两派",
+            Self::TwoClosings => "两次结束",
+            Self::TwoIssued => "两个版本同时发布",
+            Self::ClosedAndReopened => "一边结束, 一边重开",
+        }
+    }
+
+    /// The English term.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::Overdraw => "overdrawn, recount needed",
+            Self::DoubleDeployment => "one team sent to two places",
+            Self::TwoClosings => "closed twice",
+            Self::TwoIssued => "two versions issued",
+            Self::ClosedAndReopened => "closed on one side, reopened on the other",
+        }
+    }
+}
+
+/// A contradiction between concurrent events of one record. Nothing is overwritten; a person settles it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Follows from the record, the class and the events: the same at every node.
+    pub id: RecordId,
+    /// What kind of contradiction.
+    pub class: ConflictClass,
+    /// The item, for an overdraw; otherwise empty.
+    pub subject: String,
+    /// The events that contradict each other, ascending. None of their authors had seen another of them.
+    pub events: Vec<EventId>,
+    /// The time of the last of them.
+    pub opened_at: Hlc,
+    /// Who settled it, if they agree.
+    pub settled: Option<EventId>,
+    /// Every settlement that no other one has replaced.
+    pub settlements: Vec<Settlement>,
+}
+
+/// An act that settles a conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// The event.
+    pub event: EventId,
+    /// Which of the events holds; none where all do.
+    pub keep: Option<EventId>,
+}
+
+impl Conflict {
+    /// The id of a conflict.
+    pub fn id_of(record: &RecordId, class: ConflictClass, subject: &str, events: &[EventId]) -> RecordId {
+        let mut parts: Vec<&[u8]> = vec![record.as_bytes(), class.code().as_bytes(), subject.as_bytes()];
+        parts.extend(events.iter().map(|id| id.as_bytes().as_slice()));
+        RecordId::derived("linli/conflict/1", &parts)
+    }
+
+    /// Whether somebody still has to settle it.
+    pub const fn is_open(&self) -> bool {
+        self.settled.is_none()
+    }
+
+    /// Events that a settlement has put aside. They stay readable.
+    pub fn lost(&self) -> impl Iterator<Item = EventId> + '_ {
+        let kept = self.settled.and(self.settlements.first()).and_then(|settlement| settlement.keep);
+        self.events.iter().copied().filter(move |event| kept.is_some_and(|kept| kept != *event))
+    }
+
+    /// Notes a settlement by somebody who had seen all of its events.
+    pub(crate) fn settle(&mut self, settlement: Settlement, ctx: &Context<'_>) {
+        self.settlements.retain(|earlier| !ctx.has_seen(&earlier.event));
+        self.settlements.push(settlement);
+        let agreed = self.settlements.windows(2).all(|pair| pair[0].keep == pair[1].keep);
+        self.settled = self.settlements.last().filter(|_| agreed).map(|last| last.event);
+    }
+
+    /// Whether the same contradiction, with more events, is another conflict of the list.
+    pub fn is_part_of_another(&self, all: &[Self]) -> bool {
+        all.iter().any(|other| {
+            other.class == self.class
+                && other.subject == self.subject
+                && other.events.len() > self.events.len()
+                && self.events.iter().all(|event| other.events.contains(event))
+        })
+    }
+}
+
+/// A set of events that is closed under "had seen".
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Meet {
+    /// What the author of the event at this place had seen.
+    Before(usize),
+    /// Everything that is here.
+    Now,
+}
+
+/// Finds what contradicts within meets.
+pub(crate) struct Finder<'a> {
+    pub record: RecordId,
+    pub kind: RecordKind,
+    pub graph: &'a Graph,
+    pub facts: &'a [Option<Folded>],
+}
+
+impl Finder<'_> {
+    /// The conflicts of a meet, given those found before. Empty where fewer than two branches meet.
+    pub(crate) fn find(&self, meet: Meet, known: &[Conflict]) -> Vec<Conflict> {
+        let tips = match meet {
+            Meet::Before(at) => self.graph.tips_below(at),
+            Meet::Now => self.graph.heads(),
+        };
+        if tips.len() < 2 {
+            return Vec::new();
+        }
+        match self.kind {
+            RecordKind::SupplyPoint => self.overdraws(meet, &tips),
+            RecordKind::Incident | RecordKind::Team | RecordKind::Plan | RecordKind::Hazard => {
+                self.contradictions(meet, known)
+            }
+            RecordKind::Building | RecordKind::Contact | RecordKind::Unknown => Vec::new(),
+        }
+    }
+
+    fn conflict(&self, class: ConflictClass, subject: &str, places: &[usize]) -> Conflict {
+        let mut events: Vec<EventId> = places.iter().map(|at| self.graph.vertex(*at).id).collect();
+        events.sort_unstable();
+        Conflict {
+            id: Conflict::id_of(&self.record, class, subject, &events),
+            class,
+            subject: subject.to_owned(),
+            opened_at: places.iter().map(|at| self.graph.vertex(*at).time).max().unwrap_or_default(),
+            events,
+            settled: None,
+            settlements: Vec::new(),
+        }
+    }
+
+    fn contains(&self, meet: Meet, at: usize) -> bool {
+        match meet {
+            Meet::Before(tip) => self.graph.has_seen(tip, at),
+            Meet::Now => true,
+        }
+    }
+
+    /// Facts of a meet in fold order.
+    fn facts_in(&self, meet: Meet, from: usize) -> impl Iterator<Item = (usize, &Folded)> {
+        let facts = self.facts.iter().enumerate().skip(from);
+        facts.filter_map(move |(at, fact)| fact.as_ref().filter(|_| self.contains(meet, at)).map(|fact| (at, fact)))
+    }
+
+    /// Decisions of a meet that nobody in it has knowingly replaced, and that no settlement in it has put aside.
+    fn standing(&self, meet: Meet, known: &[Conflict]) -> Vec<(usize, Role<'_>)> {
+        let lost = self.lost_in(meet, known);
+        let mut standing: Vec<(usize, Role<'_>)> = Vec::new();
+        for (at, folded) in self.facts_in(meet, 0) {
+            let role = folded.fact.role();
+            standing.retain(|(earlier, other)| !(replaces(role, *other) && self.graph.has_seen(at, *earlier)));
+            let stands = matches!(role, Role::Closes | Role::Reopens | Role::Deploys(_) | Role::Issues(_));
+            if stands && !lost.contains(&folded.stamp.event) {
+                standing.push((at, role));
+            }
+        }
+        standing
+    }
+
+    fn lost_in(&self, meet: Meet, known: &[Conflict]) -> BTreeSet<EventId> {
+        let here = |event: &EventId| self.graph.position(event).is_some_and(|at| self.contains(meet, at));
+        let mut lost = BTreeSet::new();
+        for conflict in known {
+            let keeps: BTreeSet<Option<EventId>> =
+                conflict.settlements.iter().filter(|s| here(&s.event)).map(|s| s.keep).collect();
+            if let (1, Some(Some(kept))) = (keeps.len(), keeps.first()) {
+                lost.extend(conflict.events.iter().copied().filter(|event| event != kept));
+            }
+        }
+        lost
+    }
+
+    fn contradictions(&self, meet: Meet, known: &[Conflict]) -> Vec<Conflict> {
+        let standing = self.standing(meet, known);
+        let mut found = Vec::new();
+        let places = |wanted: fn(&Role<'_>) -> bool| -> Vec<usize> {
+            standing.iter().filter(|(_, role)| wanted(role)).map(|(at, _)| *at).collect()
+        };
+        let closings = places(|role| matches!(role, Role::Closes));
+        let reopenings = places(|role| matches!(role, Role::Reopens));
+        if !closings.is_empty() && !reopenings.is_empty() {
+            let all = places(|role| matches!(role, Role::Closes | Role::Reopens));
+            found.push(self.conflict(ConflictClass::ClosedAndReopened, "", &all));
+        } else if closings.len() > 1 && self.kind == RecordKind::Incident {
+            found.push(self.conflict(ConflictClass::TwoClosings, "", &closings));
+        }
+        let deployed = self.clashing(&standing, |a, b| match (a, b) {
+            (Role::Deploys(here), Role::Deploys(there)) => here != there,
+            _ => false,
+        });
+        if deployed.len() > 1 {
+            found.push(self.conflict(ConflictClass::DoubleDeployment, "", &deployed));
+        }
+        let issued = self.clashing(&standing, |a, b| match (a, b) {
+            (Role::Issues(one), Role::Issues(other)) => one != other,
+            _ => false,
+        });
+        if issued.len() > 1 {
+            found.push(self.conflict(ConflictClass::TwoIssued, "", &issued));
+        }
+        found
+    }
+
+    /// Those that clash with another one without either author having seen the other.
+    fn clashing(&self, standing: &[(usize, Role<'_>)], clash: fn(&Role<'_>, &Role<'_>) -> bool) -> Vec<usize> {
+        let concurrent = |a: usize, b: usize| a != b && !self.graph.has_seen(a, b) && !self.graph.has_seen(b, a);
+        let clashes = |(at, role): &&(usize, Role<'_>)| {
+            standing.iter().any(|(other, its)| clash(role, its) && concurrent(*at, *other))
+        };
+        standing.iter().filter(clashes).map(|(at, _)| *at).collect()
+    }
+
+    /// Items that went below nought where the last movements of the branches did not know of each other.
+    fn overdraws(&self, meet: Meet, tips: &[usize]) -> Vec<Conflict> {
+        let from = tips.iter().map(|tip| self.graph.floor(*tip)).min().unwrap_or(0);
+        let not_common = |at: usize| tips.iter().any(|tip| *tip != at && !self.graph.has_seen(*tip, at));
+        let mut last: Vec<(&str, usize, bool)> = Vec::new();
+        for (at, folded) in self.facts_in(meet, from).filter(|(at, _)| not_common(*at)) {
+            let (item, draws) = match folded.fact.role() {
+                Role::Moves(movement) if movement.delta < 0 => (movement.item, true),
+                Role::Counts(count) => (count.item, false),
+                _ => continue,
+            };
+            last.retain(|(other, earlier, _)| *other != item || !self.graph.has_seen(at, *earlier));
+            last.push((item, at, draws));
+        }
+        let items: BTreeSet<&str> = last.iter().map(|(item, _, _)| *item).collect();
+        let mut found = Vec::new();
+        for item in items {
+            let of_item = || last.iter().filter(|(other, _, _)| *other == item);
+            let places: Vec<usize> = of_item().map(|(_, at, _)| *at).collect();
+            if places.len() > 1 && of_item().any(|(_, _, draws)| *draws) && self.balance(meet, item) < 0 {
+                found.push(self.conflict(ConflictClass::Overdraw, item, &places));
+            }
+        }
+        found
+    }
+
+    /// What was left of an item as far as the meet knows.
+    fn balance(&self, meet: Meet, item: &str) -> i64 {
+        let within = match meet {
+            Meet::Before(tip) => Some(tip),
+            Meet::Now => None,
+        };
+        let mut stock = Stock::default();
+        for (at, folded) in self.facts_in(meet, 0) {
+            match folded.fact.role() {
+                Role::Moves(movement) if movement.item == item => stock.book(&movement),
+                Role::Counts(count) if count.item == item => {
+                    let knowledge = Knowledge::Graph { graph: self.graph, facts: self.facts, at, within };
+                    let ctx = Context { stamp: folded.stamp.clone(), kind: "", incarnation: 0, knowledge };
+                    stock.count(&count, &ctx);
+                }
+                _ => {}
+            }
+        }
+        stock.balance()
+    }
+}
+
+/// Whether a fact ends the effect of an earlier one that its author had seen.
+fn replaces(later: Role<'_>, earlier: Role<'_>) -> bool {
+    match (later, earlier) {
+        (Role::Closes | Role::Reopens, Role::Closes | Role::Reopens) => true,
+        (Role::Releases(from), Role::Deploys(to)) => from == to,
+        (Role::Issues(_) | Role::Withdraws, Role::Issues(_)) => true,
+        _ => false,
+    }
+}
+
+/// Whether a fact, by what it says, settles a conflict whose events its author had all seen.
+pub(crate) fn settles_by_itself(role: Role<'_>, conflict: &Conflict, still_deployed: impl Fn() -> usize) -> bool {
+    match (conflict.class, role) {
+        (ConflictClass::Overdraw, Role::Counts(count)) => count.item == conflict.subject,
+        (ConflictClass::DoubleDeployment, Role::Releases(_)) => still_deployed() < 2,
+        (ConflictClass::TwoClosings | ConflictClass::ClosedAndReopened, Role::Closes | Role::Reopens) => true,
+        (ConflictClass::TwoIssued, Role::Issues(_) | Role::Withdraws) => true,
+        _ => false,
+    }
+}

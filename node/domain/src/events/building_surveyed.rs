@@ -1,0 +1,58 @@
+//! A building was entered into the register or surveyed again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said};
+use crate::check::{self, Invalid};
+use crate::state::{Context, BuildingState};
+use crate::state::building::Survey;
+
+/// A building was entered into the register or surveyed again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildingSurveyed {
+    /// Its number in the street's own register.
+    pub building: String,
+    /// Its name or address.
+    pub name: String,
+    /// Households.
+    pub households: u64,
+    /// Residents.
+    pub residents: u64,
+    /// Latitude in ten-millionths of a degree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lat_e7: Option<i64>,
+    /// Longitude in ten-millionths of a degree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lon_e7: Option<i64>,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for BuildingSurveyed {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::line("building", &self.building)?;
+        check::line("name", &self.name)?;
+        check::head_count("households", Some(self.households))?;
+        check::head_count("residents", Some(self.residents))?;
+        check::position(self.lat_e7, self.lon_e7)
+    }
+}
+
+impl Applies<BuildingState> for BuildingSurveyed {
+    fn apply(&self, state: &mut BuildingState, ctx: &Context<'_>) {
+        let value = Survey {
+            building: self.building.clone(),
+            name: self.name.clone(),
+            households: self.households,
+            residents: self.residents,
+            lat_e7: self.lat_e7,
+            lon_e7: self.lon_e7,
+        };
+        state.surveys.write(value, ctx);
+    }
+}

@@ -1,0 +1,46 @@
+//! Somebody holds a post. Name and phone go into the personal payload.
+
+use linli_core::area::Area;
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said};
+use crate::check::{self, Invalid};
+use crate::state::{Context, ContactState};
+use crate::state::contact::Listing;
+
+/// Somebody holds a post. Name and phone go into the personal payload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContactListed {
+    /// The post.
+    pub post: String,
+    /// The area it answers for.
+    pub scope: Area,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// The personal payload beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactPii {
+    /// Who holds the post.
+    pub name: String,
+    /// How to reach them.
+    pub phone: String,
+}
+
+impl Fields for ContactListed {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::line("post", &self.post)
+    }
+}
+
+impl Applies<ContactState> for ContactListed {
+    fn apply(&self, state: &mut ContactState, ctx: &Context<'_>) {
+        state.listings.write(Listing { post: self.post.clone(), scope: self.scope.clone() }, ctx);
+    }
+}

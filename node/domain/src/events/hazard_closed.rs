@@ -1,0 +1,47 @@
+//! A hazard was checked and closed (核查结案).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said, role::Role};
+use crate::check::{self, Invalid};
+use crate::record::Rule;
+use crate::state::{Context, HazardState};
+use crate::state::hazard::HazardStanding;
+
+/// A hazard was checked and closed (核查结案).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HazardClosed {
+    /// What the check found.
+    pub finding: String,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for HazardClosed {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::text("finding", &self.finding)
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Closes
+    }
+}
+
+impl Applies<HazardState> for HazardClosed {
+    fn apply(&self, state: &mut HazardState, ctx: &Context<'_>) {
+        state.standing.write(HazardStanding::Closed(self.finding.clone()), ctx);
+        state.timeline.push(ctx.line(&self.finding));
+    }
+
+    fn broken_rule(&self, state: &HazardState, ctx: &Context<'_>) -> Option<Rule> {
+        let person = ctx.stamp.person();
+        let mut handled = state.handled.iter();
+        let same = handled.any(|held| held.stamp.person() == person && ctx.has_seen(&held.stamp.event));
+        same.then_some(Rule::CloserHandledIt)
+    }
+}

@@ -1,0 +1,33 @@
+//! A hazard was filed (立案).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said};
+use crate::check::Invalid;
+use crate::state::{Context, HazardState};
+
+/// A hazard was filed (立案).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HazardFiled {
+
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for HazardFiled {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+}
+
+impl Applies<HazardState> for HazardFiled {
+    fn apply(&self, state: &mut HazardState, ctx: &Context<'_>) {
+        state.filed.write((), ctx);
+        state.timeline.push(ctx.line(self.said.note.clone().unwrap_or_default()));
+    }
+}

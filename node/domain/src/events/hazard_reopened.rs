@@ -1,0 +1,39 @@
+//! A closed hazard was opened again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said, role::Role};
+use crate::check::{self, Invalid};
+use crate::state::{Context, HazardState};
+use crate::state::hazard::HazardStanding;
+
+/// A closed hazard was opened again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HazardReopened {
+    /// Why.
+    pub reason: String,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for HazardReopened {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::text("reason", &self.reason)
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Reopens
+    }
+}
+
+impl Applies<HazardState> for HazardReopened {
+    fn apply(&self, state: &mut HazardState, ctx: &Context<'_>) {
+        state.standing.write(HazardStanding::Reopened(self.reason.clone()), ctx);
+        state.timeline.push(ctx.line(&self.reason));
+    }
+}

@@ -1,0 +1,75 @@
+//! Supplies arrived from another point.
+
+use linli_core::id::RecordId;
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said, role::Role};
+use crate::check::{self, Invalid};
+use crate::date::Date;
+use crate::state::{Context, Held, SupplyPointState};
+use super::role::Movement;
+use crate::state::supply_point::Transfer;
+
+/// Supplies arrived from another point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuppliesArrived {
+    /// The transfer, named alike at both ends.
+    pub transfer: RecordId,
+    /// The item.
+    pub item: String,
+    /// The lot, if it bears one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
+    /// What it is counted in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The lot's last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Date>,
+    /// How much.
+    pub quantity: i64,
+    /// The other point.
+    pub from_point: RecordId,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for SuppliesArrived {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::line("item", &self.item)?;
+        check::optional_line("lot", self.lot.as_deref())?;
+        check::optional_line("unit", self.unit.as_deref())?;
+        check::quantity("quantity", self.quantity)
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Moves(Movement {
+            item: &self.item,
+            lot: self.lot.as_deref(),
+            delta: self.quantity,
+            unit: self.unit.as_deref(),
+            expires: self.expires,
+        })
+    }
+}
+
+impl Applies<SupplyPointState> for SuppliesArrived {
+    fn apply(&self, state: &mut SupplyPointState, ctx: &Context<'_>) {
+        if let Role::Moves(movement) = self.role() {
+            state.move_stock(&movement, &self.from_point.to_string(), ctx);
+        }
+        let value = Transfer {
+            transfer: self.transfer,
+            item: self.item.clone(),
+            lot: self.lot.clone(),
+            quantity: self.quantity,
+            other: self.from_point,
+        };
+        state.arrived.push(Held { value, stamp: ctx.stamp.clone() });
+    }
+}

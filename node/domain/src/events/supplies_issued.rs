@@ -1,0 +1,60 @@
+//! Supplies were handed out.
+
+use linli_core::id::RecordId;
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said, role::Role};
+use crate::check::{self, Invalid};
+use crate::state::{Context, SupplyPointState};
+use super::role::Movement;
+
+/// Supplies were handed out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuppliesIssued {
+    /// The item.
+    pub item: String,
+    /// The lot, if it bears one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
+    /// How much.
+    pub quantity: i64,
+    /// To whom.
+    pub to: String,
+    /// For which incident.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<RecordId>,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for SuppliesIssued {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::line("item", &self.item)?;
+        check::optional_line("lot", self.lot.as_deref())?;
+        check::quantity("quantity", self.quantity)?;
+        check::line("to", &self.to)
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Moves(Movement {
+            item: &self.item,
+            lot: self.lot.as_deref(),
+            delta: -self.quantity,
+            unit: None,
+            expires: None,
+        })
+    }
+}
+
+impl Applies<SupplyPointState> for SuppliesIssued {
+    fn apply(&self, state: &mut SupplyPointState, ctx: &Context<'_>) {
+        if let Role::Moves(movement) = self.role() {
+            state.move_stock(&movement, &self.to, ctx);
+        }
+    }
+}

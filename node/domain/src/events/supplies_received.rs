@@ -1,0 +1,68 @@
+//! Supplies came in from outside.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said, role::Role};
+use crate::check::{self, Invalid};
+use crate::date::Date;
+use crate::state::{Context, SupplyPointState};
+use super::role::Movement;
+
+/// Supplies came in from outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuppliesReceived {
+    /// The item.
+    pub item: String,
+    /// What it is counted in.
+    pub unit: String,
+    /// The lot, if it bears one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<String>,
+    /// The lot's last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Date>,
+    /// How much.
+    pub quantity: i64,
+    /// From whom.
+    pub from: String,
+    /// Names the line of an import, so that it is booked once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for SuppliesReceived {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::line("item", &self.item)?;
+        check::optional_line("lot", self.lot.as_deref())?;
+        check::quantity("quantity", self.quantity)?;
+        check::line("unit", &self.unit)?;
+        check::line("from", &self.from)?;
+        check::optional_line("reference", self.reference.as_deref())
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Moves(Movement {
+            item: &self.item,
+            lot: self.lot.as_deref(),
+            delta: self.quantity,
+            unit: Some(&self.unit),
+            expires: self.expires,
+        })
+    }
+}
+
+impl Applies<SupplyPointState> for SuppliesReceived {
+    fn apply(&self, state: &mut SupplyPointState, ctx: &Context<'_>) {
+        if let Role::Moves(movement) = self.role() {
+            state.move_stock(&movement, &self.from, ctx);
+        }
+        state.references.extend(self.reference.clone());
+    }
+}

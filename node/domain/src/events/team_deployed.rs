@@ -1,0 +1,42 @@
+//! A team was sent to an incident.
+
+use linli_core::id::RecordId;
+use serde::{Deserialize, Serialize};
+
+use super::{Applies, Fields, Said, role::Role};
+use crate::check::{self, Invalid};
+use crate::state::{Context, Held, TeamState};
+use crate::state::team::Deployment;
+
+/// A team was sent to an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TeamDeployed {
+    /// Where to.
+    pub incident: RecordId,
+    /// How many people go.
+    pub people: u64,
+    /// Who acted, and a note.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+impl Fields for TeamDeployed {
+    fn said(&self) -> &Said {
+        &self.said
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check::head_count("people", Some(self.people))
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Deploys(&self.incident)
+    }
+}
+
+impl Applies<TeamState> for TeamDeployed {
+    fn apply(&self, state: &mut TeamState, ctx: &Context<'_>) {
+        let value = Deployment { incident: self.incident, people: self.people };
+        state.deployments.push(Held { value, stamp: ctx.stamp.clone() });
+    }
+}

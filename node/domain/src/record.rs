@@ -1,0 +1,175 @@
+//! The view of one record: what every node shows of it, equal wherever the same events are.
+
+use std::collections::BTreeSet;
+
+use linli_core::area::Area;
+use linli_core::charter::Refusal;
+use linli_core::event::domain_hash;
+use linli_core::id::{EventId, RecordId};
+use linli_core::time::Hlc;
+use serde::{Deserialize, Serialize};
+
+use crate::conflict::Conflict;
+use crate::payload::{self, DecodeError, EncodeError};
+use crate::state::{Held, Recent, RecordKind, State, StateWord};
+
+/// A record after its events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordView {
+    /// The record.
+    pub record: RecordId,
+    /// Where it was begun.
+    pub area: Area,
+    /// What it is: decided by its first event in fold order.
+    pub kind: RecordKind,
+    /// Heads, ascending: the parents of the next event. Of more than eight the latest eight.
+    pub heads: Vec<EventId>,
+    /// How many heads there are.
+    pub head_count: u64,
+    /// Events that count.
+    pub event_count: u64,
+    /// The latest time of an event that counts.
+    pub last_time: Hlc,
+    /// What it looks like.
+    pub state: State,
+    /// Contradictions, by id. Settled ones stay.
+    pub conflicts: Vec<Conflict>,
+    /// Events whose acts break a rule; they stand, marked.
+    pub marks: Recent<Mark>,
+    /// Events of kinds that this program does not know, such as `drills.started`.
+    pub unknown: Recent<Held<String>>,
+    /// How many events do not enter the state.
+    pub unsettled_total: u64,
+    /// How many of them wait for their author's grant to arrive.
+    pub waiting: u64,
+    /// The first of them, in fold order.
+    pub unsettled: Vec<Unsettled>,
+    /// How many events are named as parents and not here.
+    pub missing_parents_total: u64,
+    /// The first of them, ascending.
+    pub missing_parents: Vec<EventId>,
+}
+
+/// An act that breaks a rule. It stands, and everybody sees the mark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The event.
+    pub event: EventId,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// Rules that an act on record can break, because its author's own node let it pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Who approves a plan has not written on it.
+    ApproverWroteIt,
+    /// Only an approved text is issued.
+    IssuedUnapproved,
+    /// Who closes a hazard has not handled it.
+    CloserHandledIt,
+}
+
+impl Rule {
+    /// What the mark says, in Chinese.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::ApproverWroteIt => "批准人参与了编写",
+            Self::IssuedUnapproved => "发布了未批准的文本",
+            Self::CloserHandledIt => "结案人就是处理人",
+        }
+    }
+
+    /// What the mark says, in English.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::ApproverWroteIt => "approved by somebody who wrote on it",
+            Self::IssuedUnapproved => "issued without an approval of this text",
+            Self::CloserHandledIt => "closed by the person who handled it",
+        }
+    }
+}
+
+/// An event that is here and does not enter the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// The event.
+    pub event: EventId,
+    /// Why.
+    pub reason: UnsettledReason,
+}
+
+/// Why an event does not enter the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnsettledReason {
+    /// The grant that it names has not arrived. It may count later.
+    Waiting,
+    /// The charter refuses it.
+    Refused(String),
+    /// Its payload is not here, or was erased.
+    PayloadMissing,
+    /// Its payload does not say what its kind says.
+    Unreadable(String),
+    /// Its kind belongs to another kind of record.
+    Misplaced,
+}
+
+impl UnsettledReason {
+    /// The charter's refusal.
+    pub fn refused(refusal: Refusal) -> Self {
+        Self::Refused(refusal.to_string())
+    }
+}
+
+impl RecordView {
+    /// The view in the form in which it is kept.
+    ///
+    /// # Errors
+    /// Never for a view that a fold made; a float under an unknown key would be one.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        payload::encode(self)
+    }
+
+    /// A view as it was kept.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for bytes that another version wrote: then the record is folded again.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        payload::decode(bytes)
+    }
+
+    /// The hash of everything that the view says. The saved form of a document is left out; its heads are in.
+    pub fn view_hash(&self) -> [u8; 32] {
+        let mut said = self.clone();
+        if let Some(document) = said.state.document_mut() {
+            document.saved.clear();
+        }
+        // A view that cannot be encoded could not have been kept either; its hash then stands for just that.
+        domain_hash("linli/view/1", &[&said.encode().unwrap_or_default()])
+    }
+
+    /// Conflicts that somebody has to settle: neither settled nor part of a larger one.
+    pub fn open_conflicts(&self) -> impl Iterator<Item = &Conflict> {
+        self.conflicts.iter().filter(|conflict| conflict.is_open() && !conflict.is_part_of_another(&self.conflicts))
+    }
+
+    /// Events that settlements have put aside.
+    pub fn lost(&self) -> BTreeSet<EventId> {
+        self.conflicts.iter().flat_map(Conflict::lost).collect()
+    }
+
+    /// Where the record stands.
+    pub fn word(&self) -> StateWord {
+        self.state.word(&self.lost())
+    }
+}
+
+/// The hash of a set of views in the order of their records: equal on two nodes that show the same.
+pub fn projection_hash(views: impl IntoIterator<Item = (RecordId, [u8; 32])>) -> [u8; 32] {
+    let mut all: Vec<(RecordId, [u8; 32])> = views.into_iter().collect();
+    all.sort_unstable();
+    let bytes: Vec<u8> = all.iter().flat_map(|(record, hash)| record.as_bytes().iter().chain(hash).copied()).collect();
+    domain_hash("linli/projection/1", &[&bytes])
+}
