@@ -32,6 +32,9 @@ pub struct Appended {
     pub heads: Vec<(LogId, Head)>,
 }
 
+/// What became of a request, and its runs: whoever asked frees them, so that the commit thread need not.
+pub type Answer = (Result<Appended, AppendError>, Vec<Vec<VerifiedEvent>>);
+
 /// Runs that wait to be appended together, and whom to answer.
 pub struct Request {
     /// Each a run of one log.
@@ -40,7 +43,7 @@ pub struct Request {
     /// this process, and nobody shall hold it against us.
     pub keep_evidence: bool,
     /// Where the answer goes.
-    pub answer: SyncSender<Result<Appended, AppendError>>,
+    pub answer: SyncSender<Answer>,
 }
 
 /// What the commit thread shares with readers.
@@ -114,10 +117,10 @@ fn commit(shared: &Shared, group: Vec<Request>) {
             Some(why) => Err(AppendError::Store(StoreError::Poisoned(why))),
             None => plan.request(&request.runs, request.keep_evidence),
         };
-        planned.push((request.answer, outcome));
+        planned.push((request.answer, outcome, request.runs));
     }
     let (batch, heads, new_logs) = plan.finish();
-    let written = if batch.writes.is_empty() { Ok(()) } else { shared.backend.write(batch, true) };
+    let written = if batch.is_empty() { Ok(()) } else { shared.backend.write(batch, true) };
     drop(payloads);
     match written {
         Ok(()) => publish(shared, &heads, new_logs),
@@ -126,14 +129,14 @@ fn commit(shared: &Shared, group: Vec<Request>) {
             *shared.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }
     }
-    for (answer, outcome) in planned {
+    for (answer, outcome, runs) in planned {
         let outcome = match (&written, outcome) {
             (Ok(()), outcome) => outcome,
             (Err(_), Err(bad_input)) => Err(bad_input),
             (Err(error), Ok(_)) => Err(AppendError::Store(StoreError::Poisoned(error.to_string()))),
         };
         // Whoever asked may have stopped waiting; what is durable stays.
-        let _ = answer.send(outcome);
+        let _ = answer.send((outcome, runs));
     }
     if written.is_ok() && !heads.is_empty() {
         for listener in shared.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {

@@ -6,22 +6,73 @@ use crate::error::StoreError;
 /// Keys with their values.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Writes that happen together or not at all.
+/// Writes that happen together or not at all. Keys and values stand one after another in one buffer: a group commit
+/// makes thousands of them, and an allocation for each would cost as much as the rest of the planning.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    /// In order; `None` deletes.
-    pub writes: Vec<(Family, Vec<u8>, Option<Vec<u8>>)>,
+    bytes: Vec<u8>,
+    writes: Vec<Write>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Write {
+    family: Family,
+    /// Where key and value begin and end.
+    from: usize,
+    key_end: usize,
+    end: usize,
+    deletes: bool,
+}
+
+/// How far a batch had come, to go back there.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    bytes: usize,
+    writes: usize,
 }
 
 impl Batch {
-    /// Sets a key.
-    pub fn put(&mut self, family: Family, key: Vec<u8>, value: Vec<u8>) {
-        self.writes.push((family, key, Some(value)));
+    /// Sets a key to a value that is given in parts.
+    pub fn put(&mut self, family: Family, key: &[u8], value: &[&[u8]]) {
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        for part in value {
+            self.bytes.extend_from_slice(part);
+        }
+        self.writes.push(Write { family, from, key_end, end: self.bytes.len(), deletes: false });
     }
 
     /// Deletes a key.
-    pub fn delete(&mut self, family: Family, key: Vec<u8>) {
-        self.writes.push((family, key, None));
+    pub fn delete(&mut self, family: Family, key: &[u8]) {
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let end = self.bytes.len();
+        self.writes.push(Write { family, from, key_end: end, end, deletes: true });
+    }
+
+    /// Whether there is nothing to write.
+    pub const fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Where the batch stands now.
+    pub const fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), writes: self.writes.len() }
+    }
+
+    /// Forgets what was added after `mark`.
+    pub fn take_back(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.writes.truncate(mark.writes);
+    }
+
+    /// Family, key and value in order; no value deletes.
+    pub fn writes(&self) -> impl Iterator<Item = (Family, &[u8], Option<&[u8]>)> {
+        self.writes.iter().map(|w| {
+            let value = (!w.deletes).then(|| &self.bytes[w.key_end..w.end]);
+            (w.family, &self.bytes[w.from..w.key_end], value)
+        })
     }
 }
 

@@ -24,8 +24,11 @@ pub fn read_log_key(key: &[u8]) -> Result<LogId, StoreError> {
 }
 
 /// Log number ‖ seq, both big-endian so that order is position.
-pub fn entry_key(log: LogNumber, seq: u64) -> Vec<u8> {
-    [&log.to_be_bytes()[..], &seq.to_be_bytes()].concat()
+pub fn entry_key(log: LogNumber, seq: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&log.to_be_bytes());
+    key[4..].copy_from_slice(&seq.to_be_bytes());
+    key
 }
 
 /// The seq in an entry key.
@@ -39,18 +42,12 @@ pub fn fork_key(log: LogNumber, seq: u64, id: &EventId) -> Vec<u8> {
     [&entry_key(log, seq)[..], id.as_bytes()].concat()
 }
 
-/// Signature flag and bytes ‖ header bytes.
-pub fn entry_value(event: &ReceivedEvent) -> Vec<u8> {
-    let mut value = Vec::with_capacity(event.header_bytes().len() + 65);
+/// Signature flag and bytes ‖ header bytes, in parts.
+pub fn entry_value(event: &ReceivedEvent) -> [&[u8]; 3] {
     match event.signature() {
-        Some(signature) => {
-            value.push(1);
-            value.extend_from_slice(signature.as_bytes());
-        }
-        None => value.push(0),
+        Some(signature) => [&[1], signature.as_bytes(), event.header_bytes()],
+        None => [&[0], &[], event.header_bytes()],
     }
-    value.extend_from_slice(event.header_bytes());
-    value
 }
 
 /// Splits an entry value.
@@ -67,9 +64,9 @@ pub fn read_entry(value: &[u8]) -> Result<(Option<Signature>, Vec<u8>), StoreErr
     }
 }
 
-/// Salt ‖ payload.
-pub fn slot_value(payload: &Payload) -> Vec<u8> {
-    [&payload.salt[..], &payload.bytes].concat()
+/// Salt ‖ payload, in parts.
+pub fn slot_value(payload: &Payload) -> [&[u8]; 2] {
+    [&payload.salt, &payload.bytes]
 }
 
 /// What stands where a payload was erased, so that no peer fills it in again.

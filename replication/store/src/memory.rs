@@ -54,10 +54,10 @@ impl Backend for Memory {
             return Err(StoreError::Backend("the disk refused (on request)".into()));
         }
         let mut families = self.lock();
-        for (family, key, value) in batch.writes {
+        for (family, key, value) in batch.writes() {
             match value {
-                Some(value) => drop(families.insert((family, key), value)),
-                None => drop(families.remove(&(family, key))),
+                Some(value) => drop(families.insert((family, key.to_vec()), value.to_vec())),
+                None => drop(families.remove(&(family, key.to_vec()))),
             }
         }
         Ok(())

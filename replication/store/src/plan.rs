@@ -9,7 +9,7 @@ use linli_core::event::{ReceivedEvent, VerifiedEvent, event_id};
 use linli_core::id::{EventId, Head, LogId};
 
 use crate::append::{Appended, Shared};
-use crate::backend::{Batch, prefix_end};
+use crate::backend::{Batch, Mark, prefix_end};
 use crate::catalogue::{Family, SLOT_FAMILIES};
 use crate::codec::{LogNumber, entry_key, entry_value, fork_key, log_key, read_entry, slot_value};
 use crate::error::{AppendError, StoreError};
@@ -61,24 +61,18 @@ impl From<StoreError> for Refusal<'_> {
 
 impl<'s> Plan<'s> {
     /// Nothing planned yet.
-    pub const fn new(shared: &'s Shared) -> Self {
-        Self {
-            shared,
-            batch: Batch { writes: vec![] },
-            grown: BTreeMap::new(),
-            new_logs: BTreeMap::new(),
-            undo: vec![],
-        }
+    pub fn new(shared: &'s Shared) -> Self {
+        Self { shared, batch: Batch::default(), grown: BTreeMap::new(), new_logs: BTreeMap::new(), undo: vec![] }
     }
 
     /// Plans one request: all of its runs or none of them. With `keep_evidence`, a fork leaves the other branch.
     pub fn request(&mut self, runs: &[Vec<VerifiedEvent>], keep_evidence: bool) -> Result<Appended, AppendError> {
-        let writes = self.batch.writes.len();
+        let mark = self.batch.mark();
         self.undo.clear();
         let mut done = Appended::default();
         for run in runs {
             let Err(refusal) = self.run(run, &mut done) else { continue };
-            self.take_back(writes);
+            self.take_back(mark);
             return Err(match refusal {
                 Refusal::Other(error) => error,
                 Refusal::Branch(branch) => self.forked(&branch, keep_evidence)?,
@@ -96,8 +90,8 @@ impl<'s> Plan<'s> {
         (self.batch, heads.collect(), self.new_logs)
     }
 
-    fn take_back(&mut self, writes: usize) {
-        self.batch.writes.truncate(writes);
+    fn take_back(&mut self, mark: Mark) {
+        self.batch.take_back(mark);
         for step in self.undo.drain(..).rev() {
             match step {
                 Undo::NewLog(log) => drop(self.new_logs.remove(&log)),
@@ -149,7 +143,7 @@ impl<'s> Plan<'s> {
                 let Some(payload) = event.event().payload(slot) else { continue };
                 // An erased slot is there, and empty: what was erased does not come back from a peer.
                 if self.shared.backend.get(family, &key)?.is_none() {
-                    self.batch.put(family, key.clone(), slot_value(payload));
+                    self.batch.put(family, &key, &slot_value(payload));
                 }
             }
         }
@@ -187,10 +181,10 @@ impl<'s> Plan<'s> {
         let key = entry_key(number, event.header().seq);
         for (slot, family) in SLOT_FAMILIES {
             if let Some(payload) = event.payload(slot) {
-                self.batch.put(family, key.clone(), slot_value(payload));
+                self.batch.put(family, &key, &slot_value(payload));
             }
         }
-        self.batch.put(Family::Entries, key, entry_value(event));
+        self.batch.put(Family::Entries, &key, &entry_value(event));
     }
 
     fn head(&self, log: &LogId) -> Option<Head> {
@@ -208,7 +202,7 @@ impl<'s> Plan<'s> {
         let number = (self.shared.logs() + self.new_logs.len()) as LogNumber;
         self.new_logs.insert(log.clone(), number);
         self.undo.push(Undo::NewLog(log.clone()));
-        self.batch.put(Family::Logs, log_key(log), number.to_be_bytes().to_vec());
+        self.batch.put(Family::Logs, &log_key(log), &[&number.to_be_bytes()]);
         number
     }
 
@@ -249,7 +243,7 @@ impl<'s> Plan<'s> {
         let unknown: Vec<_> = keyed.filter(|(key, _)| !kept.contains(key)).collect();
         if kept.len() + unknown.len() <= FORK_EVENTS_MAX {
             for (key, event) in unknown {
-                self.batch.put(Family::Forks, key, entry_value(event));
+                self.batch.put(Family::Forks, &key, &entry_value(event));
             }
         }
         Ok(())

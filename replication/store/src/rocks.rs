@@ -158,7 +158,7 @@ impl Backend for Rocks {
             return Err(StoreError::ReadOnly);
         }
         let mut writes = WriteBatch::default();
-        for (family, key, value) in batch.writes {
+        for (family, key, value) in batch.writes() {
             match value {
                 Some(value) => writes.put_cf(self.family(family)?, key, value),
                 None => writes.delete_cf(self.family(family)?, key),

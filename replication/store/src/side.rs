@@ -19,12 +19,12 @@ pub struct ProjectionBatch(Batch);
 impl ProjectionBatch {
     /// Sets a key.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.0.put(Family::Projection, key, value);
+        self.0.put(Family::Projection, &key, &[&value]);
     }
 
     /// Deletes a key.
     pub fn delete(&mut self, key: Vec<u8>) {
-        self.0.delete(Family::Projection, key);
+        self.0.delete(Family::Projection, &key);
     }
 }
 
@@ -83,7 +83,7 @@ impl Local {
     /// When the database fails.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        batch.put(Family::Local, key.to_vec(), value.to_vec());
+        batch.put(Family::Local, key, &[value]);
         self.backend.write(batch, true)
     }
 
@@ -93,7 +93,7 @@ impl Local {
     /// When the database fails.
     pub fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        batch.delete(Family::Local, key.to_vec());
+        batch.delete(Family::Local, key);
         self.backend.write(batch, true)
     }
 

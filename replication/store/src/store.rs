@@ -11,7 +11,7 @@ use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, LogId};
 use linli_core::limits;
 
-use crate::append::{Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
+use crate::append::{Answer, Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
 use crate::codec::{ERASED, LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
@@ -52,7 +52,7 @@ pub struct Store {
 struct Inner {
     shared: Arc<Shared>,
     read_only: bool,
-    requests: Mutex<Option<SyncSender<Request>>>,
+    requests: RwLock<Option<SyncSender<Request>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -65,7 +65,7 @@ impl Drop for Inner {
 impl Inner {
     /// Lets the commit thread finish what waits, and waits for it.
     fn stop(&self) {
-        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.requests.write().unwrap_or_else(PoisonError::into_inner).take());
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(committer) = committer {
             // A listener may hold the last clone, so that this runs on the commit thread itself.
@@ -121,7 +121,7 @@ impl Store {
             .name("linli-commit".into())
             .spawn(move || commit_loop(&committing, &waiting))
             .map_err(|e| StoreError::Backend(format!("no commit thread: {e}")))?;
-        let (requests, committer) = (Mutex::new(Some(requests)), Mutex::new(Some(committer)));
+        let (requests, committer) = (RwLock::new(Some(requests)), Mutex::new(Some(committer)));
         let inner = Inner { shared, read_only, requests, committer };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -139,7 +139,7 @@ impl Store {
     /// [`AppendError`]; a fork leaves the history as it was and keeps the other branch as evidence.
     pub fn append(&self, runs: Vec<Vec<VerifiedEvent>>) -> Result<Appended, AppendError> {
         let answer = self.append_later(runs, true)?;
-        answer.recv().unwrap_or_else(|_| Err(stopped().into()))
+        answer.recv().map_or_else(|_| Err(stopped().into()), |(outcome, _)| outcome)
     }
 
     /// As [`Store::append`], and answers on a channel. Requests are committed in the order of these calls.
@@ -147,13 +147,13 @@ impl Store {
         &self,
         runs: Vec<Vec<VerifiedEvent>>,
         keep_evidence: bool,
-    ) -> Result<Receiver<Result<Appended, AppendError>>, StoreError> {
+    ) -> Result<Receiver<Answer>, StoreError> {
         if self.inner.read_only {
             return Err(StoreError::ReadOnly);
         }
         let (answer, answered) = sync_channel(1);
-        let requests = self.inner.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let requests = requests.ok_or_else(stopped)?;
+        let requests = self.inner.requests.read().unwrap_or_else(PoisonError::into_inner);
+        let requests = requests.as_ref().ok_or_else(stopped)?;
         requests.send(Request { runs, keep_evidence, answer }).map_err(|_| stopped())?;
         Ok(answered)
     }
@@ -271,7 +271,7 @@ impl Store {
         };
         let key = entry_key(number, seq);
         let mut batch = Batch::default();
-        batch.put(family, key.clone(), ERASED.to_vec());
+        batch.put(family, &key, &[ERASED]);
         {
             let _filling_in_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
             shared.backend.write(batch, true)?;
@@ -366,7 +366,7 @@ fn check_format(backend: &dyn Backend, read_only: bool) -> Result<(), StoreError
         step(backend)?;
     }
     let mut batch = Batch::default();
-    batch.put(Family::Meta, META_FORMAT.to_vec(), DISK_FORMAT.to_be_bytes().to_vec());
+    batch.put(Family::Meta, META_FORMAT, &[&DISK_FORMAT.to_be_bytes()]);
     backend.write(batch, true)
 }
 

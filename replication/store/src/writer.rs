@@ -12,7 +12,7 @@ use linli_core::id::{AuthorKey, EventId, Head, Kind, LogId, RecordId, Stream};
 use linli_core::sign::{KeyCache, SecretKey};
 use linli_core::time::{Hlc, HlcClock};
 
-use crate::append::Appended;
+use crate::append::Answer;
 use crate::error::{AppendError, StoreError, WriteError};
 use crate::generation::{Generation, Opened};
 use crate::store::Store;
@@ -151,7 +151,7 @@ impl LocalWriter {
         let incarnation = state.incarnation;
         drop(state);
         let answered = answer.recv().map_err(|_| StoreError::Backend("the store is closed".into()));
-        if let Err(error) = answered.map_err(WriteError::from)? {
+        if let (Err(error), _) = answered.map_err(WriteError::from)? {
             self.refused(incarnation, &error);
             return Err(WriteError::from(error).into());
         }
@@ -234,7 +234,7 @@ impl LocalWriter {
         Ok((None, latest.map(|(_, id)| id)))
     }
 
-    fn queue(&self, events: &[ReceivedEvent]) -> Result<Receiver<Result<Appended, AppendError>>, WriteError> {
+    fn queue(&self, events: &[ReceivedEvent]) -> Result<Receiver<Answer>, WriteError> {
         let mut keys = KeyCache::default();
         let mut runs: BTreeMap<LogId, Vec<_>> = BTreeMap::new();
         for event in events {

@@ -210,7 +210,7 @@ fn a_newer_format_and_a_second_writer_are_refused() {
     let refused = reader.append(vec![proven(&events)]);
     assert!(matches!(refused, Err(AppendError::Store(StoreError::ReadOnly))));
     let mut batch = Batch::default();
-    batch.put(Family::Meta, META_FORMAT.to_vec(), 99u32.to_be_bytes().to_vec());
+    batch.put(Family::Meta, META_FORMAT, &[&99u32.to_be_bytes()]);
     store.inner.shared.backend.write(batch, true).unwrap();
     drop((store, reader));
     let refused = Store::open(dir.path(), OpenOptions::default()).err().unwrap();
