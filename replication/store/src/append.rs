@@ -79,6 +79,11 @@ impl Shared {
         self.frontier.read().unwrap_or_else(PoisonError::into_inner).head(log)
     }
 
+    /// The number of a log and how far it is durable. After a failed sync there may be more on disk; it is not shown.
+    pub fn durable(&self, log: &LogId) -> Option<(LogNumber, u64)> {
+        self.number(log).zip(self.head(log).map(|head| head.seq))
+    }
+
     fn poison(&self) -> Option<String> {
         self.poisoned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -14,16 +14,9 @@ type Families = BTreeMap<(Family, Vec<u8>), Vec<u8>>;
 #[derive(Debug, Default)]
 pub struct Memory {
     families: Mutex<Families>,
-    fail_next_durable_write: Mutex<bool>,
 }
 
 impl Memory {
-    /// Makes the next durable write fail, as a full or broken disk does.
-    #[cfg(test)]
-    pub fn fail_next_durable_write(&self) {
-        *self.fail_next_durable_write.lock().unwrap_or_else(PoisonError::into_inner) = true;
-    }
-
     fn lock(&self) -> MutexGuard<'_, Families> {
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,11 +41,7 @@ impl Backend for Memory {
         Ok(families.range((family, from.to_vec())..(family, to.to_vec())).next_back().map(|((_, key), _)| key.clone()))
     }
 
-    fn write(&self, batch: Batch, durable: bool) -> Result<(), StoreError> {
-        let mut failing = self.fail_next_durable_write.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable && std::mem::take(&mut *failing) {
-            return Err(StoreError::Backend("the disk refused (on request)".into()));
-        }
+    fn write(&self, batch: Batch, _durable: bool) -> Result<(), StoreError> {
         let mut families = self.lock();
         for (family, key, value) in batch.writes() {
             match value {

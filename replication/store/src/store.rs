@@ -1,6 +1,7 @@
 //! The store itself: opening, the one door, reading whole logs, erasing payloads.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -185,11 +186,11 @@ impl Store {
         events_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let Some(number) = self.inner.shared.number(log) else { return Ok(vec![]) };
+        let Some((number, height)) = self.inner.shared.durable(log) else { return Ok(vec![]) };
         let (mut events, mut bytes) = (vec![], 0usize);
         let mut next = from_seq;
         while events.len() < events_max {
-            let chunk = self.read_chunk(number, next, READ_CHUNK.min(events_max - events.len()))?;
+            let chunk = self.read_chunk(number, next..height + 1, READ_CHUNK.min(events_max - events.len()))?;
             let Some(last) = chunk.last() else { break };
             next = last.event().header().seq + 1;
             for event in chunk {
@@ -203,9 +204,9 @@ impl Store {
         Ok(events)
     }
 
-    fn read_chunk(&self, number: LogNumber, from_seq: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+    fn read_chunk(&self, log: LogNumber, seqs: Range<u64>, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let backend = &self.inner.shared.backend;
-        let (from, end) = (entry_key(number, from_seq), entry_key(number, u64::MAX));
+        let (from, end) = (entry_key(log, seqs.start), entry_key(log, seqs.end));
         let entries = backend.range(Family::Entries, &from, &end, limit)?;
         let Some((last, _)) = entries.last() else { return Ok(vec![]) };
         let end = [&last[..], &[0]].concat();
@@ -253,7 +254,9 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub fn event(&self, log: &LogId, seq: u64) -> Result<Option<StoredEvent>, StoreError> {
-        let Some(number) = self.inner.shared.number(log) else { return Ok(None) };
+        let Some((number, _)) = self.inner.shared.durable(log).filter(|(_, height)| seq <= *height) else {
+            return Ok(None);
+        };
         let (backend, key) = (&self.inner.shared.backend, entry_key(number, seq));
         let Some(value) = backend.get(Family::Entries, &key)? else { return Ok(None) };
         decode(&value, backend.get(Family::Op, &key)?, backend.get(Family::Pii, &key)?).map(Some)
@@ -266,9 +269,7 @@ impl Store {
     /// When the database fails.
     pub fn erase(&self, log: &LogId, seq: u64, slot: Slot) -> Result<(), StoreError> {
         let (shared, family) = (&self.inner.shared, family_of(slot));
-        let Some(number) = shared.number(log).filter(|_| shared.head(log).is_some_and(|head| seq <= head.seq)) else {
-            return Ok(());
-        };
+        let Some((number, _)) = shared.durable(log).filter(|(_, height)| seq <= *height) else { return Ok(()) };
         let key = entry_key(number, seq);
         let mut batch = Batch::default();
         batch.put(family, &key, &[ERASED]);
