@@ -199,12 +199,15 @@ mod tests {
 
     #[test]
     fn the_environment_lies_over_the_file() {
-        let config = load("mdns = false\nlog = 'warn'", &[
-            ("LINLI_LOG", "debug"),
-            ("LINLI_PEERS", "/ip4/192.0.2.1/tcp/1,/ip4/192.0.2.2/tcp/1"),
-            ("LINLI_DATA_DIR", "/var/lib/linli"),
-            ("HOME", "/root"),
-        ])
+        let config = load(
+            "mdns = false\nlog = 'warn'",
+            &[
+                ("LINLI_LOG", "debug"),
+                ("LINLI_PEERS", "/ip4/192.0.2.1/tcp/1,/ip4/192.0.2.2/tcp/1"),
+                ("LINLI_DATA_DIR", "/var/lib/linli"),
+                ("HOME", "/root"),
+            ],
+        )
         .unwrap();
         assert!(!config.mdns);
         assert_eq!(config.log, "debug");

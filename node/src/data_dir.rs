@@ -123,7 +123,8 @@ impl DataDir {
     }
 
     fn read_secret(&self, path: &Path) -> anyhow::Result<String> {
-        let mode = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
+        let mode =
+            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
         if mode & 0o077 != 0 {
             bail!("{} can be read by others: run chmod 600 on it", path.display());
         }

@@ -1,3 +1,18 @@
 //! The parts of a street's node that other programs and tests may use.
 
+pub mod batch;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod data_dir;
+pub mod enrolment;
+pub mod export;
+pub mod history;
+pub mod http;
 pub mod import;
+pub mod mesh;
+pub mod node;
+pub mod operators;
+pub mod projector;
+pub mod status;
+pub mod words;

@@ -8,6 +8,7 @@
 //! The files and their rules are described in `node/samples/README.md`. CSV follows RFC 4180, encodings the WHATWG
 //! Encoding Standard, division codes GB/T 2260 and GB/T 10114.
 
+pub mod apply;
 mod cell;
 mod date;
 mod encoding;

@@ -88,6 +88,11 @@ macro_rules! commands {
         pub enum Command { $($(#[$doc])* $name($name),)+ }
 
         impl Command {
+            /// The `do` words of all commands, in the order of the table.
+            pub fn words() -> Vec<String> {
+                [$(stringify!($name)),+].iter().map(|name| snake_case(name)).collect()
+            }
+
             fn drafts(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
                 match self { $(Self::$name(command) => command.prepare(ctx),)+ }
             }
@@ -327,6 +332,18 @@ impl Draft {
         self.follows_previous = true;
         self
     }
+}
+
+/// `IssueSupplies` as `issue_supplies`, the way serde writes it.
+fn snake_case(name: &str) -> String {
+    let mut word = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.push(letter.to_ascii_lowercase());
+    }
+    word
 }
 
 /// The document of a view, if its kind has one.

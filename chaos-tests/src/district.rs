@@ -1,0 +1,166 @@
+//! A district of real nodes: founded, joined and linked the way the README says, with links that can be cut.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::lab::link::Link;
+use crate::lab::namespace::Network;
+use crate::lab::process::{NodeProcess, wait_until};
+
+/// Where the links run.
+pub enum Wires {
+    /// Relays on loopback, one per pair: (dialling node, answering node, relay).
+    Relays(Vec<(usize, usize, Link)>),
+    /// Namespaces on a bridge.
+    Namespaces(Network),
+}
+
+/// Nodes of one district.
+pub struct District {
+    /// The nodes; the first founded the district.
+    pub nodes: Vec<NodeProcess>,
+    /// What connects them.
+    pub wires: Wires,
+}
+
+/// A node to be: name, area.
+pub type Plan<'a> = (&'a str, &'a str, &'a str);
+
+impl District {
+    /// Founds a district with the first node and lets the others join; all are running and linked at the end.
+    ///
+    /// # Errors
+    /// When a step fails; the message says which.
+    pub fn found(root: &Path, plans: &[Plan<'_>], namespaces: Option<u8>) -> anyhow::Result<Self> {
+        let network = namespaces.map(|block| Network::with_hosts(plans.len() as u8, block)).transpose()?;
+        let mut nodes = vec![];
+        for (i, (name, _, _)) in plans.iter().enumerate() {
+            let host = network.as_ref().map(|n| &n.hosts[i]);
+            let address = host.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |h| IpAddr::V4(h.address));
+            let mut node = NodeProcess::new(name, root, address, host.map(|h| h.name.clone()))?;
+            if host.is_some() {
+                // In a namespace of its own every node may use the usual ports.
+                (node.http, node.mesh) = ((address, 8420).into(), (address, 8421).into());
+            }
+            nodes.push(node);
+        }
+        let wires = match network {
+            Some(network) => Wires::Namespaces(network),
+            None => Wires::Relays(relays(&nodes)?),
+        };
+        let mut district = Self { nodes, wires };
+        district.enrol(plans)?;
+        Ok(district)
+    }
+
+    fn enrol(&mut self, plans: &[Plan<'_>]) -> anyhow::Result<()> {
+        let (_, area, label) = plans[0];
+        self.nodes[0].command(&["init", "--name", label, "--area", area, "--district", "临湖区(演示)"])?;
+        self.nodes[0].start()?;
+        for (i, (_, area, label)) in plans.iter().enumerate().skip(1) {
+            let asked = self.nodes[i].command(&["join"])?;
+            let request = asked["request"].as_str().context("no request")?;
+            // The links below say whom to dial; the ticket's own address would bypass a relay.
+            let address = self.dial_address(i, 0);
+            let answered =
+                self.nodes[0].command(&["invite", "--name", label, "--area", area, "--address", &address, request])?;
+            let ticket = answered["ticket"].as_str().context("no ticket")?.to_owned();
+            self.nodes[i].command(&["join", &ticket])?;
+            self.nodes[i].peers = (0..i).map(|j| self.dial_address(i, j)).collect();
+            self.nodes[i].start().with_context(|| format!("starting {}", plans[i].0))?;
+        }
+        Ok(())
+    }
+
+    fn dial_address(&self, from: usize, to: usize) -> String {
+        match &self.wires {
+            Wires::Relays(links) => links
+                .iter()
+                .find(|(a, b, _)| (*a, *b) == (from, to))
+                .map_or_else(|| self.nodes[to].multiaddr(), |(_, _, link)| link.multiaddr()),
+            Wires::Namespaces(_) => self.nodes[to].multiaddr(),
+        }
+    }
+
+    /// Cuts one node off from the others. Its pages stay reachable from here.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn cut_off(&self, node: usize) -> anyhow::Result<()> {
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|i| *i != node).collect();
+        match &self.wires {
+            Wires::Relays(links) => {
+                links.iter().filter(|(a, b, _)| *a == node || *b == node).for_each(|(_, _, link)| link.cut());
+                Ok(())
+            }
+            Wires::Namespaces(network) => network.cut(node, &others),
+        }
+    }
+
+    /// Mends what [`District::cut_off`] broke.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn heal(&self, node: usize) -> anyhow::Result<()> {
+        match &self.wires {
+            Wires::Relays(links) => {
+                links.iter().for_each(|(_, _, link)| link.heal());
+                Ok(())
+            }
+            Wires::Namespaces(network) => network.heal(node),
+        }
+    }
+
+    /// Waits until all nodes hold the same logs and show the same records.
+    ///
+    /// # Errors
+    /// When they do not within `limit`; the message says how they differ.
+    pub fn wait_for_agreement(&self, limit: Duration) -> anyhow::Result<Duration> {
+        wait_until(limit, || {
+            self.disagreement().map(|differences| if differences.is_empty() { Ok(()) } else { Err(differences) })
+        })
+    }
+
+    /// How the nodes differ; empty if they agree and have folded everything.
+    ///
+    /// # Errors
+    /// When a node does not answer.
+    pub fn disagreement(&self) -> anyhow::Result<String> {
+        let mut all = vec![];
+        for node in &self.nodes {
+            let s = node.status()?;
+            all.push((
+                node.name.clone(),
+                s["frontier_digest"].clone(),
+                s["projection_digest"].clone(),
+                s["lag_events"].clone(),
+                s["events"].clone(),
+            ));
+        }
+        let equal = all.iter().all(|s| (&s.1, &s.2) == (&all[0].1, &all[0].2) && s.3 == json!(0));
+        Ok(if equal { String::new() } else { format!("{all:?}") })
+    }
+
+    /// Records of a kind on a node, as the list pages show them.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn records(&self, node: usize, kind: &str) -> anyhow::Result<Vec<Value>> {
+        let answer = self.nodes[node].get(&format!("/records?kind={kind}"))?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+}
+
+fn relays(nodes: &[NodeProcess]) -> anyhow::Result<Vec<(usize, usize, Link)>> {
+    let mut links = vec![];
+    for from in 1..nodes.len() {
+        for (to, node) in nodes.iter().enumerate().take(from) {
+            links.push((from, to, Link::to(node.mesh)?));
+        }
+    }
+    Ok(links)
+}

@@ -1,0 +1,5 @@
+//! Real `linli` processes under cuts and `kill -9`, driven from outside like a person or a script would.
+
+pub mod demo;
+pub mod district;
+pub mod lab;

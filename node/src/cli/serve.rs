@@ -1,0 +1,128 @@
+//! `linli serve`: opens the store, joins the mesh, serves the pages, and stops in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::outcome::{Code, Failure, Outcome};
+use super::{Context, now_ms};
+use crate::config::{Config, LogFormat};
+use crate::http::{self, HttpSettings};
+use crate::mesh;
+use crate::node::Node;
+
+/// Runs the node until it is asked to stop.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port of the pages.
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// Where other nodes reach this one, as a multiaddr; may be given more than once.
+    #[arg(long)]
+    listen: Vec<String>,
+    /// A node to keep connected to, as a multiaddr; may be given more than once.
+    #[arg(long = "peer")]
+    peers: Vec<String>,
+    /// Do not look for nodes on the local network.
+    #[arg(long)]
+    no_mdns: bool,
+    /// The operator for whom the one-time code at the start is.
+    #[arg(long, default_value = "值守员")]
+    operator: String,
+}
+
+impl Serve {
+    pub(super) fn run(self, context: Context) -> Outcome {
+        let config = self.overlay(context.config);
+        start_logging(&config);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let node = Node::open(&context.dir, now_ms()).map_err(|error| {
+                Failure::new(
+                    Code::Error,
+                    format!("{error:#}"),
+                    "linli status, if it runs already; linli init, if it is new",
+                )
+            })?;
+            Ok(run(node, config, &self.operator, context.json).await?)
+        })
+    }
+
+    fn overlay(&self, mut config: Config) -> Config {
+        config.http = self.http.unwrap_or(config.http);
+        config.mdns &= !self.no_mdns;
+        if !self.listen.is_empty() {
+            config.listen.clone_from(&self.listen);
+        }
+        config.peers.extend(self.peers.iter().cloned());
+        config
+    }
+}
+
+async fn run(node: Arc<Node>, config: Config, operator: &str, json: bool) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind(config.http).await.with_context(|| {
+        format!("cannot listen on {}: is another node running? (--http names another port)", config.http)
+    })?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let folding = node.clone().keep_folding();
+    mesh::join(&node, &config).await?;
+    announce(&node, address, operator, json)?;
+    let settings = HttpSettings { allowed_hosts: config.host_names.clone(), residents_open: config.residents_open };
+    tokio::spawn(async move {
+        asked_to_stop().await;
+        let _ = stop.send(true);
+    });
+    http::serve(listener, http::router(node.clone(), settings), stopped).await?;
+    tracing::info!("stopping");
+    folding.abort();
+    mesh::leave(&node).await;
+    let closing = node.clone();
+    tokio::task::spawn_blocking(move || closing.close()).await??;
+    Ok(())
+}
+
+/// Prints where the page is and a one-time code for its first operator.
+fn announce(node: &Node, address: SocketAddr, operator: &str, json: bool) -> anyhow::Result<()> {
+    let code = node.operators().issue_code(operator, now_ms())?;
+    let page = match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}/", address.port()),
+        false => format!("http://{address}/"),
+    };
+    let mesh: Vec<String> = node.listen_addresses();
+    if json {
+        println!("{}", serde_json::json!({"page": page, "code": code, "operator": operator, "mesh": mesh}));
+    } else {
+        println!("值守台 / desk:          {page}");
+        println!("一次性登录码 / code:    {code}   ({operator})");
+        println!("其他节点可达 / mesh:    {}", mesh.join("  "));
+        println!("Ctrl-C 停止 / stops.");
+    }
+    Ok(())
+}
+
+async fn asked_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for SIGTERM");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn start_logging(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}

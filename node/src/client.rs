@@ -1,0 +1,83 @@
+//! How the command line talks to the node that runs on this machine: its HTTP API, with the token that only the
+//! owner of the data directory can read.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cli::outcome::{Code, Failure};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+
+/// Longest wait for an answer. Commands are quick; an import of a street takes a few seconds.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A connection to the running node.
+pub struct Client {
+    agent: ureq::Agent,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    /// For the node of a data directory.
+    ///
+    /// # Errors
+    /// When no node lives there.
+    pub fn new(dir: &DataDir, config: &Config) -> Result<Self, Failure> {
+        dir.read_key(crate::data_dir::KeyName::Node)?;
+        let mut address = config.http;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
+        Ok(Self { agent: agent.into(), base: format!("http://{address}/api/v1"), token: dir.api_token()? })
+    }
+
+    /// Whether a node answers at all.
+    pub fn is_running(&self) -> bool {
+        self.get("/status").is_ok()
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        self.read(request.call())
+    }
+
+    /// Sends a body.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        self.read(request.send_json(body))
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
+        let unreachable = |e: ureq::Error| {
+            let message = format!("the node at {} does not answer: {e}", self.base);
+            Failure::new(Code::Unreachable, message, "start it with `linli serve`, or name another --data-dir")
+        };
+        let mut answer = answer.map_err(unreachable)?;
+        let status = answer.status();
+        let body: Value = answer.body_mut().read_json().map_err(unreachable)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let message = match (text("zh"), text("en")) {
+            (zh, en) if zh.is_empty() && en.is_empty() => format!("the node answered {status}"),
+            (zh, en) => format!("{zh} / {en}"),
+        };
+        let code = if status.is_client_error() { Code::Usage } else { Code::Error };
+        Err(Failure::new(code, message, text("next")))
+    }
+}

@@ -1,0 +1,116 @@
+//! Where every form is sent: token, rate, command, receipt. An error shows the same form with what was typed.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use linli_core::id::RecordId;
+
+use super::App;
+use super::api::aside;
+use super::catalogue::form_named;
+use super::error::HttpError;
+use super::input::{Fields, see_other};
+use super::pages::act::form_again;
+use super::session::{Operator, Visitor, same_secret};
+use crate::words::Word;
+
+/// Most forms remembered as sent. A form sent twice is sent twice within minutes.
+const REMEMBERED_MAX: usize = 2_048;
+
+/// Forms that were recorded, so that a double tap or a reload does not issue the same supplies twice.
+#[derive(Default)]
+pub(crate) struct Receipts {
+    sent: Mutex<VecDeque<(String, RecordId)>>,
+    /// One act of a form after the other: the second tap waits for the first and then finds its receipt.
+    turns: [tokio::sync::Mutex<()>; 32],
+}
+
+impl Receipts {
+    fn of(&self, form: &str) -> Option<RecordId> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.iter().find(|(known, _)| known == form).map(|(_, record)| *record)
+    }
+
+    fn turn(&self, form: &str) -> &tokio::sync::Mutex<()> {
+        let sum = form.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        &self.turns[sum % self.turns.len()]
+    }
+
+    fn remember(&self, form: String, record: RecordId) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent.len() >= REMEMBERED_MAX {
+            sent.pop_front();
+        }
+        sent.push_back((form, record));
+    }
+}
+
+/// Checks the hidden token of a form.
+///
+/// # Errors
+/// When it is not that of the operator's session.
+pub(crate) fn check_form_token(operator: &Operator, fields: &Fields) -> Result<(), HttpError> {
+    if same_secret(fields.text("_token"), &operator.form_token()) {
+        return Ok(());
+    }
+    Err(HttpError::new(StatusCode::FORBIDDEN, "form_token", Word::ErrFormToken, Word::ErrFormTokenNext))
+}
+
+/// `POST /act/{act}`.
+pub(crate) async fn submit(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(act): Path<String>,
+    fields: Fields,
+) -> Result<Response, HttpError> {
+    let form = form_named(&act).ok_or_else(HttpError::not_found)?;
+    let operator = visitor.operator()?.clone();
+    let recorded = async {
+        check_form_token(&operator, &fields)?;
+        app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
+        let once = format!("{}/{}/{act}", operator.token, fields.text("_once"));
+        let _turn = app.receipts.turn(&once).lock().await;
+        if let Some(record) = app.receipts.of(&once) {
+            return Ok::<_, HttpError>(record);
+        }
+        let command = form.command(&fields)?;
+        refuse_stale_text(&app, &fields).await?;
+        let (node, name) = (app.node.clone(), operator.name.clone());
+        let receipt = aside(move || node.submit(&name, command)).await??;
+        app.receipts.remember(once, receipt.record);
+        Ok(receipt.record)
+    };
+    match recorded.await {
+        Ok(record) => Ok(see_other(&after(fields.text("_back"), &record))),
+        Err(error) => Ok((error.status, form_again(&app, &visitor, form, &fields, &error).await?).into_response()),
+    }
+}
+
+/// A text that was written over an older one would silently take a colleague's edit back. The form names the heads that
+/// it was opened on.
+async fn refuse_stale_text(app: &App, fields: &Fields) -> Result<(), HttpError> {
+    let (read, Ok(plan)) = (fields.text("_heads"), fields.text("plan").parse::<RecordId>()) else { return Ok(()) };
+    if read.is_empty() || fields.text("text").is_empty() {
+        return Ok(());
+    }
+    let node = app.node.clone();
+    let view = aside(move || node.view(&plan)).await??;
+    let now: Option<Vec<String>> =
+        view.and_then(|view| Some(view.state.document()?.heads.iter().map(ToString::to_string).collect()));
+    if now.is_none_or(|heads| heads.join(" ") == read) {
+        return Ok(());
+    }
+    Err(HttpError::new(StatusCode::CONFLICT, "text_changed", Word::ErrTextChanged, Word::ErrTextChangedNext)
+        .about("text"))
+}
+
+/// Where to go when it is recorded: the phone stays on its page, everything else shows the record.
+fn after(back: &str, record: &RecordId) -> String {
+    match back {
+        "/m" => format!("/m?done={record}"),
+        _ => format!("/records/{record}?done=1"),
+    }
+}

@@ -1,0 +1,330 @@
+//! The JSON API under `/api/v1`, for the command line, for programs of the district, and for tests.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json as Answer, Router};
+use linli_core::id::RecordId;
+use linli_domain::commands::Command;
+use linli_domain::desk::Desk;
+use linli_domain::figures::Figures;
+use linli_domain::record::RecordView;
+use linli_domain::state::RecordKind;
+use linli_domain::summary::Summary;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::App;
+use super::clock::now_ms;
+use super::error::{HttpError, Problem};
+use super::guard::address_of;
+use super::input::Json;
+use super::limits::{self, Client};
+use super::session::{Caller, Operator, ended_cookie, session_cookie};
+use crate::history::HistoryLine;
+use crate::node::Receipt;
+use crate::status::{AsOf, NodeStatus, PeerLine};
+use crate::words::Word;
+
+/// The routes, relative to `/api/v1`. [`super::openapi`] has a test that each is documented.
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/status", get(status))
+        .route("/peers", get(peers))
+        .route("/as-of", get(as_of))
+        .route("/desk", get(desk))
+        .route("/figures", get(figures))
+        .route("/records", get(records))
+        .route("/records/{id}", get(record))
+        .route("/records/{id}/history", get(history))
+        .route("/commands", post(command))
+        .route("/commands/batch", post(batch))
+        .route("/changes", get(super::changes::changes))
+        .route("/session", post(sign_in).delete(sign_out))
+        .route("/operators", post(issue_code))
+        .route("/openapi.json", get(openapi))
+}
+
+/// Runs what waits for the disk beside the threads that answer.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HttpError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| HttpError::internal(&error))
+}
+
+/// This node: version, logs, lag, storage, peers, and what needs attention.
+#[utoipa::path(get, path = "/api/v1/status", tag = "reading", security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Object), (status = 401, body = Problem)))]
+async fn status(State(app): State<App>, _caller: Caller) -> Result<Answer<NodeStatus>, HttpError> {
+    let node = app.node.clone();
+    Ok(Answer(aside(move || node.status()).await?))
+}
+
+/// Other nodes that are known: connected or silent, when last heard, how far apart.
+#[utoipa::path(get, path = "/api/v1/peers", tag = "reading", security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = Problem)))]
+async fn peers(State(app): State<App>, _caller: Caller) -> Result<Answer<Vec<PeerLine>>, HttpError> {
+    let node = app.node.clone();
+    Ok(Answer(aside(move || node.status()).await?.peers))
+}
+
+/// How sure the node is of what it shows: the time, events not yet shown, nodes not heard from.
+#[utoipa::path(get, path = "/api/v1/as-of", tag = "reading", security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Object), (status = 401, body = Problem)))]
+async fn as_of(State(app): State<App>, _caller: Caller) -> Result<Answer<AsOf>, HttpError> {
+    let node = app.node.clone();
+    Ok(Answer(aside(move || node.as_of()).await?))
+}
+
+/// A reading of the desk or the figures with what it stands on.
+#[derive(Serialize)]
+struct Reading<T> {
+    #[serde(flatten)]
+    reading: T,
+    as_of: AsOf,
+}
+
+/// What needs attention: open incidents, short and expiring stock, teams, conflicts; with `as_of`.
+#[utoipa::path(get, path = "/api/v1/desk", tag = "reading", security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Object), (status = 401, body = Problem)))]
+async fn desk(State(app): State<App>, _caller: Caller) -> Result<Answer<Reading<Desk>>, HttpError> {
+    let node = app.node.clone();
+    Ok(Answer(aside(move || Reading { reading: node.desk(), as_of: node.as_of() }).await?))
+}
+
+/// The programme's figures; with `as_of`.
+#[utoipa::path(get, path = "/api/v1/figures", tag = "reading", security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Object), (status = 401, body = Problem)))]
+async fn figures(State(app): State<App>, _caller: Caller) -> Result<Answer<Reading<Figures>>, HttpError> {
+    let node = app.node.clone();
+    Ok(Answer(aside(move || Reading { reading: node.figures(), as_of: node.as_of() }).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// The kind of record, such as `incident`, `supply_point`, `team`, `plan`, `hazard`; all if absent.
+    #[param(value_type = Option<String>)]
+    kind: Option<RecordKind>,
+}
+
+/// Records, short, of one kind or all.
+#[utoipa::path(get, path = "/api/v1/records", tag = "reading", params(Which), security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+async fn records(
+    State(app): State<App>,
+    _caller: Caller,
+    which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
+) -> Result<Answer<Vec<Summary>>, HttpError> {
+    let Query(which) = which.map_err(|error| super::input::json_error(&error.body_text()))?;
+    let node = app.node.clone();
+    let mut all = aside(move || node.summaries()).await?;
+    all.retain(|summary| which.kind.is_none_or(|kind| summary.kind == kind));
+    Ok(Answer(all))
+}
+
+pub(crate) fn record_id(text: &str) -> Result<RecordId, HttpError> {
+    text.parse().map_err(|_| HttpError::not_found())
+}
+
+/// One record's state.
+#[utoipa::path(get, path = "/api/v1/records/{id}", tag = "reading", params(("id" = String, Path, description = "UUID")),
+    security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Object), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn record(
+    State(app): State<App>,
+    _caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<RecordView>, HttpError> {
+    let (node, id) = (app.node.clone(), record_id(&id)?);
+    aside(move || node.view(&id)).await??.map(Answer).ok_or_else(HttpError::not_found)
+}
+
+/// One record's signed history: who, where, when, how well signed, and what each had seen.
+#[utoipa::path(get, path = "/api/v1/records/{id}/history", tag = "reading", params(("id" = String, Path, description = "UUID")),
+    security(("session" = []), ("token" = [])),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn history(
+    State(app): State<App>,
+    _caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Answer<Vec<HistoryLine>>, HttpError> {
+    let (node, id) = (app.node.clone(), record_id(&id)?);
+    let lines = aside(move || node.history(&id)).await??;
+    if lines.is_empty() { Err(HttpError::not_found()) } else { Ok(Answer(lines)) }
+}
+
+/// One act, and for whom it is done.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Act {
+    /// The operator's name; taken from the session when a person is signed in.
+    by: Option<String>,
+    /// The act: `do` names it, its particulars stand beside.
+    #[schema(value_type = Object)]
+    command: Command,
+}
+
+/// Where and under which ids an act was recorded.
+#[derive(Serialize, ToSchema)]
+#[allow(dead_code, reason = "documents the JSON form of a receipt")]
+struct ReceiptForm {
+    /// The record.
+    record: String,
+    /// The events that were written.
+    events: Vec<String>,
+    /// Other nodes known to hold them; 0 right after the act.
+    heard_by: u64,
+}
+
+/// Records one act. The answer comes after the events are durable on this node.
+#[utoipa::path(post, path = "/api/v1/commands", tag = "acting", request_body = Act,
+    security(("session" = []), ("token" = [])),
+    responses((status = 201, body = ReceiptForm), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn command(State(app): State<App>, caller: Caller, Json(act): Json<Act>) -> Result<Response, HttpError> {
+    count_write(&app, &caller)?;
+    let (node, name) = (app.node.clone(), caller.name(act.by.as_deref()));
+    let receipt = aside(move || node.submit(&name, act.command)).await??;
+    Ok((StatusCode::CREATED, Answer(receipt)).into_response())
+}
+
+/// Many acts, and for whom they are done.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Acts {
+    /// The operator's name.
+    by: Option<String>,
+    /// The acts, in order.
+    #[schema(value_type = Vec<Object>)]
+    commands: Vec<Command>,
+}
+
+/// Records up to 10,000 acts, all or none. For imports, with the command line's token.
+#[utoipa::path(post, path = "/api/v1/commands/batch", tag = "acting", request_body = Acts, security(("token" = [])),
+    responses((status = 201, body = Vec<ReceiptForm>), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 413, body = Problem), (status = 422, body = Problem)))]
+async fn batch(
+    State(app): State<App>,
+    caller: Caller,
+    Json(acts): Json<Acts, { limits::BATCH_BYTES_MAX }>,
+) -> Result<Response, HttpError> {
+    let Caller::Machine = caller else {
+        return Err(HttpError::new(StatusCode::FORBIDDEN, "token_only", Word::ErrBearerOnly, Word::ErrTokenNext));
+    };
+    if acts.commands.len() > limits::BATCH_COMMANDS_MAX {
+        let (status, most) = (StatusCode::PAYLOAD_TOO_LARGE, limits::BATCH_COMMANDS_MAX);
+        return Err(HttpError::filled(status, "too_many_acts", Word::ErrBatch, &[&most], Word::ErrTooLargeNext));
+    }
+    let (node, name) = (app.node.clone(), caller.name(acts.by.as_deref()));
+    let receipts: Vec<Receipt> = aside(move || node.submit_all(&name, acts.commands)).await??;
+    Ok((StatusCode::CREATED, Answer(receipts)).into_response())
+}
+
+/// The machine's own token is not limited: whoever can read it can also stop the node.
+fn count_write(app: &App, caller: &Caller) -> Result<(), HttpError> {
+    match caller {
+        Caller::Machine => Ok(()),
+        Caller::Operator(Operator { name, .. }) => {
+            app.limits.write(&Client::Operator(name.clone())).map_err(HttpError::too_many)
+        }
+    }
+}
+
+/// A one-time code.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    /// Such as `7KQ4-M2XD`.
+    code: String,
+}
+
+/// A session that has begun.
+#[derive(Serialize, ToSchema)]
+struct Begun {
+    /// The operator's name.
+    name: String,
+    /// The token, also set as a cookie; programs may send it as `Authorization: Bearer`.
+    token: String,
+}
+
+/// Signs in with a one-time code. At most five attempts a minute from one address.
+#[utoipa::path(post, path = "/api/v1/session", tag = "signing in", request_body = Code,
+    responses((status = 201, body = Begun), (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn sign_in(
+    State(app): State<App>,
+    extensions: axum::http::Extensions,
+    Json(Code { code }): Json<Code>,
+) -> Result<Response, HttpError> {
+    app.limits.sign_in(address_of(&extensions)).map_err(HttpError::too_many)?;
+    let node = app.node.clone();
+    let session = aside(move || node.operators().redeem(&code, now_ms())).await??;
+    let cookie = HeaderValue::from_str(&session_cookie(&session.token)).map_err(|e| HttpError::internal(&e))?;
+    let begun = Answer(Begun { name: session.name, token: session.token });
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], begun).into_response())
+}
+
+/// Signs out.
+#[utoipa::path(delete, path = "/api/v1/session", tag = "signing in", security(("session" = []), ("token" = [])),
+    responses((status = 204), (status = 401, body = Problem)))]
+async fn sign_out(State(app): State<App>, caller: Caller) -> Result<Response, HttpError> {
+    if let Caller::Operator(operator) = caller {
+        aside(move || app.node.operators().end_session(&operator.token)).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, ended_cookie())]).into_response())
+}
+
+/// Whom a code is for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Whom {
+    /// The name that will stand in their events: 1 to 40 characters.
+    name: String,
+}
+
+/// A code that was issued.
+#[derive(Serialize, ToSchema)]
+struct Issued {
+    /// The code, valid once within a day.
+    code: String,
+}
+
+/// Issues a one-time sign-in code.
+#[utoipa::path(post, path = "/api/v1/operators", tag = "signing in", request_body = Whom,
+    security(("session" = []), ("token" = [])),
+    responses((status = 201, body = Issued), (status = 401, body = Problem), (status = 422, body = Problem)))]
+async fn issue_code(State(app): State<App>, caller: Caller, Json(whom): Json<Whom>) -> Result<Response, HttpError> {
+    count_write(&app, &caller)?;
+    let node = app.node.clone();
+    let code = aside(move || node.operators().issue_code(&whom.name, now_ms())).await??;
+    Ok((StatusCode::CREATED, Answer(Issued { code })).into_response())
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "reading", responses((status = 200, body = Object)))]
+async fn openapi() -> Response {
+    Answer(super::openapi::document()).into_response()
+}
+
+/// What [`super::openapi`] lists.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    status,
+    peers,
+    as_of,
+    desk,
+    figures,
+    records,
+    record,
+    history,
+    command,
+    batch,
+    super::changes::changes,
+    sign_in,
+    sign_out,
+    issue_code,
+    super::machine::invite,
+    super::machine::rebuild,
+    openapi
+))]
+pub(crate) struct Paths;

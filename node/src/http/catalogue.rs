@@ -1,0 +1,388 @@
+//! Every form of the pages: one entry per act, in the order in which a record's life asks for them.
+
+use super::forms::{Field, First, Form, Kind, Source};
+use crate::words::Word;
+
+/// Acts of the phone page, most urgent first.
+pub(crate) const PHONE: [&str; 4] = ["report_incident", "report_hazard", "issue_supplies", "check_in_team"];
+/// Acts that begin a record, for the desk.
+pub(crate) const BEGIN: [&str; 4] = ["report_incident", "report_hazard", "draft_plan", "issue_supplies"];
+
+/// The form of an act.
+pub(crate) fn form_named(act: &str) -> Option<&'static Form> {
+    FORMS.iter().find(|form| form.act == act)
+}
+
+const SEVERITIES: Kind = Kind::Choice(&[
+    ("IV", Word::SeverityFour),
+    ("III", Word::SeverityThree),
+    ("II", Word::SeverityTwo),
+    ("I", Word::SeverityOne),
+]);
+const READINESS: Kind = Kind::Choice(&[
+    ("ready", Word::ReadinessReady),
+    ("limited", Word::ReadinessLimited),
+    ("unavailable", Word::ReadinessUnavailable),
+]);
+const TIERS: Kind = Kind::Choice(&[
+    ("household", Word::TierHousehold),
+    ("building", Word::TierBuilding),
+    ("community", Word::TierCommunity),
+]);
+const REASONS: Kind = Kind::Choice(&[
+    ("lost", Word::ReasonLost),
+    ("damaged", Word::ReasonDamaged),
+    ("expired", Word::ReasonExpired),
+    ("found", Word::ReasonFound),
+]);
+const POINT_FIRST: First = First { name: "point", label: Word::ChoosePoint, source: Source::SupplyPoints };
+const TEAM_FIRST: First = First { name: "team", label: Word::ChooseTeam, source: Source::Teams };
+
+const fn on(
+    act: &'static str,
+    title: Word,
+    section: &'static str,
+    fixed: &'static [&'static str],
+    fields: &'static [Field],
+) -> Form {
+    Form { act, title, section, first: None, fixed, fields }
+}
+
+const INCIDENTS: &str = "/lists/incidents";
+const HAZARDS: &str = "/lists/hazards";
+const SUPPLIES: &str = "/lists/supplies";
+const TEAMS: &str = "/lists/teams";
+const PLANS: &str = "/lists/plans";
+
+static FORMS: &[Form] = &[
+    // Incidents.
+    on(
+        "report_incident",
+        Word::DoReportIncident,
+        INCIDENTS,
+        &[],
+        &[
+            Field::new("category", Word::Category, Kind::Line).hint(Word::CategoryHint),
+            Field::new("severity", Word::Severity, SEVERITIES),
+            Field::new("place", Word::Place, Kind::Line).hint(Word::PlaceHint),
+            Field::new("summary", Word::Summary, Kind::Text).hint(Word::SummaryHint),
+        ],
+    ),
+    on("verify_incident", Word::DoVerifyIncident, INCIDENTS, &["incident"], &[NOTE]),
+    on(
+        "assign_incident",
+        Word::DoAssignIncident,
+        INCIDENTS,
+        &["incident"],
+        &[
+            Field::optional("team", Word::AssigneeTeam, Kind::Among(Source::Teams)),
+            Field::optional("post", Word::AssigneePost, Kind::Line).hint(Word::AssigneeHint),
+            Field::new("task", Word::Task, Kind::Text),
+        ],
+    ),
+    on(
+        "update_incident",
+        Word::DoUpdateIncident,
+        INCIDENTS,
+        &["incident"],
+        &[
+            Field::new("text", Word::WhatIsNew, Kind::Text),
+            Field::optional("dead", Word::Dead, Kind::Number(0)),
+            Field::optional("injured", Word::Injured, Kind::Number(0)),
+            Field::optional("missing", Word::Missing, Kind::Number(0)),
+        ],
+    ),
+    on(
+        "link_incident",
+        Word::DoLinkIncident,
+        INCIDENTS,
+        &["incident"],
+        &[Field::new("duplicate_of", Word::SameAs, Kind::Among(Source::Incidents))],
+    ),
+    on(
+        "close_incident",
+        Word::DoCloseIncident,
+        INCIDENTS,
+        &["incident"],
+        &[Field::new("outcome", Word::Outcome, Kind::Text)],
+    ),
+    on("reopen_incident", Word::DoReopen, INCIDENTS, &["incident"], &[Field::new("reason", Word::Reason, Kind::Text)]),
+    // Hazards.
+    on(
+        "report_hazard",
+        Word::DoReportHazard,
+        HAZARDS,
+        &[],
+        &[
+            Field::new("category", Word::Category, Kind::Line).hint(Word::HazardCategoryHint),
+            Field::new("severity", Word::Severity, SEVERITIES),
+            Field::new("place", Word::Place, Kind::Line).hint(Word::PlaceHint),
+            Field::new("summary", Word::Summary, Kind::Text),
+            Field::optional("due", Word::Due, Kind::Date),
+        ],
+    ),
+    on("file_hazard", Word::DoFileHazard, HAZARDS, &["hazard"], &[NOTE]),
+    on(
+        "dispatch_hazard",
+        Word::DoDispatchHazard,
+        HAZARDS,
+        &["hazard"],
+        &[Field::new("to", Word::DispatchTo, Kind::Line)],
+    ),
+    on(
+        "handle_hazard",
+        Word::DoHandleHazard,
+        HAZARDS,
+        &["hazard"],
+        &[Field::new("what", Word::WhatWasDone, Kind::Text)],
+    ),
+    on(
+        "answer_hazard",
+        Word::DoAnswerHazard,
+        HAZARDS,
+        &["hazard"],
+        &[Field::new("text", Word::ToldReporter, Kind::Text)],
+    ),
+    on(
+        "close_hazard",
+        Word::DoCloseHazard,
+        HAZARDS,
+        &["hazard"],
+        &[Field::new("finding", Word::Finding, Kind::Text).hint(Word::FindingHint)],
+    ),
+    on("reopen_hazard", Word::DoReopen, HAZARDS, &["hazard"], &[Field::new("reason", Word::Reason, Kind::Text)]),
+    // Supplies.
+    Form {
+        act: "issue_supplies",
+        title: Word::DoIssueSupplies,
+        section: SUPPLIES,
+        first: Some(POINT_FIRST),
+        fixed: &["point"],
+        fields: &[
+            Field::new("item", Word::Item, Kind::Among(Source::Items)).hint(Word::ItemsHint),
+            Field::new("quantity", Word::Quantity, Kind::Number(1)),
+            Field::new("to", Word::IssueTo, Kind::Line),
+            Field::optional("incident", Word::ForIncident, Kind::Among(Source::Incidents)),
+            Field::optional("even_if_short", Word::EvenIfShort, Kind::Tick),
+        ],
+    },
+    on(
+        "receive_supplies",
+        Word::DoReceiveSupplies,
+        SUPPLIES,
+        &["point"],
+        &[
+            Field::new("item", Word::Item, Kind::Line),
+            Field::new("unit", Word::Unit, Kind::Line).hint(Word::UnitHint),
+            Field::new("quantity", Word::Quantity, Kind::Number(1)),
+            Field::optional("lot", Word::Lot, Kind::Line),
+            Field::optional("expires", Word::Expires, Kind::Date),
+            Field::new("from", Word::ReceivedFrom, Kind::Line),
+        ],
+    ),
+    on(
+        "send_supplies",
+        Word::DoSendSupplies,
+        SUPPLIES,
+        &["point"],
+        &[
+            Field::new("item", Word::Item, Kind::Among(Source::Items)).hint(Word::ItemsHint),
+            Field::new("quantity", Word::Quantity, Kind::Number(1)),
+            Field::new("to_point", Word::ToPoint, Kind::Among(Source::SupplyPoints)),
+            Field::optional("even_if_short", Word::EvenIfShort, Kind::Tick),
+        ],
+    ),
+    on(
+        "arrive_supplies",
+        Word::DoArriveSupplies,
+        SUPPLIES,
+        &["point"],
+        &[
+            Field::new("transfer", Word::Transfer, Kind::Among(Source::Transits)),
+            Field::optional("quantity", Word::ArrivedQuantity, Kind::Number(1)).hint(Word::ArrivedQuantityHint),
+        ],
+    ),
+    on(
+        "count_supplies",
+        Word::DoCountSupplies,
+        SUPPLIES,
+        &["point"],
+        &[
+            Field::new("item", Word::Item, Kind::Among(Source::Bins)),
+            Field::new("quantity", Word::CountedQuantity, Kind::Number(0)),
+        ],
+    ),
+    on(
+        "adjust_supplies",
+        Word::DoAdjustSupplies,
+        SUPPLIES,
+        &["point"],
+        &[
+            Field::new("item", Word::Item, Kind::Among(Source::Bins)),
+            Field::new("delta", Word::Delta, Kind::Number(-1_000_000)).hint(Word::DeltaHint),
+            Field::new("reason", Word::Reason, REASONS),
+            Field::optional("even_if_short", Word::EvenIfShort, Kind::Tick),
+        ],
+    ),
+    on("form_point", Word::DoFormPoint, SUPPLIES, &[], &POINT_PROFILE),
+    on("set_point", Word::DoSetPoint, SUPPLIES, &["point"], &POINT_PROFILE),
+    // Teams.
+    on("form_team", Word::DoFormTeam, TEAMS, &[], &TEAM_PROFILE),
+    on("set_team", Word::DoSetTeam, TEAMS, &["team"], &TEAM_PROFILE),
+    Form {
+        act: "check_in_team",
+        title: Word::DoCheckInTeam,
+        section: TEAMS,
+        first: Some(TEAM_FIRST),
+        fixed: &["team"],
+        fields: &[
+            Field::new("place", Word::CheckInPlace, Kind::Line),
+            Field::new("readiness", Word::Readiness, READINESS),
+        ],
+    },
+    on(
+        "deploy_team",
+        Word::DoDeployTeam,
+        TEAMS,
+        &["team"],
+        &[
+            Field::new("incident", Word::ForIncident, Kind::Among(Source::Incidents)),
+            Field::new("people", Word::People, Kind::Number(1)),
+        ],
+    ),
+    on(
+        "release_team",
+        Word::DoReleaseTeam,
+        TEAMS,
+        &["team"],
+        &[Field::new("incident", Word::FromIncident, Kind::Among(Source::Deployments))],
+    ),
+    on(
+        "certify_member",
+        Word::DoCertifyMember,
+        TEAMS,
+        &["team"],
+        &[
+            Field::new("member", Word::Member, Kind::Line).hint(Word::MemberHint),
+            Field::new("name", Word::OperatorName, Kind::Line).hint(Word::PersonalHint),
+            Field::new("certificate", Word::Certificate, Kind::Line),
+            Field::new("number", Word::CertificateNumber, Kind::Line),
+            Field::new("issuer", Word::Issuer, Kind::Line),
+            Field::new("expires", Word::ValidTo, Kind::Date),
+        ],
+    ),
+    // Plans.
+    on(
+        "draft_plan",
+        Word::DoDraftPlan,
+        PLANS,
+        &[],
+        &[
+            Field::new("title", Word::PlanTitle, Kind::Line),
+            Field::new("tier", Word::Tier, TIERS),
+            Field::new("scope", Word::Scope, Kind::Line).hint(Word::ScopeHint),
+            Field::new("hazards", Word::PlanHazards, Kind::Lines).hint(Word::OnePerLine),
+            Field::optional("valid_to", Word::ValidTo, Kind::Date),
+            Field::new("text", Word::PlanText, Kind::LongText),
+        ],
+    ),
+    on("edit_plan", Word::DoEditPlan, PLANS, &["plan"], &[Field::new("text", Word::PlanText, Kind::LongText)]),
+    on("approve_plan", Word::DoApprovePlan, PLANS, &["plan", "heads"], &[NOTE]),
+    on("issue_plan", Word::DoIssuePlan, PLANS, &["plan"], &[NOTE]),
+    on(
+        "supersede_plan",
+        Word::DoSupersedePlan,
+        PLANS,
+        &["plan"],
+        &[Field::new("by_plan", Word::ByPlan, Kind::Among(Source::Plans))],
+    ),
+    // Conflicts.
+    on(
+        "settle_conflict",
+        Word::DoSettle,
+        "/",
+        &["record", "conflict"],
+        &[
+            Field::optional("keep", Word::KeepSide, Kind::Among(Source::Sides)).hint(Word::KeepSideHint),
+            Field::new("decision", Word::Decision, Kind::Text),
+        ],
+    ),
+];
+
+static POINT_PROFILE: [Field; 7] = [
+    Field::new("name", Word::Name, Kind::Line),
+    Field::optional("address", Word::Address, Kind::Line),
+    Field::optional("keeper", Word::Keeper, Kind::Line).hint(Word::PostHint),
+    Field::optional("service_radius_m", Word::RadiusMetres, Kind::Number(0)),
+    Field::optional("lat_e7", Word::Latitude, Kind::Degrees).hint(Word::LatitudeHint),
+    Field::optional("lon_e7", Word::Longitude, Kind::Degrees).hint(Word::LongitudeHint),
+    Field::optional("minimums", Word::Minimums, Kind::Quantities).hint(Word::MinimumsHint),
+];
+static TEAM_PROFILE: [Field; 3] = [
+    Field::new("name", Word::Name, Kind::Line),
+    Field::optional("team_kind", Word::TeamKind, Kind::Line).hint(Word::TeamKindHint),
+    Field::optional("lead", Word::TeamLead, Kind::Line).hint(Word::PostHint),
+];
+const NOTE: Field = Field::optional("note", Word::Note, Kind::Text);
+
+/// What the forms call a particular; the history calls it the same.
+pub(crate) fn label_of(name: &str) -> Option<Word> {
+    FORMS.iter().flat_map(|form| form.fields).find(|field| field.name == name).map(|field| field.label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::forms::{BIN_SEPARATOR, Kind};
+    use crate::http::input::Fields;
+
+    /// What somebody might type into a field.
+    fn sample(kind: Kind) -> String {
+        let record = "018f3c1e-0000-7000-8000-000000000000";
+        match kind {
+            Kind::Line => "解放路 3 号楼".into(),
+            Kind::Text | Kind::LongText => "第一行\n第二行".into(),
+            Kind::Number(min) => min.max(1).to_string(),
+            Kind::Date => "2026-11-24".into(),
+            Kind::Degrees => "31.29901".into(),
+            Kind::Quantities => "帐篷 20".into(),
+            Kind::Choice(choices) => choices[0].0.into(),
+            Kind::Among(Source::Items) => "帐篷".into(),
+            Kind::Among(Source::Bins) => format!("帐篷{BIN_SEPARATOR}L1"),
+            Kind::Among(Source::Transits) => format!("{record}{BIN_SEPARATOR}{record}"),
+            Kind::Among(Source::Sides) => "ab".repeat(32),
+            Kind::Among(_) => record.into(),
+            Kind::Tick => "yes".into(),
+            Kind::Lines => "暴雨\n内涝".into(),
+        }
+    }
+
+    #[test]
+    fn every_form_filled_in_is_an_act_of_the_domain() {
+        for form in FORMS {
+            let mut typed: Vec<(String, String)> =
+                form.fields.iter().map(|field| (field.name.to_owned(), sample(field.kind))).collect();
+            typed.extend(form.fixed.iter().map(|name| match *name {
+                "heads" => ("heads".to_owned(), "cd".repeat(32)),
+                name => (name.to_owned(), "018f3c1e-0000-7000-8000-000000000000".to_owned()),
+            }));
+            form.command(&Fields(typed)).unwrap_or_else(|error| panic!("{}: {error:?}", form.act));
+        }
+    }
+
+    #[test]
+    fn every_field_that_must_be_filled_in_is_named_when_it_is_empty() {
+        for form in FORMS {
+            let Some(required) = form.fields.iter().find(|field| field.required) else { continue };
+            let error = form.command(&Fields(vec![])).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(required.name), "{}", form.act);
+        }
+    }
+
+    #[test]
+    fn every_list_names_forms() {
+        for act in PHONE.iter().chain(&BEGIN) {
+            assert!(form_named(act).is_some(), "{act}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What is answered when something cannot be done: one mapping for pages and API.
+//!
+//! Handlers and guards return an [`HttpError`]; [`render`] turns it into JSON under `/api` and into a page elsewhere.
+//! What went wrong inside is logged here and never answered.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use linli_domain::commands::Refused;
+use serde::Serialize;
+
+use super::pages::layout;
+use super::session::lang_of;
+use crate::node::{NodeError, SubmitError};
+use crate::operators::RedeemError;
+use crate::words::{Lang, Word};
+
+/// An answer that is not what was asked for, in both languages, with the next thing to try.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    zh: String,
+    en: String,
+    next_zh: String,
+    next_en: String,
+    retry_after_s: Option<u64>,
+    /// The field of the form or command that is meant, if one is.
+    pub(crate) field: Option<String>,
+}
+
+/// The JSON form of an error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Problem {
+    /// Stable name of the error.
+    pub(crate) code: String,
+    /// What is wrong, in Chinese.
+    pub(crate) zh: String,
+    /// What is wrong, in English.
+    pub(crate) en: String,
+    /// The next thing to try, in both languages.
+    pub(crate) next: String,
+    /// The field that is meant, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
+}
+
+impl HttpError {
+    /// An error whose texts take no arguments.
+    pub(crate) fn new(status: StatusCode, code: &'static str, what: Word, next: Word) -> Self {
+        Self::filled(status, code, what, &[], next)
+    }
+
+    /// An error with arguments in its text.
+    pub(crate) fn filled(
+        status: StatusCode,
+        code: &'static str,
+        what: Word,
+        arguments: &[&dyn std::fmt::Display],
+        next: Word,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            zh: Lang::Zh.fill(what, arguments),
+            en: Lang::En.fill(what, arguments),
+            next_zh: next.zh().to_owned(),
+            next_en: next.en().to_owned(),
+            retry_after_s: None,
+            field: None,
+        }
+    }
+
+    /// An unknown host name.
+    pub(crate) fn host(shown: &str) -> Self {
+        Self::filled(StatusCode::MISDIRECTED_REQUEST, "host", Word::ErrHost, &[&shown], Word::ErrHostNext)
+    }
+
+    /// Nothing there.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", Word::ErrNotFound, Word::ErrNotFoundNext)
+    }
+
+    /// Nobody is signed in.
+    pub(crate) fn sign_in() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "sign_in", Word::ErrSignIn, Word::ErrSignInNext)
+    }
+
+    /// A body over its bound.
+    pub(crate) fn too_large(bytes_max: usize) -> Self {
+        let kib = bytes_max >> 10;
+        Self::filled(StatusCode::PAYLOAD_TOO_LARGE, "too_large", Word::ErrTooLarge, &[&kib], Word::ErrTooLargeNext)
+    }
+
+    /// Too many requests of a kind.
+    pub(crate) fn too_many(wait_s: u64) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", Word::ErrTooMany, Word::ErrTooManyNext);
+        error.next_zh = Lang::Zh.fill(Word::ErrTooManyNext, &[&wait_s]);
+        error.next_en = Lang::En.fill(Word::ErrTooManyNext, &[&wait_s]);
+        error.retry_after_s = Some(wait_s);
+        error
+    }
+
+    /// A defect or a broken environment: logged here, not answered.
+    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(error = %cause, "a request failed inside");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Word::ErrInternal, Word::ErrInternalNext)
+    }
+
+    /// Names the field that is meant.
+    pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says first which field is meant.
+    pub(crate) fn prefix(&mut self, label: Word) {
+        self.zh = Lang::Zh.fill(Word::ErrField, &[&label.zh(), &self.zh]);
+        self.en = Lang::En.fill(Word::ErrField, &[&label.en(), &self.en]);
+    }
+
+    /// What is wrong.
+    pub(crate) fn what(&self, lang: Lang) -> &str {
+        lang.of(&self.zh, &self.en)
+    }
+
+    /// What to try next.
+    pub(crate) fn next(&self, lang: Lang) -> &str {
+        lang.of(&self.next_zh, &self.next_en)
+    }
+
+    fn problem(&self) -> Problem {
+        Problem {
+            code: self.code.to_owned(),
+            zh: self.zh.clone(),
+            en: self.en.clone(),
+            next: format!("{} / {}", self.next_zh, self.next_en),
+            field: self.field.clone(),
+        }
+    }
+}
+
+impl IntoResponse for HttpError {
+    /// A bare answer that [`render`] fills in, because only it knows who asked.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives errors their body: JSON for programs, a page for people.
+pub(crate) async fn render(request: Request, next: Next) -> Response {
+    let for_programs = request.uri().path().starts_with("/api/");
+    let lang = lang_of(request.uri(), request.headers());
+    let reads = request.method() == Method::GET;
+    let here = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<HttpError>() else { return response };
+    if reads && !for_programs && error.code == "sign_in" {
+        // Only the path goes along: a query could not be told from the parameters of the sign-in page itself.
+        let path = here.split('?').next().unwrap_or("/");
+        return Redirect::to(&format!("/sign-in?back={path}")).into_response();
+    }
+    let mut answer = match for_programs {
+        true => (error.status, axum::Json(error.problem())).into_response(),
+        false => (error.status, layout::error_page(lang, &error)).into_response(),
+    };
+    if for_programs {
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    }
+    if let Some(seconds) = error.retry_after_s {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// The answer where no route leads.
+pub(crate) async fn not_found() -> HttpError {
+    HttpError::not_found()
+}
+
+/// The answer where a route takes other methods.
+pub(crate) async fn method_not_allowed() -> HttpError {
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method", Word::ErrMethod, Word::ErrMethodNext)
+}
+
+impl From<NodeError> for HttpError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Input(text) => {
+                let mut answer =
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "input", Word::ErrorTitle, Word::ErrJsonNext);
+                answer.zh.clone_from(&text);
+                answer.en = text;
+                answer
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<RedeemError> for HttpError {
+    fn from(error: RedeemError) -> Self {
+        match error {
+            RedeemError::Unknown => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "code", Word::ErrCode, Word::ErrCodeNext).about("code")
+            }
+            RedeemError::Node(inner) => inner.into(),
+        }
+    }
+}
+
+impl From<SubmitError> for HttpError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refused) => refused_by_domain(refused),
+            SubmitError::NotAllowed(detail) => {
+                tracing::warn!(detail, "an act is not covered by this node's grants");
+                Self::new(StatusCode::FORBIDDEN, "not_allowed", Word::ErrNotAllowed, Word::ErrNotAllowedNext)
+            }
+            SubmitError::Node(inner) => inner.into(),
+        }
+    }
+}
+
+/// The domain says what is wrong and what to do in its own words.
+fn refused_by_domain(refused: Refused) -> HttpError {
+    HttpError {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        code: refused.code,
+        zh: refused.zh,
+        en: refused.en,
+        next_zh: refused.next_zh.to_owned(),
+        next_en: refused.next_en.to_owned(),
+        retry_after_s: None,
+        field: refused.field.map(str::to_owned),
+    }
+}

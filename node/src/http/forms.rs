@@ -1,0 +1,371 @@
+//! Forms for acts: described once, shown on many pages, turned into commands in one place.
+//!
+//! A form is data: which act, which fields, which kinds. The same description renders it, decodes what comes back, and
+//! says which field is wrong. What was typed is in hand at every step, so that an error never loses it.
+
+use linli_domain::commands::Command;
+use maud::{Markup, html};
+use serde_json::{Map, Value};
+
+use super::error::HttpError;
+use super::input::{Fields, json_error};
+use super::session::Operator;
+use crate::words::{Lang, Word};
+
+/// What a field takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// One line of text.
+    Line,
+    /// Several lines.
+    Text,
+    /// The text of a plan: many lines.
+    LongText,
+    /// A whole number of at least the given one.
+    Number(i64),
+    /// A day.
+    Date,
+    /// One of fixed values.
+    Choice(&'static [(&'static str, Word)]),
+    /// One of what the record or the node has, asked of the page that shows the form.
+    Among(Source),
+    /// Yes or no.
+    Tick,
+    /// Lines that become a list.
+    Lines,
+    /// Lines of a name and a number.
+    Quantities,
+    /// Degrees with decimals, kept as ten-millionths.
+    Degrees,
+}
+
+/// Where the values of a field come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// Supply points of this node.
+    SupplyPoints,
+    /// Items that a supply point holds, all lots together.
+    Items,
+    /// Transfers on their way to a supply point. The value names transfer and sender.
+    Transits,
+    /// Lots of items that a supply point holds. The value names item and lot.
+    Bins,
+    /// Teams of this node.
+    Teams,
+    /// Open incidents of this node.
+    Incidents,
+    /// Incidents that a team is deployed to.
+    Deployments,
+    /// Plans of this node.
+    Plans,
+    /// Sides of a conflict.
+    Sides,
+}
+
+/// One field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) label: Word,
+    pub(crate) hint: Option<Word>,
+    pub(crate) kind: Kind,
+    pub(crate) required: bool,
+}
+
+impl Field {
+    /// A field that must be filled in.
+    pub(crate) const fn new(name: &'static str, label: Word, kind: Kind) -> Self {
+        Self { name, label, hint: None, kind, required: true }
+    }
+
+    /// A field that may stay empty.
+    pub(crate) const fn optional(name: &'static str, label: Word, kind: Kind) -> Self {
+        Self { name, label, hint: None, kind, required: false }
+    }
+
+    /// With a line that says what to enter.
+    pub(crate) const fn hint(mut self, hint: Word) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+}
+
+/// A form for one act.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    /// The act's name, as in the API's `do`.
+    pub(crate) act: &'static str,
+    pub(crate) title: Word,
+    /// The navigation entry that it belongs to.
+    pub(crate) section: &'static str,
+    /// What is chosen before the form can be shown, because other choices depend on it.
+    pub(crate) first: Option<First>,
+    /// Names of values that the page fixes, such as the record.
+    pub(crate) fixed: &'static [&'static str],
+    pub(crate) fields: &'static [Field],
+}
+
+/// The record that is chosen first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct First {
+    pub(crate) name: &'static str,
+    pub(crate) label: Word,
+    pub(crate) source: Source,
+}
+
+/// What a form is shown with.
+pub(crate) struct Shown<'f> {
+    pub(crate) lang: Lang,
+    pub(crate) operator: &'f Operator,
+    /// What was typed, or what stands now; also the fixed values.
+    pub(crate) values: &'f Fields,
+    /// The field that was refused.
+    pub(crate) wrong: Option<&'f HttpError>,
+    /// The page to return to.
+    pub(crate) back: &'f str,
+    /// Value and label of each choice of a source.
+    pub(crate) options: &'f dyn Fn(Source) -> Vec<(String, String)>,
+    /// Makes the ids of this form's fields unique on its page.
+    pub(crate) id: String,
+}
+
+impl Form {
+    /// The form.
+    pub(crate) fn show(&self, shown: &Shown<'_>) -> Markup {
+        html! {
+            form.act method="post" action={ "/act/" (self.act) } {
+                input type="hidden" name="_token" value=(shown.operator.form_token());
+                input type="hidden" name="_once" value=(once(shown.values));
+                input type="hidden" name="_back" value=(shown.back);
+                @if !shown.values.text("_heads").is_empty() {
+                    input type="hidden" name="_heads" value=(shown.values.text("_heads"));
+                }
+                @for name in self.fixed { input type="hidden" name=(name) value=(shown.values.text(name)); }
+                @for field in self.fields { (field.show(shown)) }
+                div { button type="submit" { (shown.lang.t(self.title)) } }
+            }
+        }
+    }
+
+    /// The form folded behind its title.
+    pub(crate) fn folded(&self, shown: &Shown<'_>, open: bool) -> Markup {
+        html! {
+            details.fold-out id={ "do-" (shown.id) } open[open] {
+                summary { (shown.lang.t(self.title)) }
+                div.inside { (self.show(shown)) }
+            }
+        }
+    }
+
+    /// The command that the fields say.
+    ///
+    /// # Errors
+    /// Names the field that is missing or wrong.
+    pub(crate) fn command(&self, fields: &Fields) -> Result<Command, HttpError> {
+        let mut body = Map::from_iter([("do".to_owned(), Value::from(self.act))]);
+        for name in self.fixed {
+            match (*name, fields.text(name)) {
+                (_, "") => {}
+                ("heads", heads) => drop(body.insert("heads".to_owned(), heads.split(' ').collect())),
+                (name, text) => drop(body.insert(name.to_owned(), Value::from(text))),
+            }
+        }
+        for field in self.fields {
+            match (field.kind, field.value(fields.text(field.name))?) {
+                (_, None) => {}
+                (Kind::Among(Source::Bins), Some(value)) => put_two(&mut body, [field.name, "lot"], &value),
+                (Kind::Among(Source::Transits), Some(value)) => put_two(&mut body, [field.name, "from_point"], &value),
+                (_, Some(value)) => drop(body.insert(field.name.to_owned(), value)),
+            }
+        }
+        serde_json::from_value(Value::Object(body)).map_err(|error| json_error(&error.to_string()))
+    }
+}
+
+/// Stands between item and lot in the value of a bin: no keyboard types it.
+pub(crate) const BIN_SEPARATOR: char = '\u{1f}';
+
+/// One choice that says two things.
+fn put_two(body: &mut Map<String, Value>, names: [&str; 2], value: &Value) {
+    let text = value.as_str().unwrap_or_default();
+    let (first, second) = text.split_once(BIN_SEPARATOR).unwrap_or((text, ""));
+    for (name, part) in names.into_iter().zip([first, second]) {
+        if !part.is_empty() {
+            body.insert(name.to_owned(), Value::from(part));
+        }
+    }
+}
+
+/// A number of this showing of the form: sending the same form twice records one act.
+fn once(values: &Fields) -> String {
+    match values.text("_once") {
+        "" => format!("{:016x}", crate::node::random_u64()),
+        again => again.to_owned(),
+    }
+}
+
+impl Field {
+    fn value(&self, text: &str) -> Result<Option<Value>, HttpError> {
+        let wrong = |why: Word| {
+            let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
+            let mut error = HttpError::new(status, "field", why, Word::ErrFormTokenNext).about(self.name);
+            error.prefix(self.label);
+            error
+        };
+        match (self.kind, text) {
+            (Kind::Tick, text) => Ok((!text.is_empty()).then(|| Value::from(true))),
+            (_, "") if self.required => Err(wrong(Word::ErrFieldMissing)),
+            (_, "") => Ok(None),
+            (Kind::Number(_), text) => {
+                let plain: String = text.chars().map(ordinary_digit).collect();
+                plain.parse::<i64>().map(|n| Some(Value::from(n))).map_err(|_| wrong(Word::ErrFieldNumber))
+            }
+            (Kind::Lines, text) => {
+                Ok(Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Value::from).collect()))
+            }
+            (Kind::Quantities, text) => quantities(text).map(Some).ok_or_else(|| wrong(Word::ErrFieldQuantities)),
+            (Kind::Degrees, text) => {
+                ten_millionths(text).map(|n| Some(Value::from(n))).ok_or_else(|| wrong(Word::ErrFieldDegrees))
+            }
+            (_, text) => Ok(Some(Value::from(text))),
+        }
+    }
+
+    fn show(&self, shown: &Shown<'_>) -> Markup {
+        let lang = shown.lang;
+        let id = format!("{}-{}", shown.id, self.name);
+        let (hint_id, wrong_id) = (format!("{id}-hint"), format!("{id}-wrong"));
+        let wrong = shown.wrong.filter(|error| error.field.as_deref() == Some(self.name));
+        let mut described = vec![];
+        self.hint.is_some().then(|| described.push(hint_id.as_str()));
+        wrong.is_some().then(|| described.push(wrong_id.as_str()));
+        let described = (!described.is_empty()).then(|| described.join(" "));
+        let value = shown.values.text(self.name);
+        if matches!(self.kind, Kind::Tick) {
+            return html! {
+                label.tick for=(id) {
+                    input id=(id) type="checkbox" name=(self.name) value="yes" checked[!value.is_empty()];
+                    (lang.t(self.label))
+                }
+            };
+        }
+        html! {
+            div.field {
+                label for=(id) { (lang.t(self.label)) @if !self.required { " " span.soft { (lang.t(Word::Optional)) } } }
+                @if let Some(hint) = self.hint { span.hint id=(hint_id) { (lang.t(hint)) } }
+                @if let Some(error) = wrong { span.wrong id=(wrong_id) { (error.what(lang)) } }
+                (self.control(shown, &Control { id: &id, described: described.as_deref(), wrong: wrong.is_some(), value }))
+            }
+        }
+    }
+
+    fn control(&self, shown: &Shown<'_>, control: &Control<'_>) -> Markup {
+        let Control { id, described, wrong, value } = *control;
+        let invalid = wrong.then_some("true");
+        let input = |kind: &str, mode: Option<&str>, min: Option<i64>| {
+            html! {
+                input id=(id) name=(self.name) type=(kind) value=(value) inputmode=[mode] min=[min] required[self.required]
+                    autocomplete="off" aria-describedby=[described] aria-invalid=[invalid];
+            }
+        };
+        let area = |rows: &str, class: Option<&str>| {
+            html! {
+                textarea id=(id) name=(self.name) rows=(rows) class=[class] required[self.required]
+                    aria-describedby=[described] aria-invalid=[invalid] { "\n" (value) }
+            }
+        };
+        let select = |options: Vec<(String, String)>| {
+            html! {
+                select id=(id) name=(self.name) required[self.required] aria-describedby=[described] aria-invalid=[invalid] {
+                    option value="" { (shown.lang.t(Word::Choose)) }
+                    @for (key, label) in &options { option value=(key) selected[key == value] { (label) } }
+                }
+            }
+        };
+        match self.kind {
+            Kind::Line => input("text", None, None),
+            Kind::Date => input("date", None, None),
+            Kind::Number(min) => input("number", Some("numeric"), Some(min)),
+            Kind::Text => area("3", None),
+            Kind::Degrees => input("text", Some("decimal"), None),
+            Kind::Lines | Kind::Quantities => area("4", None),
+            Kind::LongText => area("16", Some("text")),
+            Kind::Choice(choices) => {
+                select(choices.iter().map(|(key, word)| ((*key).to_owned(), shown.lang.t(*word).to_owned())).collect())
+            }
+            Kind::Among(source) => select((shown.options)(source)),
+            Kind::Tick => html! {},
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Control<'c> {
+    id: &'c str,
+    described: Option<&'c str>,
+    wrong: bool,
+    value: &'c str,
+}
+
+/// Chinese input methods leave full-width digits behind.
+fn ordinary_digit(c: char) -> char {
+    match c {
+        '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c),
+        '－' => '-',
+        _ => c,
+    }
+}
+
+/// `帐篷 20` on each line: a name, then a whole number.
+fn quantities(text: &str) -> Option<Value> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let pairs = lines.map(|line| {
+        let plain: String = line.chars().map(ordinary_digit).collect();
+        let (name, number) = plain.rsplit_once([' ', '\u{3000}', '=', '：', ':', '\t'])?;
+        Some((name.trim().to_owned(), Value::from(number.trim().parse::<i64>().ok()?)))
+    });
+    pairs.collect::<Option<Map<String, Value>>>().map(Value::Object)
+}
+
+/// `31.29901` as 312990100, without the rounding of floats.
+fn ten_millionths(text: &str) -> Option<i64> {
+    let plain: String = text.chars().map(ordinary_digit).collect();
+    let (sign, digits) = plain.strip_prefix('-').map_or((1, plain.as_str()), |rest| (-1, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 3 || fraction.len() > 7 || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    format!("{whole}{fraction:0<7}").parse::<i64>().ok().map(|n| sign * n)
+}
+
+/// The text in which [`ten_millionths`] reads a number back.
+pub(crate) fn degrees(e7: i64) -> String {
+    let (sign, e7) = (if e7 < 0 { "-" } else { "" }, e7.unsigned_abs());
+    let fraction = format!("{:07}", e7 % 10_000_000);
+    format!("{sign}{}.{}", e7 / 10_000_000, fraction.trim_end_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degrees_are_read_without_floats() {
+        assert_eq!(ten_millionths("31.29901"), Some(312_990_100));
+        assert_eq!(ten_millionths("-0.5"), Some(-5_000_000));
+        assert_eq!(ten_millionths("１２０"), Some(1_200_000_000));
+        for wrong in ["", ".", "1e3", "31,2", "31.123456789", "1234", "--1"] {
+            assert_eq!(ten_millionths(wrong), None, "{wrong}");
+        }
+        assert_eq!(ten_millionths(&degrees(-312_990_100)), Some(-312_990_100));
+    }
+
+    #[test]
+    fn minimums_are_a_name_and_a_number_on_each_line() {
+        let read = quantities("折叠床 ２０\n\n水泵（大）=2").unwrap();
+        assert_eq!(read, serde_json::json!({"折叠床": 20, "水泵（大）": 2}));
+        assert_eq!(quantities("折叠床"), None);
+        assert_eq!(quantities("折叠床 许多"), None);
+    }
+}

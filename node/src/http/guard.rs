@@ -1,0 +1,138 @@
+//! What every request passes before a handler sees it: known host, same origin for writes, a deadline, and the
+//! security headers on the way back.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::App;
+use super::error::HttpError;
+use super::limits;
+use super::session::bearer_of;
+use crate::words::Word;
+
+/// Refuses host names that are not this node's. A web page of a stranger can make its own name point at an address of
+/// the local network (DNS rebinding); the `Host` header then still carries the stranger's name.
+pub(crate) async fn known_host(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
+    let host = host_of(request.headers()).unwrap_or_default();
+    if is_known(host, &app.settings.allowed_hosts) {
+        return Ok(next.run(request).await);
+    }
+    let shown: String = host.chars().take(80).collect();
+    Err(HttpError::host(&shown))
+}
+
+/// Refuses writes that another site's page makes a browser send. Programs with a bearer token are not browsers.
+///
+/// Browsers send `Sec-Fetch-Site` to localhost and over TLS only; on a plain LAN address `Origin` speaks for itself.
+pub(crate) async fn same_origin(request: Request, next: Next) -> Result<Response, HttpError> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads || bearer_of(request.headers()).is_some() || is_same_origin(request.headers()) {
+        return Ok(next.run(request).await);
+    }
+    Err(HttpError::new(StatusCode::FORBIDDEN, "origin", Word::ErrOrigin, Word::ErrOriginNext))
+}
+
+/// Ends what takes too long, the reading of the body included. The answer of a stream of changes starts at once.
+pub(crate) async fn deadline(request: Request, next: Next) -> Result<Response, HttpError> {
+    let time = if request.uri().path().ends_with("/batch") { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX };
+    let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", Word::ErrSlow, Word::ErrSlowNext);
+    tokio::time::timeout(time, next.run(request)).await.map_err(slow)
+}
+
+/// Sets the headers that keep a page to its own resources. Nothing inline, nothing from elsewhere, no framing.
+pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    // What is shown changes and is for the person who asked; only hashed assets say otherwise.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+const SECURITY_HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    // Not `no-referrer`: with it browsers send `Origin: null` with our own forms, and on a plain LAN address nothing
+    // would be left to tell them from another site's. Other sites get no referrer either way.
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+];
+
+fn host_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST)?.to_str().ok()
+}
+
+/// The host without its port: `[::1]:8420` → `::1`.
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((inside, _)) => inside,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+fn is_known(host: &str, allowed: &[String]) -> bool {
+    let name = without_port(host);
+    name.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+}
+
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    let Some(origin) = text("origin") else { return false };
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some() && authority == host_of(headers)
+}
+
+/// The address at the other end of the connection. Headers that claim another one are not believed.
+pub(crate) fn address_of(extensions: &axum::http::Extensions) -> IpAddr {
+    extensions.get::<ConnectInfo<SocketAddr>>().map_or(limits::NOWHERE, |info| info.0.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_localhost_and_configured_names_are_known() {
+        let allowed = ["node.example".to_owned()];
+        for host in ["127.0.0.1:8420", "[::1]:8420", "192.0.2.7", "localhost:1", "LOCALHOST", "node.example:8420"] {
+            assert!(is_known(host, &allowed), "{host}");
+        }
+        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8420", "node.example.evil"] {
+            assert!(!is_known(host, &allowed), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_write_must_come_from_our_own_page() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in pairs {
+                map.insert(*name, HeaderValue::from_static(value));
+            }
+            is_same_origin(&map)
+        };
+        assert!(headers(&[("host", "192.0.2.7:8420"), ("origin", "http://192.0.2.7:8420")]));
+        assert!(headers(&[("host", "a"), ("sec-fetch-site", "same-origin")]));
+        assert!(!headers(&[("host", "192.0.2.7:8420")]));
+        assert!(!headers(&[("host", "192.0.2.7:8420"), ("origin", "null")]));
+        assert!(!headers(&[("host", "192.0.2.7:8420"), ("origin", "http://192.0.2.7:9000")]));
+        assert!(!headers(&[("host", "a"), ("origin", "http://a"), ("sec-fetch-site", "same-site")]));
+    }
+}

@@ -1,0 +1,116 @@
+//! Bodies: bounded, decoded, and described when they are wrong.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde::de::DeserializeOwned;
+
+use super::error::HttpError;
+use super::limits;
+use crate::words::Word;
+
+/// A form: its fields in order, texts trimmed.
+pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
+
+impl Fields {
+    /// Puts a text in the place of what a field held.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        self.0.retain(|(key, _)| key != name);
+        self.0.push((name.to_owned(), value));
+    }
+
+    /// A field's text; empty if it is missing.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, HttpError> {
+        let (parts, body) = request.into_parts();
+        let bytes = bounded(&parts.headers, body, limits::FORM_BYTES_MAX).await?;
+        let whole = Request::from_parts(parts, Body::from(bytes));
+        let unreadable = |error: axum::extract::rejection::FormRejection| {
+            HttpError::filled(StatusCode::BAD_REQUEST, "form", Word::ErrQuery, &[&error], Word::ErrFormTokenNext)
+        };
+        let axum::Form(pairs) =
+            axum::Form::<Vec<(String, String)>>::from_request(whole, &()).await.map_err(unreadable)?;
+        Ok(Self(pairs.into_iter().map(|(key, value)| (key, value.trim().replace("\r\n", "\n"))).collect()))
+    }
+}
+
+/// A JSON body of at most `MAX` bytes.
+pub(crate) struct Json<T, const MAX: usize = { limits::JSON_BYTES_MAX }>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync, const MAX: usize> FromRequest<S> for Json<T, MAX> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, HttpError> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        // Browsers send this type across sites only after asking first, which is never granted here.
+        if content_type.is_none_or(|text| text.split(';').next() != Some("application/json")) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(HttpError::new(status, "content_type", Word::ErrContentType, Word::ErrContentTypeNext));
+        }
+        let (parts, body) = request.into_parts();
+        let bytes = bounded(&parts.headers, body, MAX).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| json_error(&error.to_string()))
+    }
+}
+
+async fn bounded(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<axum::body::Bytes, HttpError> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(HttpError::too_large(bytes_max));
+    }
+    to_bytes(body, bytes_max).await.map_err(|_| HttpError::too_large(bytes_max))
+}
+
+/// What is wrong with a JSON text; a name that does not exist comes with the nearest one that does.
+pub(crate) fn json_error(message: &str) -> HttpError {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    if let Some((given, nearest)) = nearest_of(message) {
+        return HttpError::filled(status, "unknown_name", Word::ErrNearest, &[&given, &nearest], Word::ErrJsonNext)
+            .about(given);
+    }
+    let named = message.split("missing field `").nth(1).and_then(|rest| rest.split('`').next());
+    let error = HttpError::filled(status, "json", Word::ErrJson, &[&message], Word::ErrJsonNext);
+    match named {
+        Some(field) => error.about(field),
+        None => error,
+    }
+}
+
+/// The unknown name in serde's message and the most similar of those it lists.
+fn nearest_of(message: &str) -> Option<(String, String)> {
+    let (unknown, expected) = message.split_once(", expected ")?;
+    if !unknown.starts_with("unknown field") && !unknown.starts_with("unknown variant") {
+        return None;
+    }
+    let given = unknown.split('`').nth(1)?;
+    let similar = |name: &&str| (strsim::jaro_winkler(name, given) * 1e6) as u64;
+    let nearest = expected.split('`').skip(1).step_by(2).max_by_key(similar)?;
+    Some((given.to_owned(), nearest.to_owned()))
+}
+
+/// An answer that sends the browser on with a new GET, so that reloading does not send the form again.
+pub(crate) fn see_other(path: &str) -> Response {
+    axum::response::IntoResponse::into_response(axum::response::Redirect::to(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_come_with_the_nearest_known() {
+        let message = "unknown field `catgory`, expected one of `category`, `severity`, `place` at line 1 column 20";
+        assert_eq!(nearest_of(message), Some(("catgory".into(), "category".into())));
+        let message = "unknown variant `issue_suplies`, expected one of `report_incident`, `issue_supplies`";
+        assert_eq!(nearest_of(message).unwrap().1, "issue_supplies");
+        assert_eq!(nearest_of("invalid type: string \"a, expected b\", expected u64"), None);
+    }
+}

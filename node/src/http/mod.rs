@@ -1,0 +1,111 @@
+//! Pages for people, JSON for programs, and what both are guarded by.
+//!
+//! Pages are rendered here and work without JavaScript; `live.js` only refreshes what changed. Handlers do no domain
+//! work: they turn a request into a command or a view, and the answer into HTML or JSON. Errors map in [`error`] only.
+
+#![allow(clippy::result_large_err, reason = "an HTTP error is made once per refused request; boxing buys nothing")]
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+use crate::node::Node;
+
+mod acts;
+mod api;
+mod assets;
+mod catalogue;
+mod changes;
+mod clock;
+mod error;
+mod forms;
+mod guard;
+mod input;
+mod limits;
+mod machine;
+mod monitor;
+mod openapi;
+mod pages;
+mod serve;
+mod session;
+
+pub use openapi::document as openapi_document;
+pub use serve::serve;
+
+/// What the pages and the API are set to.
+#[derive(Debug, Clone, Default)]
+pub struct HttpSettings {
+    /// Host names under which browsers may reach this node, besides IP addresses and localhost.
+    pub allowed_hosts: Vec<String>,
+    /// Whether anybody on the network may read the residents' page without signing in.
+    pub residents_open: bool,
+}
+
+/// What every handler may use.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) node: Arc<Node>,
+    pub(crate) place: Arc<Place>,
+    pub(crate) settings: Arc<HttpSettings>,
+    pub(crate) limits: Arc<limits::RateLimits>,
+    pub(crate) receipts: Arc<acts::Receipts>,
+    pub(crate) metrics: monitor::HttpMetrics,
+}
+
+/// What the frame of a page says of the node; it changes only with the charter, and a restart shows that.
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) area: String,
+    pub(crate) district: String,
+}
+
+/// All routes of a node, guarded.
+pub fn router(node: Arc<Node>, settings: HttpSettings) -> Router {
+    let metrics = monitor::HttpMetrics::register(node.metrics());
+    let status = node.status();
+    let place = Place { name: status.name, area: status.area.to_string(), district: status.district_name };
+    let app = App {
+        place: Arc::new(place),
+        node,
+        settings: Arc::new(settings),
+        limits: Arc::default(),
+        receipts: Arc::default(),
+        metrics,
+    };
+    Router::new()
+        .merge(page_routes())
+        .nest("/api/v1", api::routes().merge(machine::routes()))
+        .route("/assets/{name}", get(assets::asset))
+        .route("/favicon.ico", get(assets::favicon))
+        .route("/metrics", get(monitor::metrics))
+        .route("/healthz", get(monitor::healthz))
+        .route("/readyz", get(monitor::readyz))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(from_fn(guard::deadline))
+        .layer(from_fn(guard::same_origin))
+        .layer(from_fn_with_state(app.clone(), guard::known_host))
+        .layer(from_fn(error::render))
+        .layer(from_fn(session::remember_lang))
+        .layer(from_fn(guard::security_headers))
+        .layer(from_fn_with_state(app.clone(), monitor::observe))
+        .with_state(app)
+}
+
+fn page_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(pages::desk::page))
+        .route("/sign-in", get(pages::login::page).post(pages::login::sign_in))
+        .route("/sign-out", post(pages::login::sign_out))
+        .route("/operators", get(pages::login::operators_page).post(pages::login::issue_code))
+        .route("/status", get(pages::status::page))
+        .route("/m", get(pages::phone::page))
+        .route("/public", get(pages::public::page))
+        .route("/lists/{list}", get(pages::lists::page))
+        .route("/records/{id}", get(pages::record::page))
+        .route("/new/{act}", get(pages::act::page))
+        .route("/act/{act}", post(acts::submit))
+}

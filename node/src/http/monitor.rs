@@ -1,0 +1,93 @@
+//! What machines ask of the node: does it live, is it ready, what does it count.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use tracing::Instrument;
+
+use super::App;
+use super::error::HttpError;
+
+/// What is counted of requests.
+#[derive(Clone)]
+pub(crate) struct HttpMetrics {
+    requests: Option<IntCounterVec>,
+    seconds: Option<HistogramVec>,
+}
+
+impl HttpMetrics {
+    /// Adds the families to the node's registry. A family that is there already, as with two routers over one node,
+    /// is counted by the first router only.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let requests = IntCounterVec::new(
+            Opts::new("linli_http_requests_total", "Requests by route, method and status."),
+            &["route", "method", "status"],
+        );
+        let seconds = HistogramVec::new(
+            HistogramOpts::new("linli_http_request_duration_seconds", "Time from request to the start of the answer."),
+            &["route"],
+        );
+        Self {
+            requests: requests.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
+            seconds: seconds.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
+        }
+    }
+}
+
+/// A span and a count for each request, under its route rather than its address: addresses carry ids.
+pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("http", %method, route, status = tracing::field::Empty);
+    let response = next.run(request).instrument(span.clone()).await;
+    let (status, elapsed) = (response.status(), started.elapsed());
+    span.record("status", status.as_u16());
+    span.in_scope(|| tracing::debug!(elapsed_ms = elapsed.as_millis() as u64, "answered"));
+    if let Some(requests) = &app.metrics.requests {
+        requests.with_label_values(&[route.as_str(), method_label(method.as_str()), status.as_str()]).inc();
+    }
+    if let Some(seconds) = &app.metrics.seconds {
+        seconds.with_label_values(&[route.as_str()]).observe(elapsed.as_secs_f64());
+    }
+    response
+}
+
+/// A client may invent methods; a label must not grow with them.
+fn method_label(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
+/// `/metrics`: the Prometheus text format. It holds counts only, no names, ids or addresses of people.
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, HttpError> {
+    let text =
+        TextEncoder::new().encode_to_string(&app.node.metrics().gather()).map_err(|e| HttpError::internal(&e))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// `/healthz`: the process answers.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `/readyz`: 200 when the node shows everything it holds and nothing needs attention; else 503 and the reasons.
+pub(crate) async fn readyz(State(app): State<App>) -> Response {
+    if !app.node.is_ready() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store is still being read\n").into_response();
+    }
+    let node = app.node.clone();
+    match tokio::task::spawn_blocking(move || node.status()).await {
+        Ok(status) if status.degraded.is_empty() => "ready\n".into_response(),
+        Ok(status) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("degraded: {}\n", status.degraded.join("; "))).into_response()
+        }
+        Err(error) => HttpError::internal(&error).into_response(),
+    }
+}

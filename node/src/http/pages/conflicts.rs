@@ -1,0 +1,144 @@
+//! Conflicts of a record: every side with author, place, time and what it had seen, and a form to settle.
+
+use linli_core::id::{EventId, RecordId};
+use linli_domain::conflict::Conflict;
+use linli_domain::record::RecordView;
+use maud::{Markup, html};
+
+use super::history::byline;
+use super::layout::tag;
+use crate::history::HistoryLine;
+use crate::http::catalogue::form_named;
+use crate::http::clock;
+use crate::http::forms::{Shown, Source};
+use crate::http::input::Fields;
+use crate::http::session::Operator;
+use crate::words::{Lang, Word};
+
+/// What conflicts are shown with.
+pub(crate) struct Sides<'s> {
+    pub(crate) lang: Lang,
+    pub(crate) now_ms: u64,
+    pub(crate) lines: &'s [HistoryLine],
+    /// The title of another record that a side names.
+    pub(crate) title_of: &'s dyn Fn(&RecordId) -> String,
+}
+
+impl Sides<'_> {
+    /// The conflicts that are open, without their forms: these parts change while the page is open.
+    pub(crate) fn open(&self, view: &RecordView, operator: &Operator) -> Markup {
+        html! {
+            @for conflict in view.open_conflicts() {
+                section.note.warn id={ "c-" (conflict.id) } {
+                    div data-live={ "conflict-" (conflict.id) } { (self.show(conflict)) }
+                    (self.form(view, conflict, operator))
+                }
+            }
+        }
+    }
+
+    /// The conflicts that were settled: what was put aside stays readable.
+    pub(crate) fn settled(&self, view: &RecordView) -> Markup {
+        let settled: Vec<&Conflict> = view.conflicts.iter().filter(|conflict| !conflict.is_open()).collect();
+        html! {
+            @if !settled.is_empty() {
+                section.card {
+                    h2 { (self.lang.t(Word::SettledConflicts)) }
+                    @for conflict in settled {
+                        details.fold-out id={ "s-" (conflict.id) } {
+                            summary { (self.class(conflict)) }
+                            div.inside { (self.show(conflict)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn class(&self, conflict: &Conflict) -> String {
+        let class = self.lang.of(conflict.class.zh(), conflict.class.en());
+        match conflict.subject.is_empty() {
+            true => class.to_owned(),
+            false => format!("{class}{}{}", self.lang.of("：", ": "), conflict.subject),
+        }
+    }
+
+    fn show(&self, conflict: &Conflict) -> Markup {
+        let lang = self.lang;
+        let kept = conflict.settlements.first().filter(|_| !conflict.is_open()).and_then(|settlement| settlement.keep);
+        html! {
+            h2 { @if conflict.is_open() { (tag("red", lang.t(Word::Conflict))) } " " (self.class(conflict)) }
+            p.soft { (lang.t(Word::ConflictIntro)) }
+            div.sides { @for event in &conflict.events { (self.side(event, kept)) } }
+            @for settlement in &conflict.settlements {
+                p { (lang.t(Word::SettledBy)) " " a href={ "#e-" (settlement.event.short()) } { (self.told(&settlement.event)) } }
+            }
+            @if conflict.settlements.len() > 1 && conflict.is_open() { p { (tag("orange", lang.t(Word::SettledTwice))) } }
+        }
+    }
+
+    fn side(&self, event: &EventId, kept: Option<EventId>) -> Markup {
+        let lang = self.lang;
+        let Some(line) = self.lines.iter().find(|line| line.id == *event) else {
+            return html! { div.side { span.mono { (event.short()) } } };
+        };
+        html! {
+            div.side {
+                h3 {
+                    (lang.of(&line.label_zh, &line.label_en)) " "
+                    @match kept {
+                        Some(kept) if kept == *event => (tag("blue", lang.t(Word::SideHolds))),
+                        Some(_) => (tag("", lang.t(Word::SidePutAside))),
+                        None => {}
+                    }
+                }
+                p { (byline(lang, line)) br; span.mono { (line.area) } " · " (clock::time(line.time_ms, self.now_ms)) }
+                dl.facts { @for (key, value) in &line.fields {
+                    dt { (super::history::field_name(lang, key)) }
+                    dd { @match value.parse::<RecordId>() {
+                        Ok(record) => a href={ "/records/" (record) } { ((self.title_of)(&record)) },
+                        Err(_) => (value),
+                    } }
+                } }
+                p.soft {
+                    (match line.seen { 0 => lang.t(Word::SeenNone).to_owned(), n => lang.fill(Word::SeenSome, &[&n]) })
+                    (lang.of("；", "; ")) a href={ "#e-" (event.short()) } { (lang.t(Word::SeeHistory)) }
+                }
+            }
+        }
+    }
+
+    fn form(&self, view: &RecordView, conflict: &Conflict, operator: &Operator) -> Markup {
+        let Some(form) = form_named("settle_conflict") else { return html! {} };
+        let values = Fields(vec![
+            ("record".to_owned(), view.record.to_string()),
+            ("conflict".to_owned(), conflict.id.to_string()),
+        ]);
+        let sides = |source: Source| match source {
+            Source::Sides => conflict.events.iter().map(|event| (event.to_string(), self.told(event))).collect(),
+            _ => vec![],
+        };
+        let shown = Shown {
+            lang: self.lang,
+            operator,
+            values: &values,
+            wrong: None,
+            back: "",
+            options: &sides,
+            id: format!("settle-{}", conflict.id),
+        };
+        form.folded(&shown, false)
+    }
+
+    /// One event in a line: who, what, where, when.
+    fn told(&self, event: &EventId) -> String {
+        let lang = self.lang;
+        self.lines.iter().find(|line| line.id == *event).map_or_else(
+            || event.short(),
+            |line| {
+                let label = lang.of(&line.label_zh, &line.label_en);
+                format!("{label} · {} · {} · {}", byline(lang, line), line.area, clock::minute(line.time_ms))
+            },
+        )
+    }
+}

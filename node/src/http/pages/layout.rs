@@ -1,0 +1,195 @@
+//! The frame around every page, and the pieces that several pages share.
+
+use axum::response::{Html, IntoResponse, Response};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::http::App;
+use crate::http::assets::{ICON, LIVE, STYLE};
+use crate::http::clock;
+use crate::http::error::HttpError;
+use crate::http::session::Visitor;
+use crate::status::AsOf;
+use crate::words::{Lang, Word};
+
+/// Where a page stands in the navigation.
+pub(crate) struct Frame<'p> {
+    pub(crate) app: &'p App,
+    pub(crate) visitor: &'p Visitor,
+    pub(crate) title: &'p str,
+    /// The path of the navigation entry that this page belongs to.
+    pub(crate) section: &'static str,
+    /// Whether parts of it change while it is open.
+    pub(crate) live: bool,
+}
+
+const SECTIONS: [(&str, Word); 8] = [
+    ("/", Word::Desk),
+    ("/lists/incidents", Word::Incidents),
+    ("/lists/supplies", Word::Supplies),
+    ("/lists/teams", Word::Teams),
+    ("/lists/plans", Word::Plans),
+    ("/lists/hazards", Word::Hazards),
+    ("/status", Word::Status),
+    ("/m", Word::Phone),
+];
+
+impl Frame<'_> {
+    /// The whole page.
+    pub(crate) fn page(&self, content: Markup) -> Response {
+        let lang = self.visitor.lang;
+        let signed_in = self.visitor.operator.is_some();
+        let changes = (self.live && signed_in).then_some("/api/v1/changes");
+        let phone = self.section == "/m";
+        let body = html! {
+            body class=[phone.then_some("phone")] data-changes=[changes] {
+                a.skip href="#content" { (lang.t(Word::SkipToContent)) }
+                div #lost .lost role="status" hidden data-text=(lang.t(Word::LiveLost)) {}
+                (self.top())
+                main #content tabindex="-1" { (content) }
+                footer {
+                    (self.app.place.district) " · " (self.app.place.name) " · " span.mono { (self.app.place.area) }
+                    @if self.live {
+                        " · " span #live-state data-on=(lang.t(Word::LiveOn)) data-off=(lang.t(Word::LiveOff)) { (lang.t(Word::LiveOff)) }
+                    }
+                }
+            }
+        };
+        document(lang, self.title, self.live, body)
+    }
+
+    fn top(&self) -> Markup {
+        let lang = self.visitor.lang;
+        let signed_in = self.visitor.operator.as_ref();
+        html! {
+            header.top { div.top-in {
+                a.brand href=(if signed_in.is_some() { "/" } else { "/public" }) {
+                    img src=(ICON.path) alt="" width="32" height="32";
+                    span { strong { (lang.t(Word::Product)) " · " (self.app.place.name) } small { (lang.t(Word::ProductLine)) } }
+                }
+                @if signed_in.is_some() {
+                    nav.nav aria-label=(lang.t(Word::MainNavigation)) {
+                        @for (path, word) in SECTIONS {
+                            a href=(path) aria-current=[(path == self.section).then_some("page")] { (lang.t(word)) }
+                        }
+                    }
+                }
+                div.aside {
+                    @if let Some(operator) = signed_in {
+                        a href="/operators" { (lang.fill(Word::SignedInAs, &[&operator.name])) }
+                        form method="post" action="/sign-out" {
+                            input type="hidden" name="_token" value=(operator.form_token());
+                            button type="submit" { (lang.t(Word::SignOut)) }
+                        }
+                    } @else if self.section != "/sign-in" {
+                        a href="/sign-in" { (lang.t(Word::SignIn)) }
+                    }
+                    (language_switch(lang, &self.visitor.here))
+                }
+            } }
+        }
+    }
+}
+
+fn language_switch(lang: Lang, here: &str) -> Markup {
+    let other = match lang {
+        Lang::Zh => Lang::En,
+        Lang::En => Lang::Zh,
+    };
+    let joint = if here.contains('?') { '&' } else { '?' };
+    let address = format!("{here}{joint}lang={}", other.name());
+    html! { a href=(address) lang=(other.tag()) hreflang=(other.tag()) { (lang.t(Word::OtherLanguage)) } }
+}
+
+fn document(lang: Lang, title: &str, live: bool, body: Markup) -> Response {
+    let page = html! {
+        (DOCTYPE)
+        html lang=(lang.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · " (lang.t(Word::Product)) }
+                link rel="icon" href=(ICON.path) type="image/svg+xml";
+                link rel="stylesheet" href=(STYLE.path);
+                @if live { script type="module" src=(LIVE.path) {} }
+            }
+            (body)
+        }
+    };
+    Html(page.into_string()).into_response()
+}
+
+/// What a person sees when something cannot be done and no form is at hand to show again.
+pub(crate) fn error_page(lang: Lang, error: &HttpError) -> Response {
+    let body = html! {
+        body {
+            main #content {
+                h1 { (lang.t(Word::ErrorTitle)) }
+                div.note.bad role="alert" {
+                    p { strong { (error.what(lang)) } }
+                    p { (error.next(lang)) }
+                    p.soft { span.mono { (error.status.as_u16()) " " (error.code) } }
+                }
+                p.buttons {
+                    a.button.quiet href="/" { (lang.t(Word::Desk)) }
+                    a.button.quiet href="/sign-in" { (lang.t(Word::SignIn)) }
+                }
+            }
+        }
+    };
+    document(lang, lang.t(Word::ErrorTitle), false, body)
+}
+
+/// What is wrong with a form that is shown again below.
+pub(crate) fn error_note(lang: Lang, error: &HttpError) -> Markup {
+    html! {
+        div.note.bad role="alert" #error {
+            p { strong { (lang.t(Word::ErrorTitle)) } (lang.of("：", ": ")) (error.what(lang)) }
+            p { (error.next(lang)) }
+            p.soft { (lang.t(Word::NothingLost)) }
+        }
+    }
+}
+
+/// What every number on a page stands on.
+pub(crate) fn as_of_line(lang: Lang, as_of: &AsOf) -> Markup {
+    let time = clock::time(as_of.now_ms, as_of.now_ms).into_string();
+    html! {
+        p.as-of data-live="as-of" data-quiet {
+            (PreEscaped(lang.fill(Word::AsOf, &[&time]))) (lang.of("；", "; "))
+            @if !as_of.silent.is_empty() {
+                span.silent { (lang.fill(Word::SilentNodes, &[&as_of.silent.len(), &silent_names(lang, as_of)])) }
+            } @else if as_of.nodes_known == 0 {
+                (lang.t(Word::OnlyNode))
+            } @else {
+                (lang.t(Word::AllHeard))
+            }
+            @if as_of.lag_events > 0 {
+                (lang.of("；", "; ")) span.silent { (lang.fill(Word::LagEvents, &[&as_of.lag_events])) }
+            }
+        }
+    }
+}
+
+fn silent_names(lang: Lang, as_of: &AsOf) -> String {
+    let name = |silent: &crate::status::SilentNode| match silent.last_heard_ms {
+        Some(ms) => lang.fill(Word::SilentSince, &[&silent.name, &clock::short(ms, as_of.now_ms)]),
+        None => lang.fill(Word::SilentNever, &[&silent.name]),
+    };
+    as_of.silent.iter().map(name).collect::<Vec<_>>().join(lang.of("、", ", "))
+}
+
+/// A label whose colour class only repeats what its shape and text say.
+pub(crate) fn tag(class: &str, text: &str) -> Markup {
+    html! { span class={ "tag " (class) } { (text) } }
+}
+
+/// Something that is not known: never shown as fine.
+pub(crate) fn unknown(lang: Lang) -> Markup {
+    tag("unknown", lang.t(Word::Unknown))
+}
+
+/// A value or the label for what is not known.
+pub(crate) fn or_unknown(lang: Lang, value: Option<Markup>) -> Markup {
+    value.unwrap_or_else(|| unknown(lang))
+}

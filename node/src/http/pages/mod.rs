@@ -1,0 +1,21 @@
+//! The pages, one file each. Each takes what it shows from the node, and its words from the catalogue.
+
+pub(crate) mod act;
+pub(crate) mod conflicts;
+pub(crate) mod desk;
+pub(crate) mod facts;
+pub(crate) mod history;
+pub(crate) mod labels;
+pub(crate) mod layout;
+pub(crate) mod lists;
+pub(crate) mod login;
+pub(crate) mod next_acts;
+pub(crate) mod options;
+pub(crate) mod phone;
+pub(crate) mod plan_texts;
+pub(crate) mod public;
+pub(crate) mod receipt;
+pub(crate) mod record;
+pub(crate) mod rows;
+pub(crate) mod status;
+pub(crate) mod summaries;

@@ -1,0 +1,125 @@
+//! What the choices of a form are, from what this node knows.
+
+use std::collections::BTreeMap;
+
+use linli_core::id::RecordId;
+use linli_domain::state::{RecordKind, State};
+use linli_domain::summary::{Detail, Summary};
+
+use super::labels;
+use super::summaries::heading;
+use crate::http::forms::{BIN_SEPARATOR, Form, Kind, Source};
+use crate::http::input::Fields;
+use crate::node::{Node, today};
+use crate::words::{Lang, Word};
+
+/// Choices by source: value and label.
+#[derive(Default)]
+pub(crate) struct Options(BTreeMap<Source, Vec<(String, String)>>);
+
+impl Options {
+    /// Reads what the given forms offer. `about` holds the record that a form is about, if one is known.
+    pub(crate) fn gather(node: &Node, lang: Lang, forms: &[&Form], about: &Fields) -> Self {
+        let in_fields = forms.iter().flat_map(|form| form.fields).filter_map(|field| match field.kind {
+            Kind::Among(source) => Some(source),
+            _ => None,
+        });
+        let first = forms.iter().filter_map(|form| form.first.map(|first| first.source));
+        let mut wanted: Vec<Source> = in_fields.chain(first).collect();
+        wanted.sort();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Self::default();
+        }
+        let all = node.summaries();
+        Self(wanted.into_iter().map(|source| (source, choices(node, lang, source, &all, about))).collect())
+    }
+
+    /// The choices of a source.
+    pub(crate) fn of(&self, source: Source) -> Vec<(String, String)> {
+        self.0.get(&source).cloned().unwrap_or_default()
+    }
+}
+
+fn choices(node: &Node, lang: Lang, source: Source, all: &[Summary], about: &Fields) -> Vec<(String, String)> {
+    let named = |summary: &Summary| (summary.id.to_string(), heading(lang, summary));
+    let of_kind = |kind: RecordKind| {
+        let mut found: Vec<_> = all.iter().filter(|summary| summary.kind == kind).map(named).collect();
+        found.sort_by(|a, b| a.1.cmp(&b.1));
+        found
+    };
+    match source {
+        Source::SupplyPoints => of_kind(RecordKind::SupplyPoint),
+        Source::Teams => of_kind(RecordKind::Team),
+        Source::Plans => of_kind(RecordKind::Plan),
+        Source::Incidents => {
+            let open = |summary: &&Summary| matches!(summary.detail, Detail::Incident { open: true, .. });
+            let mut found: Vec<&Summary> = all.iter().filter(open).collect();
+            found.sort_by_key(|summary| std::cmp::Reverse(summary.last_ms));
+            found.into_iter().map(named).collect()
+        }
+        Source::Deployments => about.text("team").parse().map(|team| deployments(lang, all, &team)).unwrap_or_default(),
+        Source::Items => about.text("point").parse().map(|point| items(all, &point)).unwrap_or_default(),
+        Source::Transits => about.text("point").parse().map(|point| transits(node, &point)).unwrap_or_default(),
+        Source::Bins => about.text("point").parse().map(|point| bins(node, lang, &point)).unwrap_or_default(),
+        Source::Sides => vec![],
+    }
+}
+
+/// The incidents that a team is deployed to.
+fn deployments(lang: Lang, all: &[Summary], team: &RecordId) -> Vec<(String, String)> {
+    let of_team = all.iter().filter(|summary| summary.id == *team).filter_map(|summary| match &summary.detail {
+        Detail::Team { deployed, .. } => Some(deployed),
+        _ => None,
+    });
+    let title = |incident: &RecordId| {
+        let known = all.iter().find(|summary| summary.id == *incident);
+        known.map_or_else(|| incident.to_string(), |summary| heading(lang, summary))
+    };
+    of_team.flatten().map(|incident| (incident.to_string(), title(incident))).collect()
+}
+
+/// What a supply point holds, with what the books show. Which lots go first is the domain's rule.
+fn items(all: &[Summary], point: &RecordId) -> Vec<(String, String)> {
+    let of_point = all.iter().filter(|summary| summary.id == *point).filter_map(|summary| match &summary.detail {
+        Detail::SupplyPoint { stock, .. } => Some(stock),
+        _ => None,
+    });
+    of_point
+        .flatten()
+        .map(|line| (line.item.clone(), format!("{} · {} {}", line.item, line.balance, line.unit)))
+        .collect()
+}
+
+/// What is on its way to a supply point.
+fn transits(node: &Node, point: &RecordId) -> Vec<(String, String)> {
+    let lines = node.desk().in_transit.into_iter().filter(|line| line.transfer.to_point == *point);
+    let choice = |line: linli_domain::desk::TransitLine| {
+        let lot = line.transfer.lot.map(|lot| format!(" · {lot}")).unwrap_or_default();
+        let label = format!("{} {}{lot} · {}", line.transfer.item, line.transfer.quantity, line.from_name);
+        (format!("{}{BIN_SEPARATOR}{}", line.transfer.transfer, line.from_point), label)
+    };
+    lines.map(choice).collect()
+}
+
+/// What a supply point holds, lot by lot: first to expire first, with what the books show.
+fn bins(node: &Node, lang: Lang, point: &RecordId) -> Vec<(String, String)> {
+    let Ok(Some(view)) = node.view(point) else { return vec![] };
+    let State::SupplyPoint(point) = &view.state else { return vec![] };
+    let mut found = vec![];
+    for (item, stock) in &point.stock {
+        for (lot, bin) in stock.lots_by_expiry() {
+            let mut label = format!("{item} · {} {}", bin.balance(), stock.unit);
+            if !lot.is_empty() {
+                label.push_str(&format!(" · {} {lot}", lang.t(Word::Lot)));
+            }
+            if let Some(expires) = bin.expires {
+                label.push_str(&format!(" · {} {expires}", lang.t(Word::Expires)));
+                let near = labels::expiry_label(lang, expires, today());
+                label.extend(near.map(|(_, text)| format!(" · {text}")));
+            }
+            found.push((format!("{item}{BIN_SEPARATOR}{lot}"), label));
+        }
+    }
+    found
+}

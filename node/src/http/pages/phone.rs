@@ -1,0 +1,100 @@
+//! The phone page `/m`: one column, one act at a time, no JavaScript needed.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use linli_core::id::RecordId;
+use maud::{Markup, html};
+
+use super::layout::{Frame, as_of_line};
+use super::options::Options;
+use crate::http::App;
+use crate::http::api::aside;
+use crate::http::catalogue::{PHONE, form_named};
+use crate::http::error::HttpError;
+use crate::http::forms::{Form, Shown, Source};
+use crate::http::input::Fields;
+use crate::http::pages::receipt::receipt;
+use crate::http::session::Visitor;
+use crate::words::Word;
+
+/// `GET /m`: what can be done; with `do` the form; with `done` the receipt.
+pub(crate) async fn page(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(given): Query<BTreeMap<String, String>>,
+) -> Result<Response, HttpError> {
+    visitor.operator()?;
+    let lang = visitor.lang;
+    let act = given.get("do").filter(|act| PHONE.contains(&act.as_str()));
+    let form = act.and_then(|act| form_named(act));
+    let done: Option<RecordId> = given.get("done").and_then(|record| record.parse().ok());
+    let fields = Fields(given.into_iter().collect());
+    let (node, values) = (app.node.clone(), Fields(fields.0.clone()));
+    let wanted = form.copied();
+    let (options, as_of) = aside(move || {
+        let forms: Vec<&Form> = wanted.iter().collect();
+        (Options::gather(&node, lang, &forms, &values), node.as_of())
+    })
+    .await?;
+    let receipt = match done {
+        Some(record) => receipt(&app, lang, &record).await?,
+        None => html! {},
+    };
+    let content = html! {
+        div.head { h1 { (lang.t(form.map_or(Word::PhoneTitle, |form| form.title))) } (as_of_line(lang, &as_of)) }
+        (receipt)
+        @match form {
+            None => (acts(&visitor)),
+            Some(form) => {
+                (one_act(&visitor, form, &fields, &options)?)
+                p { a.button.quiet.big href="/m" { (lang.t(Word::Back)) } }
+            }
+        }
+    };
+    let title = lang.t(form.map_or(Word::PhoneTitle, |form| form.title));
+    let frame = Frame { app: &app, visitor: &visitor, title, section: "/m", live: form.is_none() };
+    Ok(frame.page(content))
+}
+
+fn acts(visitor: &Visitor) -> Markup {
+    html! {
+        ul.big-list { @for form in PHONE.iter().filter_map(|act| form_named(act)) {
+            li { a.button.big href={ "/m?do=" (form.act) } { (visitor.lang.t(form.title)) } }
+        } }
+    }
+}
+
+/// The form. Where its choices depend on a record, the record is chosen first, on a page of its own.
+fn one_act(visitor: &Visitor, form: &Form, fields: &Fields, options: &Options) -> Result<Markup, HttpError> {
+    let lang = visitor.lang;
+    if let Some(first) = form.first.filter(|first| fields.text(first.name).is_empty()) {
+        let choices = options.of(first.source);
+        return Ok(html! {
+            p { (lang.t(first.label)) }
+            @if choices.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
+            ul.big-list { @for (id, label) in choices {
+                li { a.button.quiet.big href={ "/m?do=" (form.act) "&" (first.name) "=" (id) } { (label) } }
+            } }
+        });
+    }
+    let chosen = form.first.map(|first| named(&options.of(first.source), fields.text(first.name)));
+    let shown = Shown {
+        lang,
+        operator: visitor.operator()?,
+        values: fields,
+        wrong: None,
+        back: "/m",
+        options: &|source: Source| options.of(source),
+        id: form.act.to_owned(),
+    };
+    Ok(html! {
+        @if let Some(chosen) = chosen { p { strong { (chosen) } } }
+        (form.show(&shown))
+    })
+}
+
+fn named(choices: &[(String, String)], id: &str) -> String {
+    choices.iter().find(|(key, _)| key == id).map_or_else(|| id.to_owned(), |(_, label)| label.clone())
+}

@@ -1,0 +1,168 @@
+//! The page of one record: state, conflicts, facts, what can be done, and the full signed history.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use linli_core::id::{EventId, RecordId};
+use linli_domain::record::RecordView;
+use linli_domain::state::State as RecordState;
+use linli_domain::summary::Summary;
+use maud::{Markup, html};
+
+use super::conflicts::Sides;
+use super::facts::Reading;
+use super::history::history;
+use super::labels;
+use super::layout::{Frame, as_of_line, tag};
+use super::next_acts::next_acts;
+use super::options::Options;
+use super::plan_texts::in_force;
+use super::receipt::receipt;
+use super::summaries::heading;
+use crate::history::HistoryLine;
+use crate::http::App;
+use crate::http::api::{aside, record_id};
+use crate::http::error::HttpError;
+use crate::http::forms::{Form, Shown};
+use crate::http::input::Fields;
+use crate::http::session::{Operator, Visitor};
+use crate::node::{Node, NodeError, today};
+use crate::status::AsOf;
+use crate::words::{Lang, Word};
+
+/// Everything that the page shows, read in one go.
+struct Page {
+    view: RecordView,
+    lines: Vec<HistoryLine>,
+    as_of: AsOf,
+    titles: BTreeMap<RecordId, String>,
+    forms: Vec<(&'static Form, Fields)>,
+    options: Options,
+    issued_texts: Vec<(EventId, String)>,
+}
+
+/// `GET /records/{id}`.
+pub(crate) async fn page(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(given): Query<BTreeMap<String, String>>,
+) -> Result<Response, HttpError> {
+    let (lang, operator) = (visitor.lang, visitor.operator()?);
+    let (node, record) = (app.node.clone(), record_id(&id)?);
+    let page = aside(move || read(&node, &record, lang)).await??.ok_or_else(HttpError::not_found)?;
+    let receipt = if given.contains_key("done") {
+        receipt(&app, lang, &record).await?
+    } else {
+        html! {}
+    };
+    let heading = heading(lang, &Summary::from(&page.view));
+    let section = section_of(&page.view);
+    let content = page.content(lang, operator, &heading, &receipt);
+    let frame = Frame { app: &app, visitor: &visitor, title: &heading, section, live: true };
+    Ok(frame.page(content))
+}
+
+fn read(node: &Node, record: &RecordId, lang: Lang) -> Result<Option<Page>, NodeError> {
+    let Some(view) = node.view(record)? else { return Ok(None) };
+    let forms = next_acts(&view);
+    let wanted: Vec<&Form> = forms.iter().map(|(form, _)| *form).collect();
+    let about = Fields(forms.first().map(|(_, values)| values.0.clone()).unwrap_or_default());
+    Ok(Some(Page {
+        lines: node.history(record)?,
+        as_of: node.as_of(),
+        titles: node.summaries().into_iter().map(|summary| (summary.id, summary.title)).collect(),
+        options: Options::gather(node, lang, &wanted, &about),
+        issued_texts: differing(&view),
+        forms,
+        view,
+    }))
+}
+
+/// The texts in force that are not the present one; the present one is shown anyway.
+fn differing(view: &RecordView) -> Vec<(EventId, String)> {
+    let texts = in_force(view).into_iter().filter(|issued| !issued.is_present);
+    texts.map(|issued| (issued.event, issued.text)).collect()
+}
+
+impl Page {
+    fn content(&self, lang: Lang, operator: &Operator, heading: &str, receipt: &Markup) -> Markup {
+        let title_of = |record: &RecordId| self.titles.get(record).cloned().unwrap_or_else(|| record.to_string());
+        let now_ms = self.as_of.now_ms;
+        let sides = Sides { lang, now_ms, lines: &self.lines, title_of: &title_of };
+        let reading = Reading { lang, now_ms, today: today(), title_of: &title_of, issued_texts: &self.issued_texts };
+        html! {
+            div.head {
+                div data-live="title" data-quiet { h1 { (heading) } (self.tags(lang)) }
+                (as_of_line(lang, &self.as_of))
+            }
+            (receipt)
+            (sides.open(&self.view, operator))
+            div data-live="doubts" { (self.doubts(lang)) }
+            div.columns {
+                div.stack {
+                    div.stack data-live="facts" { (reading.facts(&self.view)) }
+                    (sides.settled(&self.view))
+                    (history(lang, &self.lines, now_ms))
+                }
+                (self.acts(lang, operator))
+            }
+        }
+    }
+
+    fn tags(&self, lang: Lang) -> Markup {
+        let kind = lang.of(self.view.kind.zh(), self.view.kind.en());
+        let (class, state) = labels::state_label(lang, self.view.word());
+        html! { p.tags { (tag("plain", kind)) (tag(class, &state)) (tag("plain", self.view.area.as_str())) } }
+    }
+
+    /// What does not stand as firmly as the rest: broken rules, events that do not count, gaps.
+    fn doubts(&self, lang: Lang) -> Markup {
+        let view = &self.view;
+        let line = |words: Word, arguments: &[&dyn std::fmt::Display]| html! { p { (lang.fill(words, arguments)) } };
+        html! {
+            @if view.marks.total > 0 { div.note.warn {
+                p { strong { (lang.t(Word::Marks)) } }
+                ul { @for mark in &view.marks.latest { li { a href={ "#e-" (mark.event.short()) } { (lang.of(mark.rule.zh(), mark.rule.en())) } } } }
+            } }
+            @if view.unsettled_total + view.missing_parents_total + view.unknown.total > 0 { div.note {
+                @if view.unsettled_total > 0 { (line(Word::NotCounted, &[&view.unsettled_total, &view.waiting])) }
+                @if view.missing_parents_total > 0 { (line(Word::MissingParents, &[&view.missing_parents_total])) }
+                @if view.unknown.total > 0 { (line(Word::UnknownEvents, &[&view.unknown.total])) }
+            } }
+        }
+    }
+
+    fn acts(&self, lang: Lang, operator: &Operator) -> Markup {
+        html! {
+            @if !self.forms.is_empty() {
+                section.card.no-print {
+                    h2 { (lang.t(Word::WhatToDo)) }
+                    @for (form, values) in &self.forms {
+                        (form.folded(&Shown {
+                            lang,
+                            operator,
+                            values,
+                            wrong: None,
+                            back: "",
+                            options: &|source| self.options.of(source),
+                            id: form.act.to_owned(),
+                        }, false))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn section_of(view: &RecordView) -> &'static str {
+    match &view.state {
+        RecordState::Incident(_) => "/lists/incidents",
+        RecordState::Hazard(_) => "/lists/hazards",
+        RecordState::SupplyPoint(_) => "/lists/supplies",
+        RecordState::Team(_) => "/lists/teams",
+        RecordState::Plan(_) => "/lists/plans",
+        RecordState::Building(_) | RecordState::Contact(_) | RecordState::Unknown => "",
+    }
+}

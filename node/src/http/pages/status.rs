@@ -1,0 +1,169 @@
+//! The status page: this node, its logs, its peers, and what is not known. Unknown is never shown as fine.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::layout::{Frame, as_of_line, or_unknown, tag};
+use crate::http::App;
+use crate::http::api::aside;
+use crate::http::clock;
+use crate::http::error::HttpError;
+use crate::http::session::Visitor;
+use crate::status::{LogStatus, NodeStatus, PeerLine};
+use crate::words::{Lang, Word};
+
+/// `GET /status`.
+pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, HttpError> {
+    visitor.operator()?;
+    let node = app.node.clone();
+    let (status, as_of) = aside(move || (node.status(), node.as_of())).await?;
+    let lang = visitor.lang;
+    let content = html! {
+        div.head { h1 { (lang.t(Word::Status)) } (as_of_line(lang, &as_of)) }
+        div data-live="health" { (health(lang, &status)) }
+        div.stack {
+            section.card data-live="peers" data-quiet { (peers(lang, &status)) }
+            section.card data-live="this-node" data-quiet { (this_node(lang, &status)) }
+            section.card data-live="logs" data-quiet { (logs(lang, &status)) }
+        }
+    };
+    let frame = Frame { app: &app, visitor: &visitor, title: lang.t(Word::Status), section: "/status", live: true };
+    Ok(frame.page(content))
+}
+
+fn health(lang: Lang, status: &NodeStatus) -> Markup {
+    if status.degraded.is_empty() {
+        return html! { p { (tag("blue", lang.t(Word::StatusOk))) } };
+    }
+    html! {
+        div.note.warn {
+            p { (tag("orange", lang.t(Word::StatusDegraded))) }
+            ul { @for reason in &status.degraded { li { (reason) } } }
+        }
+    }
+}
+
+fn peers(lang: Lang, status: &NodeStatus) -> Markup {
+    html! {
+        div.card-head { h2 { (lang.t(Word::Peers)) " " span.count { (status.peers.len()) } } }
+        @if status.peers.is_empty() { p.empty { (lang.t(Word::NoPeersYet)) } } @else {
+            div.scroll { table.fold {
+                thead { tr {
+                    @for word in [Word::Name, Word::State, Word::LastHeard, Word::BehindBy, Word::AheadBy, Word::RoundTrip, Word::Address] {
+                        th scope="col" { (lang.t(word)) }
+                    }
+                } }
+                tbody { @for peer in &status.peers { (peer_row(lang, status.now_ms, peer)) } }
+            } }
+        }
+    }
+}
+
+fn peer_row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
+    let count = |n: Option<u64>| or_unknown(lang, n.map(|n| html! { span.num { (n) } }));
+    let state = match (&peer.refused, peer.connected) {
+        (Some(reason), _) => tag("red", &lang.fill(Word::RefusedPeer, &[reason])),
+        (None, true) => tag("blue", lang.t(Word::Connected)),
+        (None, false) => tag("orange", lang.t(Word::NotConnected)),
+    };
+    html! {
+        tr {
+            th scope="row" {
+                (peer.name) " " span.mono.soft { (peer.node.short()) }
+                @if let Some(area) = &peer.area { " " span.mono.soft { (area) } }
+            }
+            td data-label=(lang.t(Word::State)) { (state) }
+            td data-label=(lang.t(Word::LastHeard)) {
+                @match peer.last_heard_ms {
+                    Some(ms) => (clock::time(ms, now_ms)),
+                    None => (tag("unknown", lang.t(Word::Never))),
+                }
+            }
+            td data-label=(lang.t(Word::BehindBy)) { (count(peer.behind_events)) }
+            td data-label=(lang.t(Word::AheadBy)) { (count(peer.ahead_events)) }
+            td data-label=(lang.t(Word::RoundTrip)) { (or_unknown(lang, peer.rtt_ms.map(|ms| html! { span.num { (ms) " ms" } }))) }
+            td data-label=(lang.t(Word::Address)) { span.mono { (peer.address) } }
+        }
+    }
+}
+
+fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
+    let bytes = |value: Option<u64>| or_unknown(lang, value.map(|bytes| html! { span.num { (size(bytes)) } }));
+    let facts: [(Word, Markup); 14] = [
+        (Word::Name, html! { (status.name) }),
+        (Word::AreaCode, html! { span.mono { (status.area) } }),
+        (Word::District, html! { (status.district_name) }),
+        (Word::Version, html! { (status.version) }),
+        (Word::Started, clock::time(status.started_ms, status.now_ms)),
+        (Word::EventsHere, html! { span.num { (status.events) } }),
+        (Word::Lag, html! { span.num { (status.lag_events) } }),
+        (Word::RecordsHere, html! { span.num { (status.records) } }),
+        (
+            Word::Forks,
+            if status.forks == 0 {
+                html! { span.num { "0" } }
+            } else {
+                tag("red", &status.forks.to_string())
+            },
+        ),
+        (Word::DiskFree, bytes(status.disk_free_bytes)),
+        (Word::StoreSize, bytes(status.store_bytes)),
+        (Word::NodeKey, html! { span.mono { (status.node) } }),
+        (Word::Federation, html! { span.mono { (status.federation) } }),
+        (Word::FrontierDigest, html! { span.mono { (status.frontier_digest) } }),
+    ];
+    html! {
+        h2 { (lang.t(Word::ThisNode)) }
+        dl.facts {
+            @for (word, value) in facts { dt { (lang.t(word)) } dd { (value) } }
+            dt { (lang.t(Word::ProjectionDigest)) } dd { span.mono { (status.projection_digest) } }
+        }
+    }
+}
+
+fn logs(lang: Lang, status: &NodeStatus) -> Markup {
+    html! {
+        div.card-head { h2 { (lang.t(Word::Logs)) " " span.count { (status.logs.len()) } } }
+        div.scroll { table.fold {
+            thead { tr {
+                @for word in [Word::LogName, Word::Height, Word::Projected, Word::HeadId] { th scope="col" { (lang.t(word)) } }
+            } }
+            tbody { @for log in &status.logs { (log_row(lang, log)) } }
+        } }
+    }
+}
+
+fn log_row(lang: Lang, log: &LogStatus) -> Markup {
+    html! {
+        tr {
+            th scope="row" { span.mono { (log.log) } @if log.own { " " (tag("plain", lang.t(Word::OwnLog))) } }
+            td data-label=(lang.t(Word::Height)) { span.num { (log.height) } }
+            td data-label=(lang.t(Word::Projected)) { span.num { (log.projected) } }
+            td data-label=(lang.t(Word::HeadId)) { span.mono { (log.head.short()) } }
+        }
+    }
+}
+
+/// Bytes as people say them: `1.4 GiB`.
+fn size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let step = (0..units.len() - 1).take_while(|step| bytes >> (10 * (step + 1)) > 0).count();
+    match step {
+        0 => format!("{bytes} B"),
+        _ => format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(size(512), "512 B");
+        assert_eq!(size(1_536), "1.5 KiB");
+        assert_eq!(size(3 << 30), "3.0 GiB");
+        assert!(size(u64::MAX).ends_with("TiB"));
+    }
+}

@@ -1,0 +1,199 @@
+//! Who is asking, and in which language: cookies, bearer tokens, the token of forms.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use data_encoding::HEXLOWER;
+use linli_core::event::domain_hash;
+
+use super::App;
+use super::clock::now_ms;
+use super::error::HttpError;
+use super::guard::address_of;
+use super::limits::Client;
+use crate::words::{Lang, Word};
+
+const SESSION_COOKIE: &str = "linli_session";
+const LANG_COOKIE: &str = "linli_lang";
+/// Thirty days, as the session itself.
+const SESSION_COOKIE_SECONDS: u64 = 30 * 24 * 3_600;
+
+/// A request for a page: its language, and who is signed in.
+pub(crate) struct Visitor {
+    pub(crate) lang: Lang,
+    pub(crate) operator: Option<Operator>,
+    pub(crate) client: Client,
+    /// The path and query without `lang`, for the language switch and for coming back.
+    pub(crate) here: String,
+}
+
+/// Somebody signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator {
+    pub(crate) name: String,
+    pub(crate) token: String,
+}
+
+impl Operator {
+    /// The hidden token of this session's forms: another site can make a browser send a cookie, but cannot read this.
+    pub(crate) fn form_token(&self) -> String {
+        HEXLOWER.encode(&domain_hash("linli/form/1", &[self.token.as_bytes()])[..16])
+    }
+}
+
+impl Visitor {
+    /// The operator.
+    ///
+    /// # Errors
+    /// When nobody is signed in.
+    pub(crate) fn operator(&self) -> Result<&Operator, HttpError> {
+        self.operator.as_ref().ok_or_else(HttpError::sign_in)
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpError> {
+        let operator = cookie(&parts.headers, SESSION_COOKIE)
+            .and_then(|token| app.node.operators().session(token, now_ms()))
+            .map(|session| Operator { name: session.name, token: session.token });
+        let address = Client::Address(address_of(&parts.extensions));
+        Ok(Self {
+            lang: lang_of(&parts.uri, &parts.headers),
+            client: operator.as_ref().map_or(address, |operator| Client::Operator(operator.name.clone())),
+            operator,
+            here: without_lang(&parts.uri),
+        })
+    }
+}
+
+/// A program or a signed-in browser that calls the API.
+pub(crate) enum Caller {
+    /// The command line on this machine, by its token.
+    Machine,
+    /// A signed-in operator.
+    Operator(Operator),
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpError> {
+        if let Some(token) = bearer_of(&parts.headers) {
+            if same_secret(token, app.node.operators().admin_token()) {
+                return Ok(Self::Machine);
+            }
+            return match app.node.operators().session(token, now_ms()) {
+                Some(session) => Ok(Self::Operator(Operator { name: session.name, token: session.token })),
+                None => Err(HttpError::new(StatusCode::UNAUTHORIZED, "token", Word::ErrToken, Word::ErrTokenNext)),
+            };
+        }
+        let visitor = Visitor::from_request_parts(parts, app).await?;
+        visitor.operator.map(Self::Operator).ok_or_else(HttpError::sign_in)
+    }
+}
+
+impl Caller {
+    /// The name that stands in events: a machine says for whom it acts, an operator acts as themselves.
+    pub(crate) fn name(&self, by: Option<&str>) -> String {
+        match self {
+            Self::Machine => by.unwrap_or("cli").chars().filter(|c| !c.is_control()).take(40).collect(),
+            Self::Operator(operator) => operator.name.clone(),
+        }
+    }
+}
+
+/// The bearer token of a request.
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Compares hashes, so that the time it takes says nothing of the secret.
+pub(crate) fn same_secret(a: &str, b: &str) -> bool {
+    let hash = |text: &str| domain_hash("linli/secret/1", &[text.as_bytes()]);
+    !b.is_empty() && hash(a) == hash(b)
+}
+
+/// The value of a cookie.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The language asked for: parameter, cookie, Chinese.
+pub(crate) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
+    let asked = uri.query().into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("lang="));
+    let from_cookie = || cookie(headers, LANG_COOKIE).and_then(Lang::named);
+    asked.and_then(Lang::named).or_else(from_cookie).unwrap_or_default()
+}
+
+/// Remembers a language that was asked for in the address.
+pub(crate) async fn remember_lang(
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let asked = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("lang=")));
+    let lang = lang_of(request.uri(), request.headers());
+    let mut response = next.run(request).await;
+    if asked {
+        let text = format!("{LANG_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", lang.name());
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+    response
+}
+
+/// The cookie that holds a session. It is not `Secure`, because nodes are reached over plain HTTP on localhost and on
+/// the office's own network; `docs/security.md` says what that leaves open.
+pub(crate) fn session_cookie(token: &str) -> String {
+    format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={SESSION_COOKIE_SECONDS}; HttpOnly; SameSite=Strict")
+}
+
+/// The cookie that ends a session in the browser.
+pub(crate) fn ended_cookie() -> String {
+    format!("{SESSION_COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
+}
+
+fn without_lang(uri: &Uri) -> String {
+    let kept: Vec<&str> = uri
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter(|pair| !pair.starts_with("lang=") && !pair.is_empty())
+        .collect();
+    match kept.is_empty() {
+        true => uri.path().to_owned(),
+        false => format!("{}?{}", uri.path(), kept.join("&")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameter_beats_the_cookie_beats_chinese() {
+        let mut headers = HeaderMap::new();
+        let lang = |path: &'static str, headers: &HeaderMap| lang_of(&Uri::from_static(path), headers);
+        assert_eq!(lang("/", &headers), Lang::Zh);
+        headers.insert(header::COOKIE, HeaderValue::from_static("a=b; linli_lang=en"));
+        assert_eq!(lang("/?x=1", &headers), Lang::En);
+        assert_eq!(lang("/?x=1&lang=zh", &headers), Lang::Zh);
+        assert_eq!(lang("/?lang=xx", &headers), Lang::En);
+    }
+
+    #[test]
+    fn the_way_back_forgets_the_language_only() {
+        assert_eq!(without_lang(&Uri::from_static("/lists/teams?lang=en&all=1")), "/lists/teams?all=1");
+        assert_eq!(without_lang(&Uri::from_static("/?lang=en")), "/");
+    }
+
+    #[test]
+    fn an_empty_secret_opens_nothing() {
+        assert!(same_secret("abc", "abc"));
+        assert!(!same_secret("", "") && !same_secret("abd", "abc"));
+    }
+}

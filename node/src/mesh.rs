@@ -1,0 +1,93 @@
+//! Ties the node to its neighbours: starts the mesh, folds what arrives, and heeds what peers report of our own logs.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::node::{Node, NodeError, random_u64};
+
+/// Starts the mesh of a node.
+///
+/// # Errors
+/// When an address is no multiaddr or cannot be listened on.
+pub async fn join(node: &Arc<Node>, config: &Config) -> anyhow::Result<()> {
+    let addresses = |texts: &[String], what: &str| -> anyhow::Result<Vec<Multiaddr>> {
+        let parse = |text: &String| {
+            text.parse()
+                .with_context(|| format!("{what} {text:?} is no multiaddr (expected /ip4/192.0.2.7/udp/8421/quic-v1)"))
+        };
+        texts.iter().map(parse).collect()
+    };
+    let mut peers = addresses(&config.peers, "peer")?;
+    // Addresses from the ticket are hints: where a peer is configured, that one is meant.
+    if peers.is_empty() {
+        peers = addresses(&node.enrolment.peers, "peer in the ticket")?;
+    }
+    let mesh_config = MeshConfig { listen: addresses(&config.listen, "listen")?, peers, mdns: config.mdns };
+    let (charter_of, credentials) = (node.clone(), node.enrolment.credentials.clone());
+    let mesh_node = MeshNode {
+        key: node.key.clone(),
+        store: node.store.clone(),
+        federation: node.enrolment.federation,
+        charter: Arc::new(move || charter_of.projector.charter()),
+        credentials: Arc::new(move || credentials.clone()),
+        registry: node.metrics().clone(),
+    };
+    let mesh = Mesh::spawn(mesh_config, mesh_node).await?;
+    let (heeding, mut events) = (node.clone(), mesh.events());
+    tokio::spawn(async move {
+        while let Ok(event) = events.recv().await {
+            if let MeshEvent::PeerReportsOurHead { log, head } = event {
+                heeding.writer.reported_by_peer(&log, head, &mut random_u64);
+            }
+        }
+    });
+    let _ = node.mesh.set(mesh);
+    Ok(())
+}
+
+/// Leaves the mesh in order.
+pub async fn leave(node: &Node) {
+    if let Some(mesh) = node.mesh.get() {
+        mesh.shutdown().await;
+    }
+}
+
+impl Node {
+    /// Folds whatever becomes durable, in the background, as fast as it arrives. Ends when aborted.
+    pub fn keep_folding(self: Arc<Self>) -> JoinHandle<()> {
+        let arrived = Arc::new(Notify::new());
+        let waking = arrived.clone();
+        self.store.on_append(Box::new(move |_| waking.notify_one()));
+        tokio::spawn(async move {
+            loop {
+                let node = self.clone();
+                let folded = tokio::task::spawn_blocking(move || node.projector.catch_up()).await;
+                match folded {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "could not fold new events; trying again with the next"),
+                    Err(error) => tracing::error!(%error, "a fold panicked; the events stay in their logs"),
+                }
+                arrived.notified().await;
+            }
+        })
+    }
+
+    /// Addresses on which other nodes reach this one.
+    pub fn listen_addresses(&self) -> Vec<String> {
+        let listening = self.mesh.get().map(linli_net::MeshHandle::listen_addrs).unwrap_or_default();
+        listening.iter().map(ToString::to_string).collect()
+    }
+
+    /// Notes an orderly stop, after which the next start goes on in the same logs.
+    ///
+    /// # Errors
+    /// When the disk refuses; the next start then opens a new incarnation.
+    pub fn close(&self) -> Result<(), NodeError> {
+        Ok(self.writer.close()?)
+    }
+}

@@ -1,0 +1,287 @@
+//! The node as its pages and commands see it: submit an act, read what is known, say how sure that is.
+//!
+//! Data flows one way: a command is checked against the views, signed, made durable, folded, shown.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use linli_core::area::Area;
+use linli_core::charter::Charter;
+use linli_core::event::ReceivedEvent;
+use linli_core::id::{AuthorKey, EventId, RecordId};
+use linli_core::sign::SecretKey;
+use linli_domain::commands::{Command, CommandContext, Draft, Refused, Views, prepare};
+use linli_domain::date::Date;
+use linli_domain::desk::Desk;
+use linli_domain::figures::{Figures, figures};
+use linli_domain::record::RecordView;
+use linli_domain::summary::Summary;
+use linli_net::MeshHandle;
+use linli_store::{LocalDraft, LocalWriter, Store};
+use prometheus::Registry;
+use tokio::sync::broadcast;
+
+use crate::cli::now_ms;
+use crate::data_dir::DataDir;
+use crate::enrolment::Enrolment;
+use crate::history::{HistoryLine, tell};
+use crate::operators::Operators;
+use crate::projector::{Change, Projector};
+
+/// Acts on one record go one after the other, so that each sees the one before; acts on others go beside them.
+const RECORD_LOCKS: usize = 64;
+
+/// What can go wrong that is not the person's fault, besides [`NodeError::Input`].
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] linli_store::StoreError),
+    /// Writing an event failed.
+    #[error("the event could not be written: {0}")]
+    Write(#[from] linli_store::WriteError),
+    /// Something that a person typed cannot be used.
+    #[error("{0}")]
+    Input(String),
+    /// An act that would change nothing.
+    #[error("没有变化,无需记录 / nothing would change")]
+    NothingToDo,
+    /// A defect or a broken environment.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// Why an act was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The domain refuses it and says what to do.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// This node has no right to write that there.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// Our own fault.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// What was recorded: durable on this node when it is handed out.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Receipt {
+    /// The record.
+    pub record: RecordId,
+    /// The events, in order.
+    pub events: Vec<EventId>,
+    /// Other nodes known to hold them already. 0 right after the act: nobody has answered yet.
+    pub heard_by: u64,
+}
+
+/// One street's node.
+pub struct Node {
+    pub(crate) store: Store,
+    pub(crate) writer: LocalWriter,
+    pub(crate) enrolment: Enrolment,
+    pub(crate) projector: Projector,
+    pub(crate) dir: Option<DataDir>,
+    pub(crate) mesh: OnceLock<MeshHandle>,
+    pub(crate) started_ms: u64,
+    pub(crate) key: SecretKey,
+    operators: Operators,
+    metrics: Registry,
+    record_locks: Vec<Mutex<()>>,
+}
+
+/// Opens the store of a data directory for writing.
+///
+/// # Errors
+/// When another process holds it, it is of a newer version, or the disk fails.
+pub fn open_store(dir: &DataDir) -> Result<Store, NodeError> {
+    Ok(Store::open(&dir.store(), linli_store::OpenOptions::default())?)
+}
+
+impl Node {
+    /// Opens the node of a data directory, catches up with its own logs, and is ready to serve.
+    ///
+    /// # Errors
+    /// When the node is not a member of a district, or the store fails.
+    pub fn open(dir: &DataDir, now_ms: u64) -> anyhow::Result<Arc<Self>> {
+        let key = dir.read_key(crate::data_dir::KeyName::Node)?;
+        let store = open_store(dir)?;
+        let token = dir.api_token()?;
+        let node = Self::assemble(store, key, token, Some(dir.clone()), now_ms)?;
+        node.projector.catch_up()?;
+        Ok(node)
+    }
+
+    /// A node over a given store whose enrolment is established, for tests of what stands on top.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub fn assemble(
+        store: Store,
+        key: SecretKey,
+        api_token: String,
+        dir: Option<DataDir>,
+        now_ms: u64,
+    ) -> anyhow::Result<Arc<Self>> {
+        let enrolment = Enrolment::load(&store, key.public())?;
+        let directory = dir.as_ref().map(DataDir::store);
+        let writer = LocalWriter::open(store.clone(), directory.as_deref(), key.clone(), &mut random_u64)?;
+        let projector = Projector::open(store.clone(), enrolment.clone())?;
+        Ok(Arc::new(Self {
+            operators: Operators::new(store.clone(), api_token),
+            metrics: Registry::new(),
+            record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
+            mesh: OnceLock::new(),
+            started_ms: now_ms,
+            store,
+            writer,
+            enrolment,
+            projector,
+            dir,
+            key,
+        }))
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        operator: &str,
+        command: Command,
+        views: &dyn Views,
+        new_id: RecordId,
+        incarnation: u64,
+    ) -> Result<Vec<Draft>, SubmitError> {
+        let context = CommandContext {
+            views,
+            operator,
+            area: &self.enrolment.area,
+            new_id,
+            today: today(),
+            now_ms: now_ms(),
+            writer: (self.enrolment.node, incarnation),
+        };
+        Ok(prepare(command, &context)?)
+    }
+
+    pub(crate) fn to_local(&self, draft: Draft, charter: &Charter) -> Result<LocalDraft, SubmitError> {
+        let grant = charter.grant_for(&self.enrolment.node, &draft.area, draft.stream).ok_or_else(|| {
+            SubmitError::NotAllowed(format!("this node may not write {} for {}", draft.stream, draft.area))
+        })?;
+        Ok(LocalDraft {
+            area: draft.area,
+            stream: draft.stream,
+            record: Some(draft.record),
+            kind: draft.kind,
+            parents: draft.parents,
+            grant: Some(grant),
+            op: Some(draft.op),
+            pii: draft.pii,
+        })
+    }
+
+    pub(crate) fn lock_record(&self, record: &RecordId) -> std::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        record.hash(&mut hasher);
+        let at = (hasher.finish() % RECORD_LOCKS as u64) as usize;
+        self.record_locks[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record's state.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn view(&self, record: &RecordId) -> Result<Option<RecordView>, NodeError> {
+        self.projector.view(record)
+    }
+
+    /// A record's history, told event by event.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn history(&self, record: &RecordId) -> Result<Vec<HistoryLine>, NodeError> {
+        Ok(tell(self.projector.events(record)?, &self.projector.charter()))
+    }
+
+    /// All records, short.
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.projector.summaries()
+    }
+
+    /// What needs somebody's attention today.
+    pub fn desk(&self) -> Desk {
+        Desk::from_summaries(&self.summaries(), today())
+    }
+
+    /// The programme's figures today.
+    pub fn figures(&self) -> Figures {
+        figures(&self.summaries(), today())
+    }
+
+    /// Changes of records from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.projector.changes()
+    }
+
+    /// Who may sign in here.
+    pub fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
+    /// The metrics that this process offers.
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
+    }
+
+    /// Whether everything that is durable here has been folded at least once.
+    pub fn is_ready(&self) -> bool {
+        self.projector.charter().federation().is_some()
+    }
+
+    /// Where this node works.
+    pub const fn area(&self) -> &Area {
+        &self.enrolment.area
+    }
+
+    /// This node's key.
+    pub fn key(&self) -> AuthorKey {
+        self.enrolment.node
+    }
+
+    /// Charter events that are known here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn charter_events(&self) -> Result<Vec<ReceivedEvent>, NodeError> {
+        self.enrolment.charter_events(&self.store).map_err(|e| NodeError::Internal(format!("{e:#}")))
+    }
+}
+
+impl Views for Node {
+    fn view(&self, record: &RecordId) -> Option<RecordView> {
+        self.projector.view(record).ok().flatten()
+    }
+}
+
+/// Today in China, by the machine's clock: UTC+8 without daylight saving.
+pub fn today() -> Date {
+    // Only a clock outside the years 1900 to 2199 has no date.
+    Date::from_unix_ms(now_ms(), 480)
+        .or_else(|| Date::from_day_number(0))
+        .unwrap_or_else(|| unreachable!("1970 is a date"))
+}
+
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0u8; N];
+    // A system without randomness cannot sign or salt anything safely: stopping is the only honest answer.
+    #[allow(clippy::expect_used)]
+    getrandom::fill(&mut bytes).expect("the operating system provides randomness");
+    bytes
+}
+
+pub(crate) fn random_salt() -> [u8; 16] {
+    random_bytes()
+}
+
+pub(crate) fn random_u64() -> u64 {
+    u64::from_be_bytes(random_bytes())
+}

@@ -1,0 +1,355 @@
+//! From logs to records: folds what was appended into read models that can be deleted and rebuilt at any time.
+//!
+//! Catch-up of the store never waits for this. A pass takes what lies past the cursors, charter first, folds the
+//! touched records, and writes views, event index and cursors in one atomic batch. The views are a pure function of
+//! the set of events, so two nodes with the same logs have the same views, byte for byte.
+//!
+//! Keys in the projection family: `c` + log id → height folded so far; `e` + record + time + id → where the event
+//! stands; `v` + record → the view.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use linli_core::cbor::{Reader, Writer};
+use linli_core::charter::Charter;
+use linli_core::event::{ReceivedEvent, Slot};
+use linli_core::frame::{read_log_id, write_log_id};
+use linli_core::id::{LogId, RecordId, Stream};
+use linli_domain::fold::{FoldEvent, fold_next, fold_record};
+use linli_domain::record::RecordView;
+use linli_domain::summary::Summary;
+use linli_store::{ProjectionBatch, Store};
+use tokio::sync::broadcast;
+
+use crate::enrolment::Enrolment;
+use crate::node::NodeError;
+
+/// Most events folded in one pass: bounds memory, and how long a pass keeps others waiting.
+const PASS_EVENTS_MAX: usize = 2_048;
+/// Most bytes of events read for one pass.
+const PASS_BYTES_MAX: usize = 8 << 20;
+/// Changes that a slow page may fall behind before it is told to load everything anew.
+const CHANGES_MAX: usize = 1_024;
+
+/// Heights by log.
+type Cursors = Vec<(LogId, u64)>;
+/// Keys and values of the projection family.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A record's view changed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// Which record.
+    pub record: RecordId,
+    /// What it is now.
+    pub kind_of_record: linli_domain::state::RecordKind,
+}
+
+/// What is kept in memory of each record.
+#[derive(Debug, Clone)]
+struct Known {
+    summary: Summary,
+    hash: [u8; 32],
+    /// Some of its events do not count yet: fold it again when the charter changes.
+    waiting: bool,
+}
+
+/// The read models of one node.
+pub struct Projector {
+    store: Store,
+    enrolment: Enrolment,
+    charter: RwLock<Arc<Charter>>,
+    known: RwLock<BTreeMap<RecordId, Known>>,
+    cursors: Mutex<BTreeMap<LogId, u64>>,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Projector {
+    /// Reads views and cursors back from the store. Views that do not decode, as after an upgrade, are rebuilt.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(store: Store, enrolment: Enrolment) -> Result<Self, NodeError> {
+        let charter = evaluate(&store, &enrolment)?;
+        let projector = Self {
+            store,
+            enrolment,
+            charter: RwLock::new(Arc::new(charter)),
+            known: RwLock::default(),
+            cursors: Mutex::default(),
+            changes: broadcast::channel(CHANGES_MAX).0,
+        };
+        if projector.load().is_err() {
+            tracing::warn!("the read models are of another version: rebuilding them from the logs");
+            projector.rebuild()?;
+        }
+        Ok(projector)
+    }
+
+    fn load(&self) -> Result<(), NodeError> {
+        let projection = self.store.projection();
+        let mut cursors = BTreeMap::new();
+        for (key, value) in scan_all(&projection, b"c")? {
+            let mut r = Reader::new(&key[1..]);
+            let log = read_log_id(&mut r).map_err(|e| NodeError::Internal(e.to_string()))?;
+            cursors.insert(log, Reader::new(&value).uint().map_err(|e| NodeError::Internal(e.to_string()))?);
+        }
+        let mut known = BTreeMap::new();
+        for (_, value) in scan_all(&projection, b"v")? {
+            let view = RecordView::decode(&value).map_err(|e| NodeError::Internal(e.to_string()))?;
+            known.insert(view.record, remember(&view));
+        }
+        *lock(&self.cursors) = cursors;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(())
+    }
+
+    /// Deletes every read model and folds all logs again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn rebuild(&self) -> Result<(), NodeError> {
+        {
+            let mut cursors = lock(&self.cursors);
+            self.store.projection().clear()?;
+            cursors.clear();
+            self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        self.catch_up()
+    }
+
+    /// Folds everything that was appended until now.
+    ///
+    /// # Errors
+    /// When the store fails. What was folded stays folded.
+    pub fn catch_up(&self) -> Result<(), NodeError> {
+        while self.pass()? > 0 {}
+        Ok(())
+    }
+
+    /// One bounded pass; says how many events it folded.
+    #[tracing::instrument(level = "debug", name = "projection_batch", skip_all, fields(events))]
+    fn pass(&self) -> Result<usize, NodeError> {
+        let mut cursors = lock(&self.cursors);
+        let (events, advanced) = self.read_ahead(&cursors)?;
+        tracing::Span::current().record("events", events.len());
+        if events.is_empty() {
+            return Ok(0);
+        }
+        let mut by_record: BTreeMap<RecordId, Vec<ReceivedEvent>> = BTreeMap::new();
+        let mut charter_changed = false;
+        for event in &events {
+            charter_changed |= event.header().stream == Stream::CHARTER;
+            if let Some(record) = event.header().record {
+                by_record.entry(record).or_default().push(event.clone());
+            }
+        }
+        if charter_changed {
+            *self.charter.write().unwrap_or_else(PoisonError::into_inner) =
+                Arc::new(evaluate(&self.store, &self.enrolment)?);
+            for record in self.waiting_records() {
+                by_record.entry(record).or_default();
+            }
+        }
+        let views = self.fold(by_record)?;
+        let mut batch = ProjectionBatch::default();
+        for (log, height) in &advanced {
+            let mut w = Writer::new();
+            w.uint(*height);
+            batch.put(cursor_key(log), w.into_bytes());
+        }
+        for event in &events {
+            if let Some(record) = event.header().record {
+                batch.put(event_key(&record, event), location(event));
+            }
+        }
+        for view in &views {
+            let bytes = view.encode().map_err(|e| NodeError::Internal(e.to_string()))?;
+            batch.put(view_key(&view.record), bytes);
+        }
+        self.store.projection().write(batch)?;
+        cursors.extend(advanced);
+        drop(cursors);
+        self.publish(views);
+        Ok(events.len())
+    }
+
+    /// Events past the cursors in order of stream, and where the cursors will stand.
+    fn read_ahead(&self, cursors: &BTreeMap<LogId, u64>) -> Result<(Vec<ReceivedEvent>, Cursors), NodeError> {
+        let (mut events, mut advanced) = (vec![], vec![]);
+        for (log, head) in self.store.frontier().iter() {
+            let folded = cursors.get(log).copied().unwrap_or(0);
+            if head.seq <= folded || events.len() >= PASS_EVENTS_MAX {
+                continue;
+            }
+            let read = self.store.read(log, folded + 1, PASS_EVENTS_MAX - events.len(), PASS_BYTES_MAX)?;
+            if !read.is_empty() {
+                advanced.push((log.clone(), folded + read.len() as u64));
+                events.extend(read.into_iter().map(|event| event.into_event()));
+            }
+        }
+        Ok((events, advanced))
+    }
+
+    fn waiting_records(&self) -> BTreeSet<RecordId> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(_, k)| k.waiting).map(|(record, _)| *record).collect()
+    }
+
+    /// The new view of each touched record: folded on where the new events follow all heads, else from its start.
+    fn fold(&self, by_record: BTreeMap<RecordId, Vec<ReceivedEvent>>) -> Result<Vec<RecordView>, NodeError> {
+        let charter = self.charter();
+        let mut views = vec![];
+        for (record, mut new) in by_record {
+            new.sort_by_key(|event| (event.header().time, event.id()));
+            let folded_on = match self.view(&record)? {
+                Some(view) if !new.is_empty() => fold_on(view, &new, &charter),
+                _ => None,
+            };
+            views.extend(match folded_on {
+                Some(view) => Some(view),
+                None => {
+                    let mut all = self.events(&record)?;
+                    all.extend(new);
+                    fold_record(record, all.iter().map(|event| fold_event(event, &charter)))
+                }
+            });
+        }
+        Ok(views)
+    }
+
+    /// A record folded from its first event, as if `events` were all there is.
+    pub fn fold_whole(&self, record: RecordId, events: &[ReceivedEvent]) -> Option<RecordView> {
+        let charter = self.charter();
+        fold_record(record, events.iter().map(|event| fold_event(event, &charter)))
+    }
+
+    fn publish(&self, views: Vec<RecordView>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for view in views {
+            known.insert(view.record, remember(&view));
+            // Nobody listening is fine: pages come and go.
+            let _ = self.changes.send(Change { record: view.record, kind_of_record: view.kind });
+        }
+    }
+
+    /// The charter as the last pass knows it.
+    pub fn charter(&self) -> Arc<Charter> {
+        self.charter.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A record's view.
+    ///
+    /// # Errors
+    /// When the store fails or the view does not decode.
+    pub fn view(&self, record: &RecordId) -> Result<Option<RecordView>, NodeError> {
+        let Some(bytes) = self.store.projection().get(&view_key(record))? else { return Ok(None) };
+        RecordView::decode(&bytes).map(Some).map_err(|e| NodeError::Internal(e.to_string()))
+    }
+
+    /// All events of a record that were folded, with their payloads, in order of time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn events(&self, record: &RecordId) -> Result<Vec<ReceivedEvent>, NodeError> {
+        let mut prefix = vec![b'e'];
+        prefix.extend_from_slice(record.as_bytes());
+        let mut events = vec![];
+        for (_, value) in scan_all(&self.store.projection(), &prefix)? {
+            let mut r = Reader::new(&value);
+            let damaged = |e: linli_core::cbor::CborError| NodeError::Internal(e.to_string());
+            let log = read_log_id(&mut r).map_err(damaged)?;
+            let seq = r.uint().map_err(damaged)?;
+            events.extend(self.store.event(&log, seq)?.map(|event| event.into_event()));
+        }
+        Ok(events)
+    }
+
+    /// Summaries of all records.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|k| k.summary.clone()).collect()
+    }
+
+    /// Number of records.
+    pub fn records(&self) -> usize {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// One hash over all views: equal on two nodes exactly when they show the same.
+    pub fn digest(&self) -> [u8; 32] {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        linli_domain::record::projection_hash(known.iter().map(|(record, k)| (*record, k.hash)))
+    }
+
+    /// Height folded so far, by log.
+    pub fn folded(&self) -> BTreeMap<LogId, u64> {
+        lock(&self.cursors).clone()
+    }
+
+    /// Changes from now on.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+}
+
+fn evaluate(store: &Store, enrolment: &Enrolment) -> Result<Charter, NodeError> {
+    let events = enrolment.charter_events(store).map_err(|e| NodeError::Internal(format!("{e:#}")))?;
+    Ok(Charter::evaluate(enrolment.federation, &events))
+}
+
+fn fold_event<'e>(event: &'e ReceivedEvent, charter: &Charter) -> FoldEvent<'e> {
+    FoldEvent {
+        id: event.id(),
+        header: event.header(),
+        verdict: charter.verdict(&event.id(), event.header()),
+        op: event.payload(Slot::Op).map(|payload| &payload.bytes[..]),
+    }
+}
+
+fn fold_on(view: RecordView, new: &[ReceivedEvent], charter: &Charter) -> Option<RecordView> {
+    new.iter().try_fold(view, |view, event| fold_next(&view, &fold_event(event, charter)).ok())
+}
+
+fn remember(view: &RecordView) -> Known {
+    Known { summary: Summary::from(view), hash: view.view_hash(), waiting: view.unsettled_total > 0 }
+}
+
+fn scan_all(projection: &linli_store::Projection, prefix: &[u8]) -> Result<Pairs, NodeError> {
+    let mut out: Pairs = vec![];
+    loop {
+        let after = out.last().map(|(key, _)| key.clone());
+        let page = projection.scan(prefix, after.as_deref(), 1_024)?;
+        let done = page.len() < 1_024;
+        out.extend(page);
+        if done {
+            return Ok(out);
+        }
+    }
+}
+
+fn cursor_key(log: &LogId) -> Vec<u8> {
+    let mut w = Writer::new();
+    write_log_id(&mut w, log);
+    [b"c", &w.into_bytes()[..]].concat()
+}
+
+fn view_key(record: &RecordId) -> Vec<u8> {
+    [b"v", &record.as_bytes()[..]].concat()
+}
+
+fn event_key(record: &RecordId, event: &ReceivedEvent) -> Vec<u8> {
+    let time = event.header().time.to_bits().to_be_bytes();
+    [b"e", &record.as_bytes()[..], &time, event.id().as_bytes()].concat()
+}
+
+fn location(event: &ReceivedEvent) -> Vec<u8> {
+    let mut w = Writer::new();
+    write_log_id(&mut w, &event.header().log_id());
+    w.uint(event.header().seq);
+    w.into_bytes()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
