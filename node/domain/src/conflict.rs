@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::role::Role;
 use crate::graph::Graph;
 use crate::state::supply_point::Stock;
-use crate::state::{Context, Folded, Knowledge, RecordKind};
+use crate::state::{Context, Folded, Knowledge, RecordKind, State};
 
 /// What kind of contradiction it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,7 +145,8 @@ pub(crate) enum Meet {
 /// Finds what contradicts within meets.
 pub(crate) struct Finder<'a> {
     pub record: RecordId,
-    pub kind: RecordKind,
+    /// The state after every fact folded so far.
+    pub state: &'a State,
     pub graph: &'a Graph,
     pub facts: &'a [Option<Folded>],
 }
@@ -160,7 +161,7 @@ impl Finder<'_> {
         if tips.len() < 2 {
             return Vec::new();
         }
-        match self.kind {
+        match self.state.kind() {
             RecordKind::SupplyPoint => self.overdraws(meet, &tips),
             RecordKind::Incident | RecordKind::Team | RecordKind::Plan | RecordKind::Hazard => {
                 self.contradictions(meet, known)
@@ -235,7 +236,7 @@ impl Finder<'_> {
         if !closings.is_empty() && !reopenings.is_empty() {
             let all = places(|role| matches!(role, Role::Closes | Role::Reopens));
             found.push(self.conflict(ConflictClass::ClosedAndReopened, "", &all));
-        } else if closings.len() > 1 && self.kind == RecordKind::Incident {
+        } else if closings.len() > 1 && self.state.kind() == RecordKind::Incident {
             found.push(self.conflict(ConflictClass::TwoClosings, "", &closings));
         }
         let deployed = self.clashing(&standing, |a, b| match (a, b) {
@@ -292,6 +293,18 @@ impl Finder<'_> {
 
     /// What was left of an item as far as the meet knows.
     fn balance(&self, meet: Meet, item: &str) -> i64 {
+        let knows_all = match meet {
+            Meet::Before(tip) => self.graph.unseen_before(tip).next().is_none(),
+            Meet::Now => true,
+        };
+        // The usual meet after a cut has seen everything; then the state has the answer already.
+        match self.state {
+            State::SupplyPoint(point) if knows_all => point.balance(item),
+            _ => self.balance_within(meet, item),
+        }
+    }
+
+    fn balance_within(&self, meet: Meet, item: &str) -> i64 {
         let within = match meet {
             Meet::Before(tip) => Some(tip),
             Meet::Now => None,
@@ -332,3 +345,6 @@ pub(crate) fn settles_by_itself(role: Role<'_>, conflict: &Conflict, still_deplo
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

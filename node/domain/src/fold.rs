@@ -202,15 +202,17 @@ fn step(
 fn set_aside(view: &mut RecordView, event: EventId, reason: UnsettledReason) {
     view.unsettled_total += 1;
     view.waiting += u64::from(reason == UnsettledReason::Waiting);
-    if view.unsettled.len() < LISTED_MAX {
-        view.unsettled.push(Unsettled { event, reason });
+    // By id and not in fold order: what does not count may stand after an event whose author had not seen it.
+    if let Err(place) = view.unsettled.binary_search_by_key(&event, |unsettled| unsettled.event) {
+        view.unsettled.insert(place, Unsettled { event, reason });
+        view.unsettled.truncate(LISTED_MAX);
     }
 }
 
 /// Adds the conflicts of a meet that are not on record yet.
 fn meet(view: &mut RecordView, graph: &Graph, facts: &[Option<Folded>], meet: Meet) {
-    let finder = Finder { record: view.record, kind: view.kind, graph, facts };
-    for conflict in finder.find(meet, &view.conflicts) {
+    let found = Finder { record: view.record, state: &view.state, graph, facts }.find(meet, &view.conflicts);
+    for conflict in found {
         if let Err(place) = view.conflicts.binary_search_by_key(&conflict.id, |known| known.id) {
             view.conflicts.insert(place, conflict);
         }
@@ -254,3 +256,6 @@ fn close(view: &mut RecordView) {
         document.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,5 +20,7 @@ mod graph;
 pub mod limits;
 pub mod payload;
 pub mod record;
+#[cfg(test)]
+mod scenario;
 pub mod state;
 pub mod summary;

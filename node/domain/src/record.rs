@@ -42,7 +42,7 @@ pub struct RecordView {
     pub unsettled_total: u64,
     /// How many of them wait for their author's grant to arrive.
     pub waiting: u64,
-    /// The first of them, in fold order.
+    /// The first of them, ascending.
     pub unsettled: Vec<Unsettled>,
     /// How many events are named as parents and not here.
     pub missing_parents_total: u64,

@@ -9,6 +9,8 @@ mod plans;
 mod refusal;
 mod supplies;
 mod teams;
+#[cfg(test)]
+mod tests;
 
 use linli_core::area::Area;
 use linli_core::id::{AuthorKey, EventId, Kind, RecordId, Stream};

@@ -56,3 +56,34 @@ impl Applies<BuildingState> for BuildingSurveyed {
         state.surveys.write(value, ctx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State};
+
+    #[test]
+    fn concurrent_surveys_stand_side_by_side_until_the_next_one() {
+        let survey = |residents| {
+            Fact::BuildingSurveyed(BuildingSurveyed {
+                building: "12".to_owned(),
+                name: "12幢".to_owned(),
+                households: 24,
+                residents,
+                lat_e7: Some(313_000_000),
+                lon_e7: Some(1_206_000_000),
+                said: said("网格员"),
+            })
+        };
+        let history = History::of([survey(60)]).cut([survey(61)], [survey(62)]);
+        let surveys = |history: &History| match history.view().state {
+            State::Building(building) => building.surveys,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(surveys(&history).all().len(), 2);
+        assert!(history.view().conflicts.is_empty(), "merged and marked, nothing to decide");
+        assert_eq!(surveys(&history.then(survey(62))).all().len(), 1);
+    }
+}

@@ -44,3 +44,19 @@ impl Applies<ContactState> for ContactListed {
         state.listings.write(Listing { post: self.post.clone(), scope: self.scope.clone() }, ctx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State};
+
+    #[test]
+    fn the_fold_knows_the_post_and_not_the_person() {
+        let scope: Area = "320508005012".parse().unwrap();
+        let listed = ContactListed { post: "社区应急联络员".to_owned(), scope: scope.clone(), said: said("街道") };
+        let State::Contact(contact) = History::of([Fact::ContactListed(listed)]).view().state else { panic!() };
+        assert_eq!(contact.listings.latest().unwrap().value.scope, scope);
+    }
+}

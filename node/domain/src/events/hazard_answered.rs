@@ -32,3 +32,17 @@ impl Applies<HazardState> for HazardAnswered {
         state.timeline.push(ctx.line(&self.text));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn the_reporter_is_told() {
+        let answered = HazardAnswered { text: "已处理, 谢谢".to_owned(), said: said("网格员") };
+        assert_eq!(History::of([Fact::HazardAnswered(answered)]).view().word(), StateWord::Answered);
+    }
+}

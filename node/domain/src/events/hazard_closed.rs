@@ -45,3 +45,24 @@ impl Applies<HazardState> for HazardClosed {
         same.then_some(Rule::CloserHandledIt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::hazard_handled::HazardHandled;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn closing_takes_somebody_who_did_not_handle_it() {
+        let handled = || {
+            let what = "已清理".to_owned();
+            Fact::HazardHandled(HazardHandled { what, after_photo: None, said: said("物业") })
+        };
+        let close = |by| Fact::HazardClosed(HazardClosed { finding: "通道畅通".to_owned(), said: said(by) });
+        let own = History::of([handled(), close("物业")]).view();
+        assert_eq!((own.word(), own.marks.latest[0].rule), (StateWord::CheckedAndClosed, Rule::CloserHandledIt));
+        assert_eq!(History::of([handled(), close("网格员")]).view().marks.total, 0);
+    }
+}

@@ -32,3 +32,20 @@ impl Applies<HazardState> for HazardDispatched {
         state.timeline.push(ctx.line(&self.to));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn the_latest_dispatch_says_who_has_to_act() {
+        let to = |who: &str| Fact::HazardDispatched(HazardDispatched { to: who.to_owned(), said: said("网格员") });
+        let view = History::of([to("物业"), to("城管")]).view();
+        assert_eq!(view.word(), StateWord::Dispatched);
+        let State::Hazard(hazard) = view.state else { panic!() };
+        assert_eq!(hazard.dispatched.latest().unwrap().value, "城管");
+    }
+}

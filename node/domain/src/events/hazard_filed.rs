@@ -31,3 +31,17 @@ impl Applies<HazardState> for HazardFiled {
         state.timeline.push(ctx.line(self.said.note.clone().unwrap_or_default()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn filing_is_the_second_step() {
+        let view = History::of([Fact::HazardFiled(HazardFiled { said: said("网格员") })]).view();
+        assert_eq!(view.word(), StateWord::Filed);
+    }
+}

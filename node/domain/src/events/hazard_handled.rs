@@ -38,3 +38,21 @@ impl Applies<HazardState> for HazardHandled {
         state.timeline.push(ctx.line(&self.what));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn what_was_done_stays_with_its_photo() {
+        let after_photo = Some("after.jpg".to_owned());
+        let handled = HazardHandled { what: "已清理".to_owned(), after_photo, said: said("物业") };
+        let view = History::of([Fact::HazardHandled(handled)]).view();
+        assert_eq!(view.word(), StateWord::Handled);
+        let State::Hazard(hazard) = view.state else { panic!() };
+        assert_eq!(hazard.handled[0].value.after_photo.as_deref(), Some("after.jpg"));
+    }
+}

@@ -37,3 +37,19 @@ impl Applies<HazardState> for HazardReopened {
         state.timeline.push(ctx.line(&self.reason));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::hazard_closed::HazardClosed;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn a_closed_hazard_opens_again() {
+        let closed = Fact::HazardClosed(HazardClosed { finding: "通道畅通".to_owned(), said: said("网格员") });
+        let reopened = Fact::HazardReopened(HazardReopened { reason: "又堵了".to_owned(), said: said("居民") });
+        assert_eq!(History::of([closed, reopened]).view().word(), StateWord::Reopened);
+    }
+}

@@ -53,3 +53,27 @@ impl Applies<HazardState> for HazardReported {
         state.timeline.push(ctx.line(&self.summary));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn a_reported_hazard_is_collected_and_open() {
+        let reported = Fact::HazardReported(HazardReported {
+            category: "消防通道".to_owned(),
+            place: "12幢".to_owned(),
+            summary: "杂物堵塞".to_owned(),
+            severity: Severity::IV,
+            due: None,
+            said: said("居民"),
+        });
+        let view = History::of([reported]).view();
+        assert_eq!(view.word(), StateWord::Collected);
+        let State::Hazard(hazard) = view.state else { panic!() };
+        assert!(hazard.is_open(&[].into()));
+    }
+}

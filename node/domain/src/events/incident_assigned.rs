@@ -50,3 +50,15 @@ impl Applies<IncidentState> for IncidentAssigned {
         state.timeline.push(ctx.line(&self.task));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{History, reported, assigned};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn a_task_makes_an_incident_active() {
+        assert_eq!(History::of([reported(), assigned("排水")]).view().word(), StateWord::Active);
+        assert!(assigned(" ").check().is_err());
+    }
+}

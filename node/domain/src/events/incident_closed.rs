@@ -37,3 +37,18 @@ impl Applies<IncidentState> for IncidentClosed {
         state.timeline.push(ctx.line(&self.outcome));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{History, reported, closed};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn closing_keeps_the_outcome() {
+        let view = History::of([reported(), closed("已排干")]).view();
+        assert_eq!(view.word(), StateWord::Closed);
+        let State::Incident(incident) = view.state else { panic!() };
+        assert_eq!(incident.standing.latest().unwrap().value, Standing::Closed("已排干".to_owned()));
+    }
+}

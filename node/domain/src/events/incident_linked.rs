@@ -33,3 +33,18 @@ impl Applies<IncidentState> for IncidentLinked {
         state.timeline.push(ctx.line(self.duplicate_of.to_string()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, record, reported};
+    use crate::state::{State};
+
+    #[test]
+    fn duplicates_are_linked_and_both_ids_stay() {
+        let link = Fact::IncidentLinked(IncidentLinked { duplicate_of: record(2), said: said("值班") });
+        let State::Incident(incident) = History::of([reported(), link.clone(), link]).view().state else { panic!() };
+        assert_eq!(incident.duplicates.into_iter().collect::<Vec<_>>(), vec![record(2)]);
+    }
+}

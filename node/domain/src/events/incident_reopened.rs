@@ -37,3 +37,16 @@ impl Applies<IncidentState> for IncidentReopened {
         state.timeline.push(ctx.line(&self.reason));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{History, reported, closed, reopened};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn a_closed_incident_opens_again() {
+        let history = History::of([reported(), closed("已排干"), reopened("又积水")]);
+        assert_eq!(history.view().word(), StateWord::Reopened);
+        assert_eq!(history.then(closed("已排干")).view().word(), StateWord::Closed);
+    }
+}

@@ -91,3 +91,27 @@ impl Applies<IncidentState> for IncidentReported {
         state.timeline.push(ctx.line(&self.summary));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, reported};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn a_report_opens_the_timeline_and_the_gravest_report_counts() {
+        let State::Incident(incident) = History::of([reported(), reported()]).view().state else { panic!() };
+        assert_eq!((incident.reports.len(), incident.timeline.total), (2, 2));
+        assert_eq!(incident.word(&[].into()), StateWord::Reported);
+    }
+
+    #[test]
+    fn a_position_has_two_halves_and_texts_have_an_end() {
+        let Fact::IncidentReported(report) = reported() else { panic!() };
+        let halved = IncidentReported { lat_e7: Some(1), ..report.clone() };
+        assert_eq!(halved.check().unwrap_err().field, "lat_e7");
+        let endless = IncidentReported { summary: "长".repeat(2_001), ..report };
+        assert_eq!(endless.check().unwrap_err().field, "summary");
+    }
+}

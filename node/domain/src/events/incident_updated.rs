@@ -54,3 +54,24 @@ impl Applies<IncidentState> for IncidentUpdated {
         state.timeline.push(ctx.line(&self.text));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, reported, updated};
+    use crate::state::{State};
+
+    #[test]
+    fn what_is_not_said_anew_stays_as_it_was_known() {
+        let counts = |dead, injured| {
+            let said = said("值班");
+            Fact::IncidentUpdated(IncidentUpdated { text: "续报".to_owned(), dead, injured, missing: None, said })
+        };
+        let view = History::of([reported(), counts(Some(0), Some(2)), counts(None, Some(3)), updated("水退")]).view();
+        let State::Incident(incident) = view.state else { panic!() };
+        let known = &incident.casualties.latest().unwrap().value;
+        assert_eq!((known.dead, known.injured, known.missing), (Some(0), Some(3), None));
+        assert_eq!(incident.timeline.total, 4, "a timeline only grows");
+    }
+}

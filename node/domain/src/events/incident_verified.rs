@@ -31,3 +31,20 @@ impl Applies<IncidentState> for IncidentVerified {
         state.timeline.push(ctx.line(self.said.note.clone().unwrap_or_default()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, reported};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn checking_a_report_makes_it_verified() {
+        let verified = Fact::IncidentVerified(IncidentVerified { said: said("所长") });
+        let view = History::of([reported(), verified]).view();
+        assert_eq!(view.word(), StateWord::Verified);
+        let State::Incident(incident) = view.state else { panic!() };
+        assert_eq!(incident.verified[0].stamp.by, "所长");
+    }
+}

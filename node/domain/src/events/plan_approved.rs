@@ -42,3 +42,33 @@ impl Applies<PlanState> for PlanApproved {
         (written > unseen.count() as u64).then_some(Rule::ApproverWroteIt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, change, text};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn an_approval_is_of_an_exact_text() {
+        let written = History::new(1).then(Fact::PlanEdited(change(None, 1, &[text("甲地集合")], "甲")));
+        let State::Plan(plan) = written.view().state else { panic!() };
+        let heads = plan.document.heads;
+        let approved = written.then(Fact::PlanApproved(PlanApproved { heads, said: said("乙") }));
+        assert_eq!(approved.view().word(), StateWord::Approved);
+        let edit = Fact::PlanEdited(change(Some(&approved.view()), 1, &[text("乙地集合")], "甲"));
+        assert_eq!(approved.then(edit).view().word(), StateWord::Draft, "another text is not the approved one");
+    }
+
+    #[test]
+    fn writing_somewhere_else_that_the_approver_could_not_know_breaks_no_rule() {
+        let written = History::new(1).then(Fact::PlanEdited(change(None, 1, &[text("甲地集合")], "甲")));
+        let State::Plan(plan) = written.view().state else { panic!() };
+        let heads = plan.document.heads;
+        let edit = Fact::PlanEdited(change(Some(&written.view()), 2, &[text("乙地集合")], "乙"));
+        let approved = Fact::PlanApproved(PlanApproved { heads, said: said("乙") });
+        assert_eq!(written.clone().cut([approved.clone()], [edit.clone()]).view().marks.total, 0);
+        assert_eq!(written.cut([], [edit]).then(approved).view().marks.total, 1);
+    }
+}

@@ -89,3 +89,28 @@ impl Applies<PlanState> for PlanDrafted {
         *state.writers.entry(ctx.stamp.person()).or_default() += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn a_draft_has_an_outline_and_counts_as_writing() {
+        let drafted = Fact::PlanDrafted(PlanDrafted {
+            tier: Tier::Building,
+            scope: "3幢".to_owned(),
+            title: "防汛".to_owned(),
+            hazards: vec!["洪涝".to_owned()],
+            valid_to: None,
+            said: said("甲"),
+        });
+        let view = History::of([drafted]).view();
+        assert_eq!(view.word(), StateWord::Draft);
+        let State::Plan(plan) = view.state else { panic!() };
+        assert_eq!(plan.outline.latest().unwrap().value.title, "防汛");
+        assert!(plan.writers.contains_key("甲"));
+    }
+}

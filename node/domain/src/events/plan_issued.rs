@@ -44,3 +44,27 @@ impl Applies<PlanState> for PlanIssued {
         (!approved).then_some(Rule::IssuedUnapproved)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, change, text};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn an_issued_text_never_changes() {
+        let written = History::new(1).then(Fact::PlanEdited(change(None, 1, &[text("甲地集合")], "甲")));
+        let State::Plan(plan) = written.view().state else { panic!() };
+        let heads = plan.document.heads;
+        let issued = written.then(Fact::PlanIssued(PlanIssued { heads: heads.clone(), said: said("乙") }));
+        let edit = Fact::PlanEdited(change(Some(&issued.view()), 1, &[text("乙地集合")], "甲"));
+        let view = issued.then(edit).view();
+        let State::Plan(plan) = &view.state else { panic!() };
+        let in_force = &plan.issued.latest().unwrap().value;
+        assert_eq!((in_force, view.word()), (&heads, StateWord::Issued));
+        let raw: Vec<[u8; 32]> = in_force.iter().map(|hash| *hash.as_bytes()).collect();
+        let then = crate::documents::Document::load(&plan.document.saved).unwrap().render_at(&raw).unwrap();
+        assert_eq!((then.text.as_str(), plan.document.rendered.text.as_str()), ("甲地集合", "乙地集合"));
+    }
+}

@@ -36,3 +36,20 @@ impl Applies<PlanState> for PlanSuperseded {
         state.superseded.write(self.by_plan, ctx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, record};
+    use crate::state::{State, StateWord};
+
+    #[test]
+    fn a_replaced_plan_says_by_what() {
+        let superseded = Fact::PlanSuperseded(PlanSuperseded { by_plan: record(2), said: said("乙") });
+        let view = History::of([superseded]).view();
+        assert_eq!(view.word(), StateWord::Superseded);
+        let State::Plan(plan) = view.state else { panic!() };
+        assert_eq!(plan.superseded.latest().unwrap().value, record(2));
+    }
+}

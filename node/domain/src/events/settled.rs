@@ -41,3 +41,21 @@ impl Fields for Settled {
 impl<S> Applies<S> for Settled {
     fn apply(&self, _state: &mut S, _ctx: &Context<'_>) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, record, reported};
+
+    #[test]
+    fn a_settlement_of_something_unknown_changes_nothing() {
+        let settled = |decision: &str| {
+            let said = said("主任");
+            Fact::IncidentSettled(Settled { conflict: record(77), keep: None, decision: decision.to_owned(), said })
+        };
+        let view = History::of([reported(), settled("不存在")]).view();
+        assert!(view.conflicts.is_empty() && view.unsettled.is_empty());
+        assert!(settled("").check().is_err());
+    }
+}

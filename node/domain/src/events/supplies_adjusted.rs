@@ -95,3 +95,26 @@ impl Applies<SupplyPointState> for SuppliesAdjusted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, received};
+    use crate::state::{State};
+
+    #[test]
+    fn losses_are_negative_and_findings_are_positive() {
+        let adjusted = |delta, reason| {
+            Fact::SuppliesAdjusted(SuppliesAdjusted { item: "雨衣".to_owned(), lot: None, delta, reason, said: said("仓管") })
+        };
+        let history = History::of([
+            received("雨衣", None, 5),
+            adjusted(-2, AdjustReason::Lost),
+            adjusted(1, AdjustReason::Found),
+        ]);
+        let State::SupplyPoint(point) = history.view().state else { panic!() };
+        assert_eq!(point.balance("雨衣"), 4);
+        assert!(adjusted(2, AdjustReason::Lost).check().is_err() && adjusted(-1, AdjustReason::Found).check().is_err());
+    }
+}

@@ -73,3 +73,29 @@ impl Applies<SupplyPointState> for SuppliesArrived {
         state.arrived.push(Held { value, stamp: ctx.stamp.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, record};
+    use crate::state::{State};
+
+    #[test]
+    fn a_transfer_arrives_with_its_unit_and_last_day() {
+        let arrived = Fact::SuppliesArrived(SuppliesArrived {
+            transfer: record(50),
+            item: "饼干".to_owned(),
+            lot: Some("乙".to_owned()),
+            unit: Some("箱".to_owned()),
+            expires: Some("2027-01-01".parse().unwrap()),
+            quantity: 2,
+            from_point: record(2),
+            said: said("仓管"),
+        });
+        let State::SupplyPoint(point) = History::of([arrived]).view().state else { panic!() };
+        assert_eq!((point.balance("饼干"), point.stock["饼干"].unit.as_str()), (2, "箱"));
+        assert_eq!(point.stock["饼干"].bins["乙"].expires.unwrap().to_string(), "2027-01-01");
+        assert_eq!(point.arrived[0].value.other, record(2));
+    }
+}

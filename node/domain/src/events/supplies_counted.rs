@@ -46,3 +46,17 @@ impl Applies<SupplyPointState> for SuppliesCounted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{History, received, issued, counted};
+    use crate::state::{State};
+
+    #[test]
+    fn a_count_replaces_the_books_and_movements_go_on_from_it() {
+        let history = History::of([received("雨衣", None, 5), counted("雨衣", 3), issued("雨衣", 1)]);
+        let State::SupplyPoint(point) = history.view().state else { panic!() };
+        assert_eq!(point.balance("雨衣"), 2);
+        assert!(counted("雨衣", 0).check().is_ok() && counted("雨衣", -1).check().is_err());
+    }
+}

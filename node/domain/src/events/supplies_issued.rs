@@ -58,3 +58,19 @@ impl Applies<SupplyPointState> for SuppliesIssued {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{History, received, issued};
+    use crate::state::{State};
+
+    #[test]
+    fn what_goes_out_is_gone() {
+        let State::SupplyPoint(point) = History::of([received("雨衣", None, 5), issued("雨衣", 2)]).view().state else {
+            panic!()
+        };
+        assert_eq!(point.balance("雨衣"), 3);
+        assert_eq!(point.movements.latest[1].value.quantity, -2);
+        assert!(issued("雨衣", -1).check().is_err());
+    }
+}

@@ -66,3 +66,18 @@ impl Applies<SupplyPointState> for SuppliesReceived {
         state.references.extend(self.reference.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{History, received};
+    use crate::state::{State};
+
+    #[test]
+    fn what_comes_in_is_there_with_its_lot() {
+        let view = History::of([received("沙袋", Some("甲"), 40), received("沙袋", None, 2)]).view();
+        let State::SupplyPoint(point) = view.state else { panic!() };
+        assert_eq!((point.balance("沙袋"), point.stock["沙袋"].bins["甲"].balance()), (42, 40));
+        assert_eq!((point.stock["沙袋"].unit.as_str(), point.movements.total), ("个", 2));
+        assert!(received("沙袋", None, 0).check().is_err() && received("沙袋", None, i64::MAX).check().is_err());
+    }
+}

@@ -65,3 +65,25 @@ impl Applies<SupplyPointState> for SuppliesSent {
         state.sent.push(Held { value, stamp: ctx.stamp.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, record, received};
+    use crate::state::{State};
+
+    #[test]
+    fn a_transfer_leaves_the_sender_and_is_remembered() {
+        let sent = Fact::SuppliesSent(SuppliesSent {
+            transfer: record(50),
+            item: "雨衣".to_owned(),
+            lot: None,
+            quantity: 2,
+            to_point: record(2),
+            said: said("仓管"),
+        });
+        let State::SupplyPoint(point) = History::of([received("雨衣", None, 5), sent]).view().state else { panic!() };
+        assert_eq!((point.balance("雨衣"), point.sent[0].value.transfer), (3, record(50)));
+    }
+}

@@ -62,3 +62,39 @@ impl Applies<TeamState> for TeamCertified {
         state.certificates.push(Held { value, stamp: ctx.stamp.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said, day};
+    use crate::state::{State};
+
+    #[test]
+    fn three_valid_certificates_make_a_team_certified_until_one_lapses() {
+        let certified = |member: &str, number: &str, expires: &str| {
+            Fact::TeamCertified(TeamCertified {
+                member: member.to_owned(),
+                certificate: "急救".to_owned(),
+                number: number.to_owned(),
+                issuer: "红十字会".to_owned(),
+                expires: day(expires),
+                said: said("队长"),
+            })
+        };
+        let history = History::of([
+            certified("m1", "1", "2027-01-01"),
+            certified("m2", "2", "2027-01-01"),
+            certified("m3", "3", "2026-10-01"),
+        ]);
+        let team = |history: &History| match history.view().state {
+            State::Team(team) => team,
+            other => panic!("{other:?}"),
+        };
+        assert!(team(&history).is_certified(day("2026-10-01")), "the last day counts");
+        assert!(!team(&history).is_certified(day("2026-10-02")));
+        let renewed = history.then(certified("m3", "3", "2027-10-01")).then(certified("m3", "4", "2027-10-01"));
+        assert_eq!(team(&renewed).certificates_valid(day("2026-10-02")), 3, "one certificate is counted once");
+        assert_eq!(team(&renewed).certificates.len(), 4, "a renewal replaces the same number");
+    }
+}

@@ -66,3 +66,22 @@ impl Applies<TeamState> for TeamCheckedIn {
         state.check_in.write(CheckIn { place: self.place.clone(), readiness: self.readiness }, ctx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, said};
+    use crate::state::{State};
+
+    #[test]
+    fn the_latest_check_in_is_shown() {
+        let check_in = |place: &str, readiness| {
+            Fact::TeamCheckedIn(TeamCheckedIn { place: place.to_owned(), readiness, said: said("队长") })
+        };
+        let history = History::of([check_in("东门", Readiness::Ready), check_in("西门", Readiness::Limited)]);
+        let State::Team(team) = history.view().state else { panic!() };
+        assert_eq!(team.check_in.all().len(), 1);
+        assert_eq!(team.check_in.latest().unwrap().value.place, "西门");
+    }
+}

@@ -40,3 +40,18 @@ impl Applies<TeamState> for TeamDeployed {
         state.deployments.push(Held { value, stamp: ctx.stamp.clone() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fact;
+    use crate::scenario::{History, deployed};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn a_team_that_is_sent_out_is_deployed() {
+        assert_eq!(History::of([deployed(8)]).view().word(), StateWord::Deployed);
+        let Fact::TeamDeployed(many) = deployed(8) else { panic!() };
+        assert!(TeamDeployed { people: u64::MAX, ..many }.check().is_err());
+    }
+}

@@ -37,3 +37,17 @@ impl Applies<TeamState> for TeamReleased {
         state.deployments.retain(|held| held.value.incident != self.incident || !ctx.has_seen(&held.stamp.event));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{History, deployed, released};
+    use crate::state::{StateWord};
+
+    #[test]
+    fn coming_back_ends_the_deployment_that_was_known_and_no_other() {
+        assert_eq!(History::of([deployed(8), released(9)]).view().word(), StateWord::Deployed);
+        assert_eq!(History::of([deployed(8), released(8)]).view().word(), StateWord::Standby);
+        let sent_again = History::of([deployed(8)]).cut([released(8)], [released(8), deployed(8)]);
+        assert_eq!(sent_again.view().word(), StateWord::Deployed);
+    }
+}
