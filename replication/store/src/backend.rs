@@ -56,6 +56,11 @@ impl Batch {
         self.writes.is_empty()
     }
 
+    /// About how many bytes a database makes of it.
+    pub const fn size_bytes(&self) -> usize {
+        self.bytes.len() + self.writes.len() * 8
+    }
+
     /// Where the batch stands now.
     pub const fn mark(&self) -> Mark {
         Mark { bytes: self.bytes.len(), writes: self.writes.len() }

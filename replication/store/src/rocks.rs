@@ -157,11 +157,17 @@ impl Backend for Rocks {
         if self.read_only {
             return Err(StoreError::ReadOnly);
         }
-        let mut writes = WriteBatch::default();
+        // Families are found by name; a group commit would look the same few up thousands of times.
+        let mut handles: [Option<&ColumnFamily>; Family::ALL.len()] = [None; Family::ALL.len()];
+        let mut writes = WriteBatch::with_capacity_bytes(batch.size_bytes());
         for (family, key, value) in batch.writes() {
+            let handle = match handles[family as usize] {
+                Some(handle) => handle,
+                None => *handles[family as usize].insert(self.family(family)?),
+            };
             match value {
-                Some(value) => writes.put_cf(self.family(family)?, key, value),
-                None => writes.delete_cf(self.family(family)?, key),
+                Some(value) => writes.put_cf(handle, key, value),
+                None => writes.delete_cf(handle, key),
             }
         }
         let mut options = WriteOptions::default();
