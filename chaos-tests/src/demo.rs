@@ -9,10 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use serde_json::{Value, json};
+use linli_domain::conflict::ConflictClass;
+use linli_domain::desk::ConflictLine;
+use linli_domain::state::State;
+use linli_domain::summary::{Detail, StockLine};
+use serde_json::json;
 
 use crate::district::District;
-use crate::lab::namespace;
+use crate::lab::process::NodeProcess;
+use crate::lab::{interrupted, namespace};
 
 /// The community whose sample street is imported.
 const COMMUNITY: &str = "320508005012";
@@ -21,6 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const BUREAU: usize = 0;
 const LINHU: usize = 1;
+
+/// Who edits the plan during the cut, and what they add.
+const EDITS: [(usize, &str); 2] =
+    [(LINHU, "临湖补充:地下车库先断电再抽水。"), (BUREAU, "应急局补充:转移点改为中心小学。")];
+
+/// What both sides provoke, and all that may be found after the reunion.
+const PROVOKED: [(ConflictClass, u64); 3] =
+    [(ConflictClass::Overdraw, 1), (ConflictClass::DoubleDeployment, 1), (ConflictClass::TwoClosings, 1)];
 
 /// Three nodes of one district, a cut, and the reunion.
 #[derive(Debug, Args)]
@@ -50,6 +63,11 @@ impl Demo {
     /// The demo over relays on loopback, as it runs without root.
     pub const fn over_relays(sample: PathBuf) -> Self {
         Self { no_namespaces: true, sample, stay: false }
+    }
+
+    /// The demo in network namespaces, as it runs for root.
+    pub const fn in_namespaces(sample: PathBuf) -> Self {
+        Self { no_namespaces: false, sample, stay: false }
     }
 
     /// Runs it.
@@ -82,7 +100,7 @@ impl Demo {
             [("bureau", "320508", "应急管理局"), ("linhu", "320508005", "临湖街道"), ("hexi", "320508006", "河西街道")];
         let district = District::found(root, &plans, real.then_some(block))?;
         for node in &district.nodes {
-            println!("   {:8} http://{}/  一次性登录码 {}", node.name, node.http, node.code);
+            println!("   {:8} http://{}/", node.name, node.api.http);
         }
 
         say("2", "示例街道导入临湖节点,出现在所有节点 / the sample street is imported at one node");
@@ -98,7 +116,7 @@ impl Demo {
         say("3", "切断临湖街道 / the link between linhu and the others is cut");
         district.cut_off(LINHU)?;
         act_on_both_sides(&district, &stage)?;
-        check_pages(&district)?;
+        check_pages(&district, &stage)?;
         check_apart(&district, &stage)?;
         println!("   both sides acted on the same things; neither knows of the other; all pages answer");
 
@@ -108,9 +126,12 @@ impl Demo {
         println!("   converged {:.1} s after the heal", took.as_secs_f64());
         self.report(&district, &stage)?;
         if self.stay {
+            for node in &district.nodes {
+                println!("   {:8} http://{}/  一次性登录码 / code {}", node.name, node.api.http, node.code);
+            }
             println!("\nCtrl-C 结束 / ends.");
-            loop {
-                std::thread::park();
+            while !interrupted() {
+                std::thread::sleep(Duration::from_millis(100));
             }
         }
         Ok(())
@@ -118,33 +139,33 @@ impl Demo {
 
     fn report(&self, district: &District, stage: &Stage) -> anyhow::Result<()> {
         say("5", "发现了什么 / what was found");
-        let mut expected = BTreeMap::from([("double_closing", 1), ("double_deployment", 1), ("overdraw", 1)]);
-        for (i, node) in district.nodes.iter().enumerate() {
-            let found = conflicts(district, i)?;
-            let counts: BTreeMap<&str, usize> = found.iter().fold(BTreeMap::new(), |mut counts, conflict| {
-                *counts.entry(conflict["class"].as_str().unwrap_or("?")).or_default() += 1;
+        for node in &district.nodes {
+            let found = node.api.desk()?.conflicts;
+            let counts = found.iter().fold(BTreeMap::<_, u64>::new(), |mut counts, line| {
+                *counts.entry(line.conflict.class).or_default() += 1;
                 counts
             });
-            ensure!(counts == expected, "{} shows the conflicts {counts:?} instead of {expected:?}", node.name);
+            ensure!(counts == BTreeMap::from(PROVOKED), "{} shows {counts:?} instead of {PROVOKED:?}", node.name);
         }
-        for conflict in conflicts(district, BUREAU)? {
-            println!("   {}", conflict["class"].as_str().unwrap_or_default());
-            println!(
-                "      http://{}/records/{}",
-                district.nodes[BUREAU].http,
-                conflict["record"].as_str().unwrap_or_default()
-            );
+        let bureau = &district.nodes[BUREAU];
+        for ConflictLine { record, title, conflict, .. } in bureau.api.desk()?.conflicts {
+            println!("   {} / {}: {title} {}", conflict.class.zh(), conflict.class.en(), conflict.subject);
+            println!("      http://{}/records/{record}", bureau.api.http);
         }
-        expected.clear();
-        let texts: Vec<String> =
-            (0..district.nodes.len()).map(|i| plan_text(district, i, stage)).collect::<Result<_, _>>()?;
-        ensure!(texts.iter().all(|t| *t == texts[0]), "the plan's text differs between nodes");
-        ensure!(texts[0].contains("临湖") && texts[0].contains("应急局"), "the plan lost an edit: {}", texts[0]);
-        println!("   plan edited on both sides: both edits are in the one text on every node");
-        let status = district.nodes[BUREAU].status()?;
+        let texts = district.nodes.iter().map(|node| plan_text(node, stage)).collect::<anyhow::Result<Vec<_>>>()?;
+        ensure!(texts.iter().all(|text| *text == texts[0]), "the plan's text differs between nodes");
+        ensure!(EDITS.iter().all(|(_, edit)| texts[0].contains(edit)), "the plan lost an edit: {}", texts[0]);
+        println!(
+            "   预案两边都改过,两处改动都在同一文本中 / both edits of the plan are in one text, the same on every node"
+        );
+        println!("      http://{}/records/{}", bureau.api.http, stage.plan);
+        let status = bureau.api.status()?;
         println!("   heads  {}", status["frontier_digest"].as_str().unwrap_or_default());
         println!("   views  {}", status["projection_digest"].as_str().unwrap_or_default());
-        println!("   equal on all three nodes; {} events, {} records", status["events"], status["records"]);
+        println!(
+            "   三个节点完全一致 / equal on all nodes: {} events, {} records",
+            status["events"], status["records"]
+        );
         Ok(())
     }
 }
@@ -155,65 +176,59 @@ fn say(number: &str, text: &str) {
 
 /// Before the cut: two incidents, and the things that both sides will act on.
 fn set_stage(district: &District) -> anyhow::Result<Stage> {
+    let linhu = &district.nodes[LINHU];
     let report = |place: &str| {
         let command = json!({"do": "report_incident", "category": "暴雨积水", "severity": "III", "place": place, "summary": "地下车库进水"});
-        let receipt = district.nodes[LINHU].act(command)?;
-        receipt["record"].as_str().map(str::to_owned).context("no record in the receipt")
+        linhu.api.act(command)?["record"].as_str().map(str::to_owned).context("no record in the receipt")
     };
     let incidents = [report("临湖一区 3 号楼")?, report("临湖二区 11 号楼")?];
-    let (point, item, left) = scarcest(district)?;
+    let (point, pumps) = scarcest(linhu)?;
     let first = |kind: &str| -> anyhow::Result<String> {
-        let records = district.records(LINHU, kind)?;
-        let id =
-            records.first().and_then(|r| r["record"].as_str()).with_context(|| format!("no {kind} was imported"))?;
-        Ok(id.to_owned())
+        let records = linhu.api.records(kind)?;
+        Ok(records.first().with_context(|| format!("no {kind} was imported"))?.id.to_string())
     };
-    Ok(Stage { point, item, left, team: first("team")?, incidents, plan: first("plan")? })
+    Ok(Stage { point, item: pumps.item, left: pumps.balance, team: first("team")?, incidents, plan: first("plan")? })
 }
 
-/// A supply point that has pumps, and how many.
-fn scarcest(district: &District) -> anyhow::Result<(String, String, i64)> {
-    for point in district.records(LINHU, "supply_point")? {
-        let id = point["record"].as_str().unwrap_or_default().to_owned();
-        let view = district.nodes[LINHU].get(&format!("/records/{id}"))?;
-        if let Some((item, left)) = stock(&view).into_iter().find(|(item, left)| item.contains("泵") && *left > 0) {
-            return Ok((id, item, left));
-        }
+/// The supply point with the fewest pumps, and what is there of them.
+fn scarcest(node: &NodeProcess) -> anyhow::Result<(String, StockLine)> {
+    let mut found = vec![];
+    for point in node.api.records("supply_point")? {
+        let Detail::SupplyPoint { stock, .. } = point.detail else { continue };
+        found
+            .extend(stock.into_iter().filter(|line| line.item.contains('泵')).map(|line| (point.id.to_string(), line)));
     }
-    bail!("no supply point of the sample has pumps")
-}
-
-/// Balance by item in a supply point's view.
-fn stock(view: &Value) -> BTreeMap<String, i64> {
-    let items = view["state"]["supply_point"]["items"].as_object();
-    items.into_iter().flatten().filter_map(|(item, entry)| Some((item.clone(), entry["balance"].as_i64()?))).collect()
+    let pumps = found.into_iter().filter(|(_, line)| line.balance > 0).min_by_key(|(_, line)| line.balance);
+    pumps.context("no supply point of the sample has pumps")
 }
 
 fn act_on_both_sides(district: &District, stage: &Stage) -> anyhow::Result<()> {
-    for (side, edit, incident) in
-        [(LINHU, "临湖补充:地下车库先断电再抽水。", 0), (BUREAU, "应急局补充:转移点改为中心小学。", 1)]
-    {
+    for (i, (side, edit)) in EDITS.into_iter().enumerate() {
         let node = &district.nodes[side];
-        node.act(json!({"do": "issue_supplies", "point": stage.point, "item": stage.item, "quantity": stage.left, "to": "抢险"}))?;
-        node.act(json!({"do": "deploy_team", "team": stage.team, "incident": stage.incidents[incident], "people": 3}))?;
-        node.act(json!({"do": "close_incident", "incident": stage.incidents[0], "outcome": "积水已排除"}))?;
-        let text = plan_text(district, side, stage)?;
+        node.api.act(json!({"do": "issue_supplies", "point": stage.point, "item": stage.item, "quantity": stage.left, "to": "抢险"}))?;
+        node.api.act(json!({"do": "deploy_team", "team": stage.team, "incident": stage.incidents[i], "people": 3}))?;
+        node.api.act(json!({"do": "close_incident", "incident": stage.incidents[0], "outcome": "积水已排除"}))?;
+        let text = plan_text(node, stage)?;
         let text = if side == LINHU { format!("{edit}\n{text}") } else { format!("{text}\n{edit}\n") };
-        node.act(json!({"do": "edit_plan", "plan": stage.plan, "text": text}))?;
+        node.api.act(json!({"do": "edit_plan", "plan": stage.plan, "text": text}))?;
     }
     Ok(())
 }
 
-fn plan_text(district: &District, node: usize, stage: &Stage) -> anyhow::Result<String> {
-    let view = district.nodes[node].get(&format!("/records/{}", stage.plan))?;
-    let text = view["state"]["plan"]["document"]["rendered"]["text"].as_str();
-    text.map(str::to_owned).with_context(|| format!("no plan text in {view}"))
+fn plan_text(node: &NodeProcess, stage: &Stage) -> anyhow::Result<String> {
+    let view = node.api.record(&stage.plan)?;
+    view.state.document().map(|document| document.rendered.text.clone()).context("the plan has no document")
 }
 
-fn check_pages(district: &District) -> anyhow::Result<()> {
+/// During the cut an operator can sign in at every node, and reads the desk, the contested records and the status.
+fn check_pages(district: &District, stage: &Stage) -> anyhow::Result<()> {
     for node in &district.nodes {
-        for path in ["/healthz", "/public", "/sign-in"] {
-            let (status, body) = node.page(path)?;
+        let session = node.api.sign_in().with_context(|| format!("signing in at {} during the cut", node.name))?;
+        let record = |id: &str| format!("/records/{id}");
+        let paths =
+            ["/".into(), "/status".into(), "/m".into(), "/public".into(), record(&stage.point), record(&stage.plan)];
+        for path in paths {
+            let (status, body) = node.api.page(&path, Some(&session))?;
             ensure!(status == 200, "{}{path} answers {status} during the cut: {body}", node.name);
         }
     }
@@ -223,22 +238,15 @@ fn check_pages(district: &District) -> anyhow::Result<()> {
 /// During the cut each side shows its own act once, and no conflict.
 fn check_apart(district: &District, stage: &Stage) -> anyhow::Result<()> {
     ensure!(!district.disagreement()?.is_empty(), "the cut did not separate the nodes");
-    for side in [LINHU, BUREAU] {
-        let view = district.nodes[side].get(&format!("/records/{}", stage.point))?;
-        let left = stock(&view).get(&stage.item).copied();
-        ensure!(
-            left == Some(0),
-            "{} shows {left:?} {} during the cut instead of 0",
-            district.nodes[side].name,
-            stage.item
-        );
-        let found = conflicts(district, side)?;
-        ensure!(found.is_empty(), "{} shows conflicts during the cut: {found:?}", district.nodes[side].name);
+    for (side, _) in EDITS {
+        let node = &district.nodes[side];
+        let left = match node.api.record(&stage.point)?.state {
+            State::SupplyPoint(point) => point.balance(&stage.item),
+            _ => bail!("{} is no supply point", stage.point),
+        };
+        ensure!(left == 0, "{} shows {left} {} during the cut instead of 0", node.name, stage.item);
+        let found = node.api.desk()?.conflicts;
+        ensure!(found.is_empty(), "{} shows conflicts during the cut: {found:?}", node.name);
     }
     Ok(())
-}
-
-fn conflicts(district: &District, node: usize) -> anyhow::Result<Vec<Value>> {
-    let desk = district.nodes[node].get("/desk")?;
-    desk["conflicts"].as_array().cloned().with_context(|| format!("no conflicts in {desk}"))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lab::link::Link;
 use crate::lab::namespace::Network;
@@ -44,7 +44,7 @@ impl District {
             let mut node = NodeProcess::new(name, root, address, host.map(|h| h.name.clone()))?;
             if host.is_some() {
                 // In a namespace of its own every node may use the usual ports.
-                (node.http, node.mesh) = ((address, 8420).into(), (address, 8421).into());
+                (node.api.http, node.mesh) = ((address, 8420).into(), (address, 8421).into());
             }
             nodes.push(node);
         }
@@ -132,7 +132,7 @@ impl District {
     pub fn disagreement(&self) -> anyhow::Result<String> {
         let mut all = vec![];
         for node in &self.nodes {
-            let s = node.status()?;
+            let s = node.api.status()?;
             all.push((
                 node.name.clone(),
                 s["frontier_digest"].clone(),
@@ -143,15 +143,6 @@ impl District {
         }
         let equal = all.iter().all(|s| (&s.1, &s.2) == (&all[0].1, &all[0].2) && s.3 == json!(0));
         Ok(if equal { String::new() } else { format!("{all:?}") })
-    }
-
-    /// Records of a kind on a node, as the list pages show them.
-    ///
-    /// # Errors
-    /// When the node does not answer.
-    pub fn records(&self, node: usize, kind: &str) -> anyhow::Result<Vec<Value>> {
-        let answer = self.nodes[node].get(&format!("/records?kind={kind}"))?;
-        Ok(answer.as_array().cloned().unwrap_or_default())
     }
 }
 

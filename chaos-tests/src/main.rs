@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use linli_chaos::demo::Demo;
+use linli_chaos::lab::end_tidily_on_interrupt;
 
 /// Real nodes, real cuts.
 #[derive(Debug, Parser)]
@@ -21,7 +22,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let Command::Demo(demo) = Cli::parse().command;
-    match demo.run() {
+    match end_tidily_on_interrupt().and_then(|()| demo.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

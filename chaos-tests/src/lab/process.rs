@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use super::api::Api;
 
 /// How long a node may take to start: a cold store opens in well under a second; slow machines get room.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -18,16 +20,17 @@ pub struct NodeProcess {
     pub name: String,
     /// Its data directory.
     pub dir: PathBuf,
-    /// Its pages.
-    pub http: SocketAddr,
+    /// Its pages and its API.
+    pub api: Api,
     /// Its TCP port for other nodes.
     pub mesh: SocketAddr,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
+    /// Whether it looks for nodes on its local network.
+    pub mdns: bool,
     /// The network namespace it runs in, if any.
     pub namespace: Option<String>,
     child: Option<Child>,
-    agent: ureq::Agent,
     /// The one-time operator code that the last start printed.
     pub code: String,
 }
@@ -38,19 +41,16 @@ impl NodeProcess {
     /// # Errors
     /// When no port is free.
     pub fn new(name: &str, root: &Path, address: IpAddr, namespace: Option<String>) -> anyhow::Result<Self> {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(60)))
-            .http_status_as_error(false)
-            .build();
+        let (dir, http) = (root.join(name), SocketAddr::new(address, super::free_port()?));
         Ok(Self {
             name: name.to_owned(),
-            dir: root.join(name),
-            http: SocketAddr::new(address, super::free_port()?),
+            api: Api::new(name, http, &dir),
+            dir,
             mesh: SocketAddr::new(address, super::free_port()?),
             peers: vec![],
+            mdns: false,
             namespace,
             child: None,
-            agent: config.into(),
             code: String::new(),
         })
     }
@@ -83,7 +83,7 @@ impl NodeProcess {
             }
             None => Command::new(linli),
         };
-        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", self.http.to_string());
+        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", self.api.http.to_string());
         command.stdin(Stdio::null());
         Ok(command)
     }
@@ -94,7 +94,10 @@ impl NodeProcess {
     /// When it does not come up in time; the message ends with the last lines of its log.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = self.program(&["serve", "--no-mdns", "--listen", &self.multiaddr()])?;
+        let mut command = self.program(&["serve", "--listen", &self.multiaddr()])?;
+        if !self.mdns {
+            command.arg("--no-mdns");
+        }
         for peer in &self.peers {
             command.args(["--peer", peer]);
         }
@@ -107,7 +110,7 @@ impl NodeProcess {
             .with_context(|| format!("{} did not start: {}", self.name, self.last_log_lines()))?;
         self.code = announced["code"].as_str().unwrap_or_default().to_owned();
         let deadline = Instant::now() + START_TIMEOUT;
-        while self.status().is_err() {
+        while self.api.status().is_err() {
             if Instant::now() > deadline {
                 bail!("{} does not answer: {}", self.name, self.last_log_lines());
             }
@@ -157,75 +160,12 @@ impl NodeProcess {
         }
         Ok(())
     }
-
-    fn token(&self) -> anyhow::Result<String> {
-        Ok(std::fs::read_to_string(self.dir.join("api-token"))?.trim().to_owned())
-    }
-
-    /// Reads an API resource.
-    ///
-    /// # Errors
-    /// When the node does not answer or refuses.
-    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let url = format!("http://{}/api/v1{path}", self.http);
-        let answer = self.agent.get(url).header("authorization", format!("Bearer {}", self.token()?)).call();
-        read(&self.name, path, answer)
-    }
-
-    /// Sends a body to the API.
-    ///
-    /// # Errors
-    /// When the node does not answer or refuses.
-    pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let url = format!("http://{}/api/v1{path}", self.http);
-        let answer = self.agent.post(url).header("authorization", format!("Bearer {}", self.token()?)).send_json(body);
-        read(&self.name, path, answer)
-    }
-
-    /// Records an act and returns the receipt.
-    ///
-    /// # Errors
-    /// When the node refuses it.
-    pub fn act(&self, command: Value) -> anyhow::Result<Value> {
-        self.post("/commands", &json!({"by": format!("{}值守员", self.name), "command": command}))
-    }
-
-    /// What the node says of itself.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn status(&self) -> anyhow::Result<Value> {
-        self.get("/status")
-    }
-
-    /// A page as anybody on the network gets it: status and body.
-    ///
-    /// # Errors
-    /// When the node does not answer.
-    pub fn page(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        let mut answer = self.agent.get(format!("http://{}{path}", self.http)).call()?;
-        Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
-    }
 }
 
 impl Drop for NodeProcess {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-fn read(
-    name: &str,
-    path: &str,
-    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-) -> anyhow::Result<Value> {
-    let mut answer = answer.with_context(|| format!("{name} does not answer {path}"))?;
-    let status = answer.status();
-    let text = answer.body_mut().read_to_string()?;
-    if !status.is_success() {
-        bail!("{name} {path}: {status} {text}");
-    }
-    serde_json::from_str(&text).with_context(|| format!("{name} {path}: not JSON: {text}"))
 }
 
 /// The `linli` program beside this one in the target folder.
@@ -257,6 +197,9 @@ pub fn wait_until(
             Ok(Err(missing)) => missing,
             Err(error) => format!("{error:#}"),
         };
+        if super::interrupted() {
+            bail!("interrupted while waiting: {missing}");
+        }
         if started.elapsed() > limit {
             bail!("not within {} s: {missing}", limit.as_secs());
         }

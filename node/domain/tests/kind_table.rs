@@ -1,4 +1,4 @@
-//! `docs/domain.md` carries the kind table as the code has it. `LINLI_BLESS=1` writes it anew.
+//! `docs/domain.md` carries the kind table as the code has it. `LINLI_TEST_BLESS=1` writes it anew.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,9 +14,9 @@ fn the_page_carries_the_kind_table_of_the_code() {
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (table, after) = rest.split_once(END).unwrap();
     let expected = kind_table_markdown();
-    if std::env::var_os("LINLI_BLESS").is_some() {
+    if std::env::var_os("LINLI_TEST_BLESS").is_some() {
         std::fs::write(&page, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
     } else {
-        assert_eq!(table, expected, "run the tests with LINLI_BLESS=1 to write the table anew");
+        assert_eq!(table, expected, "run the tests with LINLI_TEST_BLESS=1 to write the table anew");
     }
 }

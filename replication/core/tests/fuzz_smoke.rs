@@ -1,6 +1,6 @@
 //! The fuzz targets of `fuzz/` on the stable toolchain: valid inputs, mutated by a generator with a printed seed.
 //!
-//! About ten seconds together; `LINLI_FUZZ_SECONDS` sets the time of each target, `LINLI_FUZZ_SEED` repeats a failure.
+//! About ten seconds together; `LINLI_TEST_FUZZ_SECONDS` sets the time of each target, `LINLI_TEST_FUZZ_SEED` repeats a failure.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)] // A test with a time limit.
 
@@ -85,18 +85,18 @@ fn fuzz(kind: &str, field: &str, target: impl Fn(&[u8])) {
     let cases = vectors["cases"].as_array().unwrap();
     let corpus: Vec<Vec<u8>> = cases.iter().map(|case| bytes(&case["input"][field])).collect();
     corpus.iter().for_each(|input| target(input));
-    let seed = number("LINLI_FUZZ_SEED");
+    let seed = number("LINLI_TEST_FUZZ_SEED");
     let first = seed.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         now.as_nanos() as u64
     });
-    let time = Duration::from_millis(number("LINLI_FUZZ_SECONDS").map_or(2_500, |seconds| seconds * 1000));
+    let time = Duration::from_millis(number("LINLI_TEST_FUZZ_SECONDS").map_or(2_500, |seconds| seconds * 1000));
     let start = Instant::now();
     for round in 0u64.. {
         let input = mutate(&mut Random(first.wrapping_add(round)), &corpus);
         if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
             let at = first.wrapping_add(round);
-            panic!("{kind}: repeat with LINLI_FUZZ_SEED={at}; input {}", golden::judge::hex(&input));
+            panic!("{kind}: repeat with LINLI_TEST_FUZZ_SEED={at}; input {}", golden::judge::hex(&input));
         }
         if start.elapsed() > time || seed.is_some() {
             eprintln!("{kind}: {} inputs from seed {first}", round + 1);

@@ -1,5 +1,5 @@
 //! The golden vectors in `vectors/`: this code makes exactly these, judges them as stated, and so does the verifier in
-//! Python. A change of the format shows here first. `LINLI_BLESS=1` writes them anew.
+//! Python. A change of the format shows here first. `LINLI_TEST_BLESS=1` writes them anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_types)] // A test stops on failure.
 
@@ -29,7 +29,7 @@ fn agrees(kind: &str, about: &str, cases: Vec<Case>) {
 
 #[allow(clippy::disallowed_methods)] // The one switch of this test, for people only.
 fn bless() -> bool {
-    std::env::var("LINLI_BLESS").is_ok_and(|value| value == "1")
+    std::env::var("LINLI_TEST_BLESS").is_ok_and(|value| value == "1")
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! What a person or a script asks of a running node from outside: its API and its pages.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use linli_domain::desk::Desk;
+use linli_domain::record::RecordView;
+use linli_domain::summary::Summary;
+use serde_json::{Value, json};
+
+/// Where a node answers, and the token of its data directory. Clones may ask at the same time.
+#[derive(Clone)]
+pub struct Api {
+    /// The node's name, for messages.
+    name: String,
+    /// Where its pages are.
+    pub http: SocketAddr,
+    dir: PathBuf,
+    agent: ureq::Agent,
+}
+
+impl Api {
+    /// Of the node with a data directory; nothing is asked yet.
+    pub fn new(name: &str, http: SocketAddr, dir: &Path) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(60)))
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .build();
+        Self { name: name.to_owned(), http, dir: dir.to_owned(), agent: config.into() }
+    }
+
+    fn token(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.dir.join("api-token"))?.trim().to_owned())
+    }
+
+    /// Reads an API resource.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("http://{}/api/v1{path}", self.http);
+        let answer = self.agent.get(url).header("authorization", format!("Bearer {}", self.token()?)).call();
+        read(&self.name, path, answer)
+    }
+
+    /// Sends a body to the API.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let url = format!("http://{}/api/v1{path}", self.http);
+        let answer = self.agent.post(url).header("authorization", format!("Bearer {}", self.token()?)).send_json(body);
+        read(&self.name, path, answer)
+    }
+
+    /// Records an act and returns the receipt.
+    ///
+    /// # Errors
+    /// When the node refuses it.
+    pub fn act(&self, command: Value) -> anyhow::Result<Value> {
+        self.post("/commands", &json!({"by": format!("{}值守员", self.name), "command": command}))
+    }
+
+    /// What the node says of itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn status(&self) -> anyhow::Result<Value> {
+        self.get("/status")
+    }
+
+    /// What needs attention, as its desk shows it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn desk(&self) -> anyhow::Result<Desk> {
+        Ok(serde_json::from_value(self.get("/desk")?)?)
+    }
+
+    /// Records of a kind, as its lists show them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn records(&self, kind: &str) -> anyhow::Result<Vec<Summary>> {
+        Ok(serde_json::from_value(self.get(&format!("/records?kind={kind}"))?)?)
+    }
+
+    /// One record as it shows it.
+    ///
+    /// # Errors
+    /// When it does not answer or does not know the record.
+    pub fn record(&self, id: &str) -> anyhow::Result<RecordView> {
+        Ok(serde_json::from_value(self.get(&format!("/records/{id}"))?)?)
+    }
+
+    /// Signs an operator in with a code of their own, as a browser would; returns the cookie.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses the code.
+    pub fn sign_in(&self) -> anyhow::Result<String> {
+        let issued = self.post("/operators", &json!({"name": "演练员"}))?;
+        let code = issued["code"].as_str().context("no code")?;
+        let url = format!("http://{}/sign-in", self.http);
+        let origin = format!("http://{}", self.http);
+        let answer = self.agent.post(url).header("origin", origin).send_form([("code", code), ("back", "/")])?;
+        let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
+        let cookie = cookie.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
+        cookie.with_context(|| format!("{} gave no session: {}", self.name, answer.status()))
+    }
+
+    /// A page as a browser gets it, with the cookie of [`Api::sign_in`] or as anybody: status and body.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn page(&self, path: &str, session: Option<&str>) -> anyhow::Result<(u16, String)> {
+        let mut request = self.agent.get(format!("http://{}{path}", self.http));
+        if let Some(session) = session {
+            request = request.header("cookie", session);
+        }
+        let mut answer = request.call()?;
+        Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
+    }
+}
+
+fn read(
+    name: &str,
+    path: &str,
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> anyhow::Result<Value> {
+    let mut answer = answer.with_context(|| format!("{name} does not answer {path}"))?;
+    let status = answer.status();
+    let text = answer.body_mut().read_to_string()?;
+    if !status.is_success() {
+        bail!("{name} {path}: {status} {text}");
+    }
+    serde_json::from_str(&text).with_context(|| format!("{name} {path}: not JSON: {text}"))
+}

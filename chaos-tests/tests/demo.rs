@@ -1,0 +1,27 @@
+//! The demo of the README, over relays on loopback as it runs for anybody, and in network namespaces where root is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+
+use linli_chaos::demo::Demo;
+use linli_chaos::lab::namespace;
+
+fn sample() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/samples/street")
+}
+
+#[test]
+fn the_demo_holds_over_relays() {
+    Demo::over_relays(sample()).run().unwrap();
+}
+
+#[test]
+fn the_demo_holds_in_namespaces() {
+    if !namespace::available() {
+        // ops/test says so too: without root there are no namespaces.
+        eprintln!("NOT RUN: network namespaces need root, ip and nft");
+        return;
+    }
+    Demo::in_namespaces(sample()).run().unwrap();
+}
