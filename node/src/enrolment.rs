@@ -60,24 +60,34 @@ impl Enrolment {
     ) -> anyhow::Result<Self> {
         let key = dir.read_key(KeyName::Node)?;
         let ticket = Ticket { federation, charter: charter.to_vec(), peers: peers.to_vec() };
+        // Before there is a store: a directory with a store is a node that belongs somewhere.
         ticket.verified_for(&key.public())?;
         let store = open_store(dir)?;
-        if let Some(existing) = store.local().get(TICKET)? {
-            let existing = Ticket::from_text(&String::from_utf8_lossy(&existing))?;
-            if existing.federation != federation {
-                bail!("this node belongs to the federation {} already", existing.federation.short());
-            }
-        }
-        for run in complete_logs(charter)? {
-            store.append(vec![run])?;
-        }
-        store.local().put(TICKET, ticket.to_text().as_bytes())?;
-        let enrolment = Self::load(&store, key.public());
+        let enrolment = Self::keep(&store, key.public(), &ticket);
         store.close();
         enrolment
     }
 
-    /// Reads what [`Enrolment::establish`] kept.
+    /// As [`Enrolment::establish`], in a store that is open.
+    ///
+    /// # Errors
+    /// As [`Enrolment::establish`].
+    pub fn keep(store: &Store, node: AuthorKey, ticket: &Ticket) -> anyhow::Result<Self> {
+        ticket.verified_for(&node)?;
+        if let Some(existing) = store.local().get(TICKET)? {
+            let existing = Ticket::from_text(&String::from_utf8_lossy(&existing))?;
+            if existing.federation != ticket.federation {
+                bail!("this node belongs to the federation {} already", existing.federation.short());
+            }
+        }
+        for run in complete_logs(&ticket.charter)? {
+            store.append(vec![run])?;
+        }
+        store.local().put(TICKET, ticket.to_text().as_bytes())?;
+        Self::load(store, node)
+    }
+
+    /// Reads what [`Enrolment::keep`] kept.
     ///
     /// # Errors
     /// When the store belongs to no district.

@@ -169,8 +169,10 @@ impl Projector {
         }
         self.store.projection().write(batch)?;
         cursors.extend(advanced);
-        drop(cursors);
+        // Still under the lock of the cursors: another pass would publish what comes after this first, and whoever finds
+        // nothing left to fold relies on all of it being shown.
         self.publish(views);
+        drop(cursors);
         Ok(events.len())
     }
 

@@ -150,7 +150,7 @@ impl Node {
                 own: log.author == self.enrolment.node,
             })
             .collect();
-        let forks = self.store.forks().map_or(0, |forks| forks.len() as u64);
+        let forks = self.store.forks();
         let disk_free_bytes = self.dir.as_ref().and_then(|dir| free_bytes(dir.path()));
         let mut status = NodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -171,10 +171,15 @@ impl Node {
             disk_free_bytes,
             store_bytes: self.dir.as_ref().and_then(|dir| occupied_bytes(&dir.store())),
             peers: self.peers(),
-            forks,
+            forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
         };
         status.degraded = needs_attention(&status);
+        if let Err(error) = forks {
+            // No forks known is not the same as no forks.
+            tracing::error!(%error, "could not look for forks");
+            status.degraded.push("存储读取失败 / the store could not be read".to_owned());
+        }
         status
     }
 

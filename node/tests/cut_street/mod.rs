@@ -1,0 +1,187 @@
+//! A street's year in an hour: the sample imported, acts of every kind, a cut in which both streets act on the same
+//! things without hearing each other, every class of conflict, and its settlement.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use linli::node::Node;
+use linli_core::id::RecordId;
+use linli_core::testkit::District;
+use linli_domain::events::kind_table;
+use linli_domain::state::RecordKind;
+use linli_store::Store;
+use serde_json::json;
+
+use crate::district::{self, done, import_sample, logs_of, meet};
+
+/// Both nodes after everything, holding and showing the same.
+pub struct CutStreet {
+    /// The district.
+    pub district: District,
+    /// The node of the sample's street, and its store.
+    pub here: (Arc<Node>, Store),
+    /// The node of the street beside it, and its store.
+    pub there: (Arc<Node>, Store),
+}
+
+impl CutStreet {
+    /// Plays all of it.
+    pub fn after_everything() -> Self {
+        let district = district::two_streets();
+        let (here, there) = (district::node(&district, 0), district::node(&district, 1));
+        let street = Self { district, here, there };
+        import_sample(&street.here.0);
+        let things = street.before_the_cut();
+        street.meet();
+        street.during_the_cut(&things);
+        street.meet();
+        street.settle_everything();
+        street.after_the_settlements(&things);
+        street.meet();
+        street.assert_every_kind_was_written();
+        street
+    }
+
+    fn meet(&self) {
+        meet(&self.here.1, &self.there.1);
+        self.here.0.rebuild().unwrap();
+        self.there.0.rebuild().unwrap();
+    }
+
+    fn all(&self, kind: RecordKind) -> Vec<RecordId> {
+        self.here.0.summaries().into_iter().filter(|summary| summary.kind == kind).map(|summary| summary.id).collect()
+    }
+
+    fn before_the_cut(&self) -> Things {
+        let node = &*self.here.0;
+        let report = |place: &str| {
+            let report = json!({"do": "report_incident", "category": "内涝", "severity": "III", "place": place, "summary": "积水"});
+            done(node, "值班", report)
+        };
+        let hazard =
+            json!({"do": "report_hazard", "category": "电线裸露", "severity": "II", "place": "7幢", "summary": "楼道"});
+        let things = Things {
+            incident: report("东门"),
+            other_incident: report("西门"),
+            hazard: done(node, "甲", hazard),
+            team: self.all(RecordKind::Team)[0],
+            plan: self.all(RecordKind::Plan)[0],
+            other_plan: self.all(RecordKind::Plan)[1],
+            point: self.all(RecordKind::SupplyPoint)[0],
+            other_point: self.all(RecordKind::SupplyPoint)[1],
+        };
+        let Things { incident, other_incident, hazard, team, plan, point, other_point, .. } = things;
+        for act in [
+            json!({"do": "verify_incident", "incident": incident}),
+            json!({"do": "assign_incident", "incident": incident, "team": team, "task": "排水"}),
+            json!({"do": "update_incident", "incident": incident, "text": "水深半米", "injured": 1}),
+            json!({"do": "link_incident", "incident": other_incident, "duplicate_of": incident}),
+            json!({"do": "check_in_team", "team": team, "place": "东门", "readiness": "ready"}),
+            json!({"do": "set_team", "team": team, "lead": "队长岗"}),
+            json!({"do": "file_hazard", "hazard": hazard}),
+            json!({"do": "dispatch_hazard", "hazard": hazard, "to": "物业"}),
+            json!({"do": "handle_hazard", "hazard": hazard, "what": "已包扎"}),
+            json!({"do": "answer_hazard", "hazard": hazard, "text": "已处理"}),
+            json!({"do": "receive_supplies", "point": point, "item": "应急担架", "unit": "条", "quantity": 20, "from": "区仓库"}),
+            json!({"do": "issue_supplies", "point": point, "item": "应急担架", "quantity": 2, "to": "居民"}),
+            json!({"do": "send_supplies", "point": point, "item": "应急担架", "quantity": 3, "to_point": other_point}),
+            json!({"do": "count_supplies", "point": point, "item": "应急担架", "quantity": 15}),
+            json!({"do": "adjust_supplies", "point": point, "item": "应急担架", "delta": -1, "reason": "damaged"}),
+            json!({"do": "edit_plan", "plan": plan, "text": "一、东门集合。\n二、走南路。"}),
+        ] {
+            done(node, "甲", act);
+        }
+        let transit = node.desk().in_transit.into_iter().find(|line| line.from_point == point).unwrap();
+        let arrival = json!({"do": "arrive_supplies", "point": other_point, "from_point": point, "transfer": transit.transfer.transfer});
+        done(node, "丁", arrival);
+        done(node, "乙", json!({"do": "approve_plan", "plan": plan}));
+        done(node, "乙", json!({"do": "close_hazard", "hazard": hazard, "finding": "合格"}));
+        things
+    }
+
+    fn during_the_cut(&self, things: &Things) {
+        let (here, there) = (&*self.here.0, &*self.there.0);
+        let Things { incident, other_incident, hazard, team, plan, point, .. } = *things;
+        let left = [
+            ("调度", json!({"do": "deploy_team", "team": team, "incident": incident, "people": 4})),
+            (
+                "仓管",
+                json!({"do": "issue_supplies", "point": point, "item": "应急担架", "quantity": 10, "to": "一号楼"}),
+            ),
+            ("乙", json!({"do": "issue_plan", "plan": plan})),
+            ("丙", json!({"do": "reopen_hazard", "hazard": hazard, "reason": "又露出"})),
+            ("丙", json!({"do": "close_hazard", "hazard": hazard, "finding": "再次合格"})),
+            ("值班", json!({"do": "close_incident", "incident": incident, "outcome": "已排干"})),
+        ];
+        let right = [
+            ("调度", json!({"do": "deploy_team", "team": team, "incident": other_incident, "people": 3})),
+            (
+                "仓管",
+                json!({"do": "issue_supplies", "point": point, "item": "应急担架", "quantity": 9, "to": "二号楼"}),
+            ),
+            ("甲", json!({"do": "edit_plan", "plan": plan, "text": "一、西门集合。\n二、走南路。"})),
+            ("乙", json!({"do": "approve_plan", "plan": plan})),
+            ("乙", json!({"do": "issue_plan", "plan": plan})),
+            ("丁", json!({"do": "reopen_hazard", "hazard": hazard, "reason": "居民来电"})),
+            ("值班", json!({"do": "close_incident", "incident": incident, "outcome": "转移居民"})),
+        ];
+        for (by, act) in left {
+            done(here, by, act);
+        }
+        for (by, act) in right {
+            done(there, by, act);
+        }
+    }
+
+    /// Every class of conflict came up, and a person settles each.
+    fn settle_everything(&self) {
+        let node = &*self.here.0;
+        let open = node.desk().conflicts;
+        let classes: BTreeSet<&str> = open.iter().map(|line| line.conflict.class.code()).collect();
+        let all = ["closed_and_reopened", "double_deployment", "overdraw", "two_closings", "two_issued"];
+        assert_eq!(classes, BTreeSet::from(all));
+        for line in open {
+            let conflict = line.conflict.id;
+            let settle =
+                json!({"do": "settle_conflict", "record": line.record, "conflict": conflict, "decision": "依现场"});
+            done(node, "主任", settle);
+        }
+        assert!(node.desk().conflicts.is_empty());
+    }
+
+    fn after_the_settlements(&self, things: &Things) {
+        let (here, there) = (&*self.here.0, &*self.there.0);
+        let Things { incident, team, plan, other_plan, .. } = *things;
+        done(here, "调度", json!({"do": "release_team", "team": team, "incident": incident}));
+        done(here, "值班", json!({"do": "reopen_incident", "incident": incident, "reason": "复涨"}));
+        done(here, "主任", json!({"do": "supersede_plan", "plan": plan, "by_plan": other_plan}));
+        done(
+            there,
+            "邻街",
+            json!({"do": "draft_plan", "tier": "community", "scope": "邻街", "title": "邻街预案", "text": "集合"}),
+        );
+    }
+
+    fn assert_every_kind_was_written(&self) {
+        let logs = logs_of(&self.here.1);
+        let events = logs.values().flatten();
+        let written: BTreeSet<String> =
+            events.map(|event| format!("{}.{}", event.header().stream, event.header().kind)).collect();
+        for kind in kind_table() {
+            let name = format!("{}.{}", kind.stream, kind.word);
+            assert!(written.contains(&name), "no act of the kind {name}");
+        }
+    }
+}
+
+/// What the acts are about.
+struct Things {
+    incident: RecordId,
+    other_incident: RecordId,
+    hazard: RecordId,
+    team: RecordId,
+    plan: RecordId,
+    other_plan: RecordId,
+    point: RecordId,
+    other_point: RecordId,
+}
