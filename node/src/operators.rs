@@ -77,7 +77,9 @@ impl Operators {
         let name = name.trim();
         let allowed = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
         if !allowed {
-            return Err(NodeError::Input(format!("an operator's name has 1 to {NAME_CHARS_MAX} characters")));
+            return Err(NodeError::Input(format!(
+                "操作人姓名须为 1 至 {NAME_CHARS_MAX} 个字 / an operator's name has 1 to {NAME_CHARS_MAX} characters"
+            )));
         }
         let code = random_code()?;
         self.keep(CODE, &code, name, now_ms + CODE_LIFETIME_MS, now_ms)?;

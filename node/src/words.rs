@@ -219,6 +219,13 @@ words! {
         "A node with the right must do it, or ask a higher level for the grant";
     ErrInternal => "节点内部错误，操作未确认", "An internal error; the act is not confirmed";
     ErrInternalNext => "请再试一次；若仍失败请查看节点日志", "Try again; if it fails again, read the node's log";
+    ErrInputNext => "请改正后再提交", "Correct it and send it again";
+    ErrRequest => "地址或参数有误", "The address or a parameter of it is wrong";
+    ErrBody => "请求内容不完整", "The body broke off or is framed wrongly";
+    ErrBodyNext => "请再发送一次", "Send it again";
+    ErrNothingToDo => "没有变化，无需记录", "Nothing would change, so nothing was recorded";
+    ErrNothingToDoNext => "请先改动再提交；若是重复提交，先前的已经记录",
+        "Change something first; if you sent it twice, the first was recorded";
     ErrNotReady => "节点尚未就绪", "The node is not ready yet";
     ErrNotReadyNext => "请稍候再试", "Try again in a moment";
     ErrField => "{}：{}", "{}: {}";

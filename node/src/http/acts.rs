@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use linli_core::event::domain_hash;
 use linli_core::id::RecordId;
 
 use super::App;
@@ -20,26 +21,28 @@ use crate::words::Word;
 /// Most forms remembered as sent. A form sent twice is sent twice within minutes.
 const REMEMBERED_MAX: usize = 2_048;
 
+/// One showing of a form with one content, by its hash.
+type Sending = [u8; 32];
+
 /// Forms that were recorded, so that a double tap or a reload does not issue the same supplies twice.
 #[derive(Default)]
 pub(crate) struct Receipts {
-    sent: Mutex<VecDeque<(String, RecordId)>>,
+    sent: Mutex<VecDeque<(Sending, RecordId)>>,
     /// One act of a form after the other: the second tap waits for the first and then finds its receipt.
     turns: [tokio::sync::Mutex<()>; 32],
 }
 
 impl Receipts {
-    fn of(&self, form: &str) -> Option<RecordId> {
+    fn of(&self, form: &Sending) -> Option<RecordId> {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.iter().find(|(known, _)| known == form).map(|(_, record)| *record)
     }
 
-    fn turn(&self, form: &str) -> &tokio::sync::Mutex<()> {
-        let sum = form.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        &self.turns[sum % self.turns.len()]
+    fn turn(&self, form: &Sending) -> &tokio::sync::Mutex<()> {
+        &self.turns[usize::from(form[0]) % self.turns.len()]
     }
 
-    fn remember(&self, form: String, record: RecordId) {
+    fn remember(&self, form: Sending, record: RecordId) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         if sent.len() >= REMEMBERED_MAX {
             sent.pop_front();
@@ -71,7 +74,7 @@ pub(crate) async fn submit(
     let recorded = async {
         check_form_token(&operator, &fields)?;
         app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
-        let once = format!("{}/{}/{act}", operator.token, fields.text("_once"));
+        let once = showing_of(&operator, &act, &fields);
         let _turn = app.receipts.turn(&once).lock().await;
         if let Some(record) = app.receipts.of(&once) {
             return Ok::<_, HttpError>(record);
@@ -85,8 +88,18 @@ pub(crate) async fn submit(
     };
     match recorded.await {
         Ok(record) => Ok(see_other(&after(fields.text("_back"), &record))),
-        Err(error) => Ok((error.status, form_again(&app, &visitor, form, &fields, &error).await?).into_response()),
+        Err(error) => Ok(error.on_page(form_again(&app, &visitor, form, &fields, &error).await?)),
     }
+}
+
+/// What makes two sendings the same act: the same showing of the form, and the same content. Somebody who goes back and
+/// sends the form with something else in it means another act.
+fn showing_of(operator: &Operator, act: &str, fields: &Fields) -> Sending {
+    let parts = [operator.token.as_bytes(), act.as_bytes()];
+    let typed = fields.0.iter().filter(|(name, _)| name != "_token");
+    let parts: Vec<&[u8]> =
+        parts.into_iter().chain(typed.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])).collect();
+    domain_hash("linli/sending/1", &parts)
 }
 
 /// A text that was written over an older one would silently take a colleague's edit back. The form names the heads that

@@ -72,6 +72,24 @@ impl HttpError {
         }
     }
 
+    /// A request whose address does not say what it must.
+    fn request() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "request", Word::ErrRequest, Word::ErrNotFoundNext)
+    }
+
+    /// A page that shows this error: its status, and when to try again.
+    pub(crate) fn on_page(&self, page: Response) -> Response {
+        let mut answer = (self.status, page).into_response();
+        self.say_when(&mut answer);
+        answer
+    }
+
+    fn say_when(&self, answer: &mut Response) {
+        if let Some(seconds) = self.retry_after_s {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+
     /// An unknown host name.
     pub(crate) fn host(shown: &str) -> Self {
         Self::filled(StatusCode::MISDIRECTED_REQUEST, "host", Word::ErrHost, &[&shown], Word::ErrHostNext)
@@ -154,10 +172,16 @@ impl IntoResponse for HttpError {
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let for_programs = request.uri().path().starts_with("/api/");
     let lang = lang_of(request.uri(), request.headers());
-    let reads = request.method() == Method::GET;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let here = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let mut response = next.run(request).await;
-    let Some(error) = response.extensions_mut().remove::<HttpError>() else { return response };
+    let error = match response.extensions_mut().remove::<HttpError>() {
+        Some(error) => error,
+        // What the framework refuses by itself: a path or a query that does not decode.
+        None if response.status() == StatusCode::BAD_REQUEST && !is_ours(&response) => HttpError::request(),
+        None => return response,
+    };
+    let allow = response.headers_mut().remove(header::ALLOW);
     if reads && !for_programs && error.code == "sign_in" {
         // Only the path goes along: a query could not be told from the parameters of the sign-in page itself.
         let path = here.split('?').next().unwrap_or("/");
@@ -170,10 +194,17 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     if for_programs {
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }
-    if let Some(seconds) = error.retry_after_s {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(header::ALLOW, allow);
     }
+    error.say_when(&mut answer);
     answer
+}
+
+/// A page that was made for an error, such as a form with what was typed.
+fn is_ours(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|text| text.starts_with("text/html"))
 }
 
 /// The answer where no route leads.
@@ -191,11 +222,18 @@ impl From<NodeError> for HttpError {
         match error {
             NodeError::Input(text) => {
                 let mut answer =
-                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "input", Word::ErrorTitle, Word::ErrJsonNext);
-                answer.zh.clone_from(&text);
-                answer.en = text;
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "input", Word::ErrorTitle, Word::ErrInputNext);
+                // What is said in both languages says Chinese first.
+                let (zh, en) = text.split_once(" / ").unwrap_or((&text, &text));
+                (answer.zh, answer.en) = (zh.to_owned(), en.to_owned());
                 answer
             }
+            NodeError::NothingToDo => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "nothing_to_do",
+                Word::ErrNothingToDo,
+                Word::ErrNothingToDoNext,
+            ),
             other => Self::internal(&other),
         }
     }

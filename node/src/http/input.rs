@@ -1,9 +1,10 @@
 //! Bodies: bounded, decoded, and described when they are wrong.
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::HttpError;
@@ -32,12 +33,16 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     async fn from_request(request: Request, _state: &S) -> Result<Self, HttpError> {
         let (parts, body) = request.into_parts();
         let bytes = bounded(&parts.headers, body, limits::FORM_BYTES_MAX).await?;
-        let whole = Request::from_parts(parts, Body::from(bytes));
-        let unreadable = |error: axum::extract::rejection::FormRejection| {
-            HttpError::filled(StatusCode::BAD_REQUEST, "form", Word::ErrQuery, &[&error], Word::ErrFormTokenNext)
+        let unreadable = |error: &dyn std::fmt::Display| {
+            HttpError::filled(StatusCode::BAD_REQUEST, "form", Word::ErrQuery, &[error], Word::ErrFormTokenNext)
         };
+        // The decoder puts question marks where bytes are no text; what a person signs must be what they typed.
+        if !is_utf8_form(&bytes) {
+            return Err(unreadable(&"UTF-8"));
+        }
+        let whole = Request::from_parts(parts, Body::from(bytes));
         let axum::Form(pairs) =
-            axum::Form::<Vec<(String, String)>>::from_request(whole, &()).await.map_err(unreadable)?;
+            axum::Form::<Vec<(String, String)>>::from_request(whole, &()).await.map_err(|error| unreadable(&error))?;
         Ok(Self(pairs.into_iter().map(|(key, value)| (key, value.trim().replace("\r\n", "\n"))).collect()))
     }
 }
@@ -61,12 +66,41 @@ impl<T: DeserializeOwned, S: Send + Sync, const MAX: usize> FromRequest<S> for J
     }
 }
 
-async fn bounded(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<axum::body::Bytes, HttpError> {
+/// Whether a form's bytes are UTF-8 once their percent signs are read.
+fn is_utf8_form(bytes: &[u8]) -> bool {
+    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.extend(u8::try_from(high * 16 + low));
+                at += 3;
+            }
+            _ => {
+                decoded.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+async fn bounded(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, HttpError> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max) {
         return Err(HttpError::too_large(bytes_max));
     }
-    to_bytes(body, bytes_max).await.map_err(|_| HttpError::too_large(bytes_max))
+    let (mut whole, mut pieces) = (vec![], body.into_data_stream());
+    while let Some(piece) = pieces.next().await {
+        let piece =
+            piece.map_err(|_| HttpError::new(StatusCode::BAD_REQUEST, "body", Word::ErrBody, Word::ErrBodyNext))?;
+        if piece.len() > bytes_max - whole.len() {
+            return Err(HttpError::too_large(bytes_max));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(Bytes::from(whole))
 }
 
 /// What is wrong with a JSON text; a name that does not exist comes with the nearest one that does.
@@ -87,6 +121,8 @@ pub(crate) fn json_error(message: &str) -> HttpError {
 /// The unknown name in serde's message and the most similar of those it lists.
 fn nearest_of(message: &str) -> Option<(String, String)> {
     let (unknown, expected) = message.split_once(", expected ")?;
+    // In a query the message says first which parameter it is about.
+    let unknown = unknown.rsplit_once(": ").map_or(unknown, |(_, last)| last);
     if !unknown.starts_with("unknown field") && !unknown.starts_with("unknown variant") {
         return None;
     }
@@ -111,6 +147,8 @@ mod tests {
         assert_eq!(nearest_of(message), Some(("catgory".into(), "category".into())));
         let message = "unknown variant `issue_suplies`, expected one of `report_incident`, `issue_supplies`";
         assert_eq!(nearest_of(message).unwrap().1, "issue_supplies");
+        let message = "Failed to deserialize query string: kind: unknown variant `tea`, expected `team` or `plan`";
+        assert_eq!(nearest_of(message).unwrap().1, "team");
         assert_eq!(nearest_of("invalid type: string \"a, expected b\", expected u64"), None);
     }
 }

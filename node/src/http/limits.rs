@@ -21,9 +21,11 @@ pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_secs(120);
 /// The request line and headers must have arrived by then.
 pub(crate) const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer for so long loses its place; phones in a stairwell stall for seconds.
+pub(crate) const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Most connections at once: a street office, its phones and residents on one LAN; each costs a few tens of KB.
 pub(crate) const CONNECTIONS_MAX: usize = 1_024;
-/// Most connections at once from one address, so that one visitor cannot take all places.
+/// Most connections at once from one address or IPv6 network, so that one visitor cannot take all places.
 pub(crate) const CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
 /// How long open requests may go on after a stop is asked for.
 pub(crate) const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
@@ -84,7 +86,7 @@ impl RateLimits {
 }
 
 /// One household or one machine: an IPv4 address, or the /64 that an IPv6 host may pick addresses from.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),

@@ -30,6 +30,7 @@ mod openapi;
 mod pages;
 mod serve;
 mod session;
+mod stalled;
 
 pub use openapi::document as openapi_document;
 pub use serve::serve;

@@ -1,4 +1,4 @@
-//! The accept loop: bounded connections, a deadline for headers, an orderly stop.
+//! The accept loop: bounded connections, deadlines for headers and for answers that nobody reads, an orderly stop.
 //!
 //! `axum::serve` sets no timer, so that a client which never finishes its headers would hold its place for ever.
 
@@ -22,24 +22,35 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 use super::limits;
+use super::stalled::Unstalled;
 
 /// Serves until `stop` turns true or its sender is gone; then lets open requests finish for a few seconds.
 ///
 /// # Errors
 /// None after the socket is open: a failing accept, as without file descriptors, is logged and tried again.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    serve_at_most(limits::CONNECTIONS_MAX, listener, router, stop).await
+}
+
+async fn serve_at_most(
+    places: usize,
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let open = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(places));
     let addresses = Addresses::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        let accepted = tokio::select! {
+        let free_place = async { (places.clone().acquire_owned().await, listener.accept().await) };
+        let (place, accepted) = tokio::select! {
             _ = stop.wait_for(|stopping| *stopping) => break,
-            accepted = listener.accept() => accepted,
+            next = free_place => next,
         };
+        let Ok(place) = place else { break };
         match accepted {
             Ok((stream, address)) => {
-                let Some(counted) = addresses.count(address.ip()) else { continue };
+                let Some(counted) = addresses.count(limits::network_of(address.ip())) else { continue };
                 tokio::spawn(connection(stream, address, router.clone(), open.watcher(), (place, counted)));
             }
             Err(error) => {
@@ -72,7 +83,8 @@ fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not set nodelay");
     }
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let stream = TokioIo::new(Unstalled::new(stream, limits::UNREAD_TIME_MAX));
+    let serving = builder.serve_connection(stream, TowerToHyperService::new(service));
     async move {
         let _held = held;
         if let Err(error) = watcher.watch(serving).await {
@@ -129,5 +141,19 @@ mod tests {
         assert!(addresses.count("192.0.2.8".parse().unwrap()).is_some());
         drop(held);
         assert!(addresses.count(here).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_full_house_still_hears_that_it_shall_stop() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(serve_at_most(1, listener, Router::new(), stopped));
+        // given the only place taken by somebody who says nothing
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let _waiting = TcpStream::connect(address).await.unwrap();
+        // when the node shall stop, then it does, as soon as the silent one has had its time to finish
+        stop.send(true).unwrap();
+        tokio::time::timeout(limits::DRAIN_TIME_MAX * 2, serving).await.unwrap().unwrap().unwrap();
     }
 }

@@ -97,8 +97,12 @@ pub(crate) async fn page(
     summaries.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.title.cmp(&b.title)));
     let day = today();
     let pages = summaries.len().div_ceil(ROWS_MAX);
-    let rows: Vec<Row> =
-        summaries.iter().skip(part.page * ROWS_MAX).take(ROWS_MAX).map(|summary| row(lang, summary, day)).collect();
+    let rows: Vec<Row> = summaries
+        .iter()
+        .skip(part.page.saturating_mul(ROWS_MAX))
+        .take(ROWS_MAX)
+        .map(|summary| row(lang, summary, day))
+        .collect();
     let content = html! {
         div.head {
             h1 { (lang.t(listed.heading)) " " span.count data-live="count" data-quiet { (summaries.len()) } }

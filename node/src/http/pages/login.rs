@@ -26,7 +26,8 @@ pub(crate) struct Way {
 
 /// A path of this node's own pages; anything else leads to the desk.
 fn own_path(path: &str) -> &str {
-    let own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t']);
+    let own =
+        path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.contains(char::is_control);
     if own { path } else { "/" }
 }
 
@@ -67,7 +68,7 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, HttpError> {
     let again = |error: HttpError| {
         let page = sign_in_page(&app, &visitor, own_path(fields.text("back")), fields.text("code"), Some(&error));
-        (error.status, page).into_response()
+        error.on_page(page)
     };
     if let Err(wait_s) = app.limits.sign_in(address_of(&extensions)) {
         return Ok(again(HttpError::too_many(wait_s)));
@@ -138,7 +139,7 @@ pub(crate) async fn issue_code(
         }
         Err(error) => {
             let page = issue_page(&app, &visitor, &name, error_note(lang, &error))?;
-            Ok((error.status, page).into_response())
+            Ok(error.on_page(page))
         }
     }
 }
@@ -150,7 +151,9 @@ mod tests {
     #[test]
     fn the_way_back_never_leads_to_another_site() {
         assert_eq!(own_path("/records/1?x=2"), "/records/1?x=2");
-        for foreign in ["//evil.example", "https://evil.example", "/\\evil.example", "", "javascript:1", "/\r\nX: y"] {
+        for foreign in
+            ["//evil.example", "https://evil.example", "/\\evil.example", "", "javascript:1", "/\r\nX: y", "/\0"]
+        {
             assert_eq!(own_path(foreign), "/", "{foreign}");
         }
     }

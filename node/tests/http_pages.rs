@@ -1,0 +1,524 @@
+//! The pages as people use them, over a real socket and without a script: every page in both languages over a whole
+//! street, the way from signing in to a recorded act, and what residents may and may not see.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod browser;
+mod district;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::time::Instant;
+
+use browser::page::{Form, form_to, forms, obstacles, tags, text, text_of};
+use browser::{Answer, Browser, PATIENCE, Served, wait_until};
+use district::{done, import_sample, now_ms, two_streets};
+use linli::http::HttpSettings;
+use linli::import::read_street;
+use linli::node::Node;
+use linli::words::{Lang, Word};
+use linli_core::id::RecordId;
+use linli_core::testkit::District;
+use linli_domain::state::RecordKind;
+use serde_json::json;
+
+/// A node whose street has its registers, and one record of each other kind.
+fn street() -> Served {
+    let node = district::node(&District::with_nodes(&[district::STREET]), 0).0;
+    import_sample(&node);
+    let incident = done(&node, "值班员", report("东门", "积水三十厘米"));
+    let team = first(&node, RecordKind::Team);
+    done(&node, "值班员", json!({"do": "deploy_team", "team": team, "incident": incident, "people": 4}));
+    let hazard =
+        json!({"do": "report_hazard", "category": "电线裸露", "severity": "II", "place": "7幢", "summary": "楼道里"});
+    done(&node, "值班员", hazard);
+    Served::over(node)
+}
+
+fn report(place: &str, summary: &str) -> serde_json::Value {
+    json!({"do": "report_incident", "category": "内涝", "severity": "III", "place": place, "summary": summary})
+}
+
+fn first(node: &Node, kind: RecordKind) -> RecordId {
+    node.summaries().into_iter().find(|summary| summary.kind == kind).unwrap().id
+}
+
+/// Addresses that pages link to on this node, without the place within the page.
+fn links(page: &str) -> BTreeSet<String> {
+    let all = tags(page);
+    let hrefs = all.iter().filter(|tag| tag.name == "a").filter_map(|tag| tag.get("href"));
+    let own = hrefs.filter(|href| href.starts_with('/')).map(|href| href.split('#').next().unwrap().to_owned());
+    own.collect()
+}
+
+/// What a page must be, whatever it shows.
+fn sound(path: &str, answer: &Answer) {
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+    assert_eq!(obstacles(&answer.body), Vec::<String>::new(), "{path}");
+}
+
+fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
+    let fields = form.filled(typed);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    by.post(&form.action, &fields)
+}
+
+#[test]
+fn every_page_that_links_lead_to_works_in_both_languages_without_a_script() {
+    let served = street();
+    let operator = served.operator("值班员");
+    // given the pages of the navigation, and one record of each kind with all that can be done there
+    let starts = ["/", "/m", "/status", "/operators", "/public", "/sign-in", "/lists/buildings", "/lists/contacts"];
+    let mut waiting: Vec<String> = starts.map(str::to_owned).to_vec();
+    for kind in [
+        RecordKind::Incident,
+        RecordKind::Hazard,
+        RecordKind::SupplyPoint,
+        RecordKind::Team,
+        RecordKind::Plan,
+        RecordKind::Building,
+        RecordKind::Contact,
+    ] {
+        waiting.push(format!("/records/{}", first(&served.node, kind)));
+    }
+    // when somebody follows every link, one of each sort
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut records = 0;
+    let mut acts: BTreeSet<String> = BTreeSet::new();
+    while let Some(path) = waiting.pop() {
+        if path.contains("lang=") || path.starts_with("/assets/") || !seen.insert(path.clone()) {
+            continue;
+        }
+        if path.starts_with("/records/") {
+            records += 1;
+            if records > 40 {
+                continue;
+            }
+        }
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let [chinese, english] = ["zh", "en"].map(|lang| operator.get(&format!("{path}{joint}lang={lang}")));
+        for (answer, tag, other) in
+            [(&chinese, "zh-CN", Word::OtherLanguage.zh()), (&english, "en", Word::OtherLanguage.en())]
+        {
+            sound(&path, answer);
+            let html = tags(&answer.body).into_iter().find(|tag| tag.name == "html").unwrap();
+            assert_eq!(html.get("lang"), Some(tag), "{path}");
+            assert!(text(&answer.body).contains(other), "{path} has no way to the other language");
+        }
+        acts.extend(
+            forms(&chinese.body).into_iter().filter_map(|form| Some(form.action.strip_prefix("/act/")?.to_owned())),
+        );
+        waiting.extend(links(&chinese.body));
+    }
+    // then none was broken, and every sort of page and act was among them
+    assert!(records > 40 && seen.len() > 60, "{records} records, {} pages", seen.len());
+    for path in
+        ["/lists/incidents", "/lists/supplies", "/lists/teams", "/lists/plans", "/lists/hazards", "/new/form_team"]
+    {
+        assert!(seen.contains(path), "nothing leads to {path}");
+    }
+    for act in ["report_incident", "check_in_team", "issue_supplies", "edit_plan", "file_hazard", "set_point"] {
+        assert!(acts.contains(act), "no form for {act}: {acts:?}");
+    }
+}
+
+#[test]
+fn the_words_of_a_page_are_all_in_the_language_asked_for() {
+    // given a node whose own data are Latin letters, so that every Chinese word is one of the page's
+    let served = Served::over(district::node(&two_streets(), 0).0);
+    let place = served.node.status();
+    let operator = served.operator("Li");
+    let data = [place.name.as_str(), place.district_name.as_str(), "节点1", Word::OtherLanguage.en()];
+    done(
+        &served.node,
+        "Li",
+        json!({"do": "report_incident", "category": "fire", "severity": "I", "place": "E1", "summary": "s"}),
+    );
+    let incident = first(&served.node, RecordKind::Incident);
+    let chinese = |c: char| ('\u{3000}'..='\u{9fff}').contains(&c) || ('\u{ff00}'..='\u{ffef}').contains(&c);
+    let mut pages: Vec<String> =
+        ["/", "/m", "/m?do=report_incident", "/status", "/operators", "/public"].map(str::to_owned).to_vec();
+    pages.extend(
+        ["incidents", "hazards", "supplies", "teams", "plans", "buildings", "contacts"]
+            .map(|list| format!("/lists/{list}")),
+    );
+    pages.extend(["report_hazard", "form_team", "form_point", "draft_plan"].map(|act| format!("/new/{act}")));
+    pages.extend([format!("/records/{incident}"), format!("/records/{incident}?done=1"), "/no/such/page".to_owned()]);
+    for path in pages {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let answer = operator.get(&format!("{path}{joint}lang=en"));
+        let mut shown = text(&answer.body);
+        // What the node says of itself in the status list is in both languages, the second after a slash.
+        for reason in served.node.status().degraded {
+            shown = shown.replace(&reason, "");
+        }
+        data.iter().for_each(|word| shown = shown.replace(word, ""));
+        let left: String = shown.chars().filter(|c| chinese(*c)).collect();
+        assert!(left.is_empty(), "{path}: {left:?} in {shown}");
+    }
+}
+
+#[test]
+fn a_liaison_signs_in_reports_from_the_desk_and_reads_the_full_history() {
+    let served = Served::over(district::node(&two_streets(), 0).0);
+    let code = served.node.operators().issue_code("王联络", now_ms()).unwrap();
+    // given somebody who opens the desk, is asked to sign in, and types the code in their own way
+    let mut browser = served.visitor();
+    let sent_away = browser.get("/");
+    assert_eq!(sent_away.header("location"), Some("/sign-in?back=/"));
+    let sign_in = browser.get("/sign-in?back=/");
+    sound("/sign-in", &sign_in);
+    let typed = format!(" {} ", code.to_lowercase().replace('-', " "));
+    let answer = fill(&form_to(&sign_in.body, "/sign-in"), &[("code", &typed)], &browser);
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
+    let cookie = answer.header("set-cookie").unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
+    browser.keep_cookies(&answer);
+    // when they report an incident from the desk
+    let desk = browser.get("/");
+    assert!(links(&desk.body).contains("/new/report_incident"), "the desk has no way to report");
+    let form = form_to(&browser.get("/new/report_incident").body, "/act/report_incident");
+    let typed =
+        [("category", "内涝"), ("severity", "III"), ("place", "葑门横街<b>"), ("summary", "积水三十厘米\r\n水仍在涨")];
+    let before = now_ms();
+    let answer = fill(&form, &typed, &browser);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let record_path = answer.header("location").unwrap().to_owned();
+    // then the record page says that it is stored here and nowhere else yet
+    let page = browser.get(&record_path);
+    sound(&record_path, &page);
+    let shown = text(&page.body);
+    assert!(shown.contains(Word::ReceiptHere.zh()) && shown.contains(Word::ReceiptWaiting.zh()), "{shown}");
+    assert!(!page.body.contains("葑门横街<b>") && shown.contains("葑门横街<b>"), "{shown}");
+    // and its history says who, where, when, how it is signed, and what they had seen
+    let record: RecordId = record_path.strip_prefix("/records/").unwrap().split('?').next().unwrap().parse().unwrap();
+    let update = form_to(&page.body, "/act/update_incident");
+    assert_eq!(fill(&update, &[("text", "已派两台水泵"), ("injured", "１")], &browser).status, 303);
+    let page = browser.get(&format!("/records/{record}"));
+    let shown = text(&page.body);
+    let name = served.node.status().name;
+    for expected in [
+        &*Lang::Zh.fill(Word::NodeAttested, &[&"王联络", &name]),
+        district::STREET,
+        Word::GradeSigned.zh(),
+        Word::SeenNone.zh(),
+        &*Lang::Zh.fill(Word::SeenSome, &[&1]),
+        "已派两台水泵",
+    ] {
+        assert!(shown.contains(expected), "no {expected} in {shown}");
+    }
+    let lines = served.node.history(&record).unwrap();
+    assert_eq!(lines.len(), 2);
+    for line in &lines {
+        assert!(page.body.contains(&line.id.to_string()) && page.body.contains(&line.author.to_string()));
+        assert!(line.time_ms >= before && line.time_ms <= now_ms() + 1_000);
+    }
+    let times: Vec<_> = tags(&page.body).into_iter().filter(|tag| tag.name == "time").collect();
+    assert!(times.len() >= 2 && times.iter().all(|tag| tag.get("datetime").unwrap().ends_with("+08:00")));
+    // and the desk lists it
+    assert!(links(&browser.get("/").body).contains(&format!("/records/{record}")));
+}
+
+#[test]
+fn what_both_sides_of_a_cut_did_shows_what_each_had_not_seen() {
+    // given an incident that both streets know, and that both close during a cut
+    let district = two_streets();
+    let (here, store) = district::node(&district, 0);
+    let (there, their_store) = district::node(&district, 1);
+    let incident = done(&here, "甲", report("东门", "积水"));
+    district::meet(&store, &their_store);
+    there.rebuild().unwrap();
+    done(&here, "甲", json!({"do": "close_incident", "incident": incident, "outcome": "已排干"}));
+    done(&there, "乙", json!({"do": "close_incident", "incident": incident, "outcome": "转移居民"}));
+    district::meet(&store, &their_store);
+    let served = Served::over(here);
+    wait_until("both sides are shown", || served.node.history(&incident).unwrap().len() == 3);
+    // when an operator opens the record
+    let operator = served.operator("丙");
+    let path = format!("/records/{incident}");
+    let page = operator.get(&path);
+    sound(&path, &page);
+    // then both sides stand there with author and outcome, and whoever signed later had not seen the other
+    let shown = text(&page.body);
+    for expected in ["已排干", "转移居民", Word::UnseenTitle.zh(), Word::ConflictIntro.zh()] {
+        assert!(shown.contains(expected), "no {expected} in {shown}");
+    }
+    assert!(text(&operator.get("/").body).contains("两次结束"));
+    // and a person settles it with the form, after which what was put aside is still readable
+    let form = form_to(&page.body, "/act/settle_conflict");
+    let sides = served.node.history(&incident).unwrap();
+    let kept = sides.iter().find(|line| line.by == "乙").unwrap().id.to_string();
+    assert_eq!(fill(&form, &[("keep", &kept), ("decision", "以转移为准")], &operator).status, 303);
+    let page = operator.get(&path);
+    sound(&path, &page);
+    let shown = text(&page.body);
+    for expected in ["已排干", Word::SidePutAside.zh(), Word::SideHolds.zh(), "以转移为准"] {
+        assert!(shown.contains(expected), "no {expected} in {shown}");
+    }
+    assert!(forms(&page.body).iter().all(|form| form.action != "/act/settle_conflict"));
+}
+
+#[test]
+fn a_phone_form_that_is_refused_keeps_what_was_typed() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let before = served.node.status().events;
+    // given a report without its place, sent from the phone page
+    let form = form_to(&operator.get("/m?do=report_incident").body, "/act/report_incident");
+    let typed = [("category", "火灾"), ("severity", "II"), ("place", ""), ("summary", "三楼冒烟 & \"<有人>\"")];
+    let answer = fill(&form, &typed, &operator);
+    // then the same form comes back with everything in it and the field named
+    assert_eq!(answer.status, 422);
+    assert_eq!(obstacles(&answer.body), Vec::<String>::new());
+    let again = form_to(&answer.body, "/act/report_incident");
+    for (name, value) in typed {
+        assert_eq!(again.value(name), Some(value), "{name}");
+    }
+    let wrong = again.controls.iter().find(|control| control.tag.get("aria-invalid").is_some()).unwrap();
+    assert_eq!(wrong.tag.get("name"), Some("place"));
+    let shown = text(&answer.body);
+    assert!(shown.contains(Word::NothingLost.zh()) && shown.contains(Word::ErrFieldMissing.zh()), "{shown}");
+    // and once it is corrected the phone stays on its page
+    let answer = fill(&again, &[("place", "7幢三楼")], &operator);
+    assert_eq!(answer.status, 303);
+    assert!(answer.header("location").unwrap().starts_with("/m?done="), "{answer:?}");
+    sound("/m?done", &operator.get(answer.header("location").unwrap()));
+    assert_eq!(served.node.status().events, before + 1);
+    // and supplies that are not there are refused with what the books show
+    let points = operator.get("/m?do=issue_supplies");
+    let point = links(&points.body).into_iter().find(|link| link.contains("&point=")).unwrap();
+    let form = form_to(&operator.get(&point).body, "/act/issue_supplies");
+    let answer = fill(&form, &[("item", "帐篷"), ("quantity", "100000"), ("to", "七幢居民")], &operator);
+    assert_eq!(answer.status, 422);
+    let again = form_to(&answer.body, "/act/issue_supplies");
+    assert_eq!(
+        (again.value("item"), again.value("quantity"), again.value("to")),
+        (Some("帐篷"), Some("100000"), Some("七幢居民"))
+    );
+    assert_eq!(again.value("point"), form.value("point"));
+}
+
+#[test]
+fn a_form_sent_twice_is_one_act_and_a_changed_one_is_another() {
+    let served = Served::over(district::node(&two_streets(), 0).0);
+    let operator = served.operator("王联络");
+    let form = form_to(&operator.get("/m?do=report_incident").body, "/act/report_incident");
+    let typed = [("category", "火灾"), ("severity", "II"), ("place", "7幢"), ("summary", "冒烟")];
+    // when a slow answer makes somebody tap twice, then it is recorded once
+    let before = served.node.status().events;
+    let taps: Vec<_> = (0..4)
+        .map(|_| {
+            let (form, operator) = (form.clone(), operator.clone());
+            std::thread::spawn(move || fill(&form, &typed, &operator))
+        })
+        .collect();
+    let answers: BTreeSet<String> =
+        taps.into_iter().map(|tap| tap.join().unwrap().header("location").unwrap().to_owned()).collect();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(served.node.status().events, before + 1);
+    // when they go back to the form and report something else with it, then that is recorded too
+    let other = [("category", "火灾"), ("severity", "I"), ("place", "9幢"), ("summary", "明火")];
+    let second = fill(&form, &other, &operator);
+    assert_eq!(second.status, 303);
+    assert!(!answers.contains(second.header("location").unwrap()));
+    assert_eq!(served.node.status().events, before + 2);
+}
+
+#[test]
+fn a_profile_that_is_sent_back_unchanged_says_so() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let before = served.node.status().events;
+    for (kind, act) in [(RecordKind::SupplyPoint, "set_point"), (RecordKind::Team, "set_team")] {
+        let page = operator.get(&format!("/records/{}", first(&served.node, kind)));
+        let answer = fill(&form_to(&page.body, &format!("/act/{act}")), &[], &operator);
+        assert_eq!(answer.status, 422, "{act}: {}", text(&answer.body));
+        assert!(text(&answer.body).contains("没有变化"), "{act}: {}", text(&answer.body));
+    }
+    assert_eq!(served.node.status().events, before);
+}
+
+#[test]
+fn residents_read_the_public_part_and_nothing_personal() {
+    // given a street with contacts and certificates, and a report into which somebody wrote a name
+    let served = street();
+    let secret = "李小明 139-1234-5678";
+    done(&served.node, "值班员", report("南门", secret));
+    let street = read_street(&district::sample_street()).unwrap();
+    let mut personal: BTreeSet<String> = street.contacts.iter().map(|contact| contact.name.clone()).collect();
+    personal.extend(street.contacts.iter().map(|contact| contact.telephone.to_string()));
+    personal.extend(street.certificates.iter().map(|certificate| certificate.holder.clone()));
+    personal.extend(street.certificates.iter().map(|certificate| certificate.number.to_string()));
+    personal.extend([secret.to_owned(), "值班员".to_owned()]);
+    assert!(personal.len() > 100);
+    let resident = served.visitor();
+    for lang in ["zh", "en"] {
+        // when a resident opens the page
+        let page = resident.get(&format!("/public?lang={lang}"));
+        sound("/public", &page);
+        // then the incident and the supply points are there, and no person is
+        let shown = text(&page.body);
+        assert!(shown.contains("东门") && shown.contains("湖滨新村储备点") && shown.contains("帐篷"), "{shown}");
+        for private in &personal {
+            assert!(!page.body.contains(private.as_str()), "{private}");
+        }
+        // and it leads nowhere but to itself and to the sign-in page
+        for link in links(&page.body) {
+            assert!(link.starts_with("/public") || link.starts_with("/sign-in"), "{link}");
+        }
+    }
+    // and the open machine routes count without naming
+    let metrics = resident.get("/metrics");
+    let ready = resident.get("/readyz");
+    for private in &personal {
+        assert!(!metrics.body.contains(private.as_str()) && !ready.body.contains(private.as_str()), "{private}");
+    }
+    assert!(metrics.body.contains("linli_http_requests_total"));
+}
+
+#[test]
+fn a_node_may_close_its_residents_page() {
+    let node = district::node(&two_streets(), 0).0;
+    let served = Served::with(node, HttpSettings { allowed_hosts: vec![], residents_open: false });
+    let answer = served.visitor().get("/public");
+    assert_eq!(answer.header("location"), Some("/sign-in?back=/public"));
+    assert!(!text(&served.visitor().get("/sign-in").body).contains(Word::Public.zh()));
+    assert_eq!(served.operator("王联络").get("/public").status, 200);
+}
+
+#[test]
+fn a_change_reaches_an_open_page_without_reloading_it() {
+    let served = Served::over(district::node(&two_streets(), 0).0);
+    let operator = served.operator("王联络");
+    // given an open desk, which names the stream that it follows
+    let desk = operator.get("/");
+    let address = tags(&desk.body).into_iter().find_map(|tag| tag.get("data-changes").map(str::to_owned)).unwrap();
+    let mut stream = operator.connect();
+    stream.write_all(&operator.request("GET", &address, &[("accept", "text/event-stream")], b"")).unwrap();
+    let mut heard = String::new();
+    let mut hear = |wanted: &str| {
+        let started = Instant::now();
+        let mut buffer = [0; 4_096];
+        while !heard.contains(wanted) {
+            assert!(started.elapsed() < PATIENCE, "no {wanted} in {heard}");
+            let count = stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "the stream ended: {heard}");
+            heard.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        }
+        heard.clone()
+    };
+    let head = hear("event: hello");
+    assert!(head.contains("200 OK") && head.contains("text/event-stream"), "{head}");
+    // when a colleague records something
+    let answer = served
+        .operator("张同事")
+        .post_json("/api/v1/commands", &json!({"command": report("东门", "积水")}).to_string());
+    let record = answer.json()["record"].as_str().unwrap().to_owned();
+    // then the stream names the record, and the part of the desk that shows it is there to be fetched
+    let told = hear(&record);
+    assert!(told.contains("event: change") && told.contains("\"kind_of_record\":\"incident\""), "{told}");
+    assert!(!told.contains("积水"), "{told}");
+    assert!(operator.get("/").body.contains(&record));
+    let live: BTreeSet<String> =
+        tags(&desk.body).into_iter().filter_map(|tag| tag.get("data-live").map(str::to_owned)).collect();
+    assert!(live.contains("incidents") && live.contains("as-of"), "{live:?}");
+}
+
+#[test]
+fn a_record_that_is_not_here_is_a_clear_page() {
+    let served = Served::over(district::node(&two_streets(), 0).0);
+    let operator = served.operator("王联络");
+    for id in ["018f3c1e-0000-7000-8000-000000000000", "not-an-id"] {
+        for (lang, word, next) in [
+            ("zh", Word::ErrNotFound.zh(), Word::ErrNotFoundNext.zh()),
+            ("en", Word::ErrNotFound.en(), Word::ErrNotFoundNext.en()),
+        ] {
+            let answer = operator.get(&format!("/records/{id}?lang={lang}"));
+            assert_eq!(answer.status, 404);
+            let shown = text(&answer.body);
+            assert!(shown.contains(word) && shown.contains(next), "{shown}");
+            assert!(links(&answer.body).contains("/"), "no way on from here");
+            assert_eq!(obstacles(&answer.body), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_node_that_was_never_heard_is_never_shown_as_fine() {
+    // given a district of three nodes, of which this one has heard none
+    let district = District::with_nodes(&[district::STREET, district::NEXT_STREET, "320508007"]);
+    let served = Served::over(district::node(&district, 0).0);
+    let operator = served.operator("王联络");
+    let peers = served.node.peers();
+    assert_eq!(peers.len(), 2);
+    for lang in [Lang::Zh, Lang::En] {
+        // when the status page is opened
+        let page = operator.get(&format!("/status?lang={}", lang.name()));
+        sound("/status", &page);
+        let shown = text(&page.body);
+        // then each is named as never heard, nothing of it is a number or a good colour, and the node is not well
+        assert!(!shown.contains(lang.t(Word::StatusOk)), "{shown}");
+        assert!(shown.contains(lang.t(Word::StatusDegraded)), "{shown}");
+        for peer in &peers {
+            let row = page.body.split("<tr>").skip(1).find(|row| row.contains(&peer.name)).unwrap();
+            let row = &row[..row.find("</tr>").unwrap()];
+            let told = text(row);
+            assert!(told.contains(lang.t(Word::Never)) && told.contains(lang.t(Word::NotConnected)), "{told}");
+            assert!(told.matches(lang.t(Word::Unknown)).count() >= 3, "{told}");
+            for good in ["tag blue", "tag green", "class=\"num\""] {
+                assert!(!row.contains(good), "{row}");
+            }
+        }
+        // and the desk and every list say whom their numbers lack
+        for path in ["/", "/lists/incidents", "/m", "/public"] {
+            let shown = text(&operator.get(&format!("{path}?lang={}", lang.name())).body);
+            assert!(
+                !shown.contains(lang.t(Word::AllHeard)) && !shown.contains(lang.t(Word::OnlyNode)),
+                "{path}: {shown}"
+            );
+            let names_or_number = peers.iter().all(|peer| shown.contains(&peer.name)) || shown.contains('2');
+            assert!(names_or_number, "{path}: {shown}");
+        }
+    }
+    let ready = served.visitor().get("/readyz");
+    assert_eq!(ready.status, 503);
+    // and a node that is alone says that it is
+    let alone = Served::over(district::node(&District::with_nodes(&[district::STREET]), 0).0);
+    let page = alone.operator("王联络").get("/status");
+    assert!(text(&page.body).contains(Word::OnlyNode.zh()));
+    assert_eq!(text_of(&page.body, "h1").unwrap(), Word::Status.zh());
+}
+
+#[test]
+fn a_colleague_gets_a_code_from_the_page_and_signs_in_with_it() {
+    let served = Served::over(district::node(&two_streets(), 0).0);
+    let operator = served.operator("王联络");
+    let page = operator.get("/operators");
+    sound("/operators", &page);
+    // given names that cannot stand in an event
+    let form = form_to(&page.body, "/operators");
+    for name in ["", "长".repeat(41).as_str()] {
+        let answer = fill(&form, &[("name", name)], &operator);
+        assert_eq!((answer.status, form_to(&answer.body, "/operators").value("name")), (422, Some(name)));
+        assert!(text(&answer.body).contains("操作人姓名"), "{}", text(&answer.body));
+    }
+    // when a code is issued for a colleague
+    let answer = fill(&form, &[("name", "张同事")], &operator);
+    sound("/operators", &answer);
+    let shown = text(&answer.body);
+    let code = shown.split(' ').find(|word| word.len() == 9 && word.as_bytes()[4] == b'-').expect("a code is shown");
+    // then it signs the colleague in, once
+    let mut colleague = served.visitor();
+    let sign_in = form_to(&colleague.get("/sign-in").body, "/sign-in");
+    let answer = fill(&sign_in, &[("code", code)], &colleague);
+    assert_eq!(answer.status, 303);
+    colleague.keep_cookies(&answer);
+    assert!(text(&colleague.get("/").body).contains("张同事"));
+    let answer = fill(&sign_in, &[("code", code)], &served.visitor());
+    assert_eq!(answer.status, 422);
+    assert!(text(&answer.body).contains(Word::ErrCode.zh()));
+}
