@@ -94,6 +94,16 @@ fn core_and_domain_know_no_world() {
 }
 
 #[test]
+fn only_tests_and_benchmarks_use_the_testkit() {
+    for file in tracked(".rs").into_iter().filter(|file| file.contains("/src/") && !file.contains("core/src/testkit")) {
+        let text = read(&file);
+        let of_the_program = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_a_test = file.ends_with("/tests.rs") || file.contains("/tests/") || file.contains("scenario");
+        assert!(is_a_test || !of_the_program.contains("testkit::"), "{file} uses the testkit outside its tests");
+    }
+}
+
+#[test]
 fn no_room_without_a_purpose_in_its_name() {
     for file in tracked(".rs") {
         let stem = Path::new(&file).file_stem().unwrap().to_str().unwrap();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::outcome::{Code, Failure, Outcome};
 use super::{Context, now_ms};
@@ -37,7 +39,7 @@ pub struct Serve {
 impl Serve {
     pub(super) fn run(self, context: Context) -> Outcome {
         let config = self.overlay(context.config);
-        start_logging(&config);
+        start_logging(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let node = Node::open(&context.dir, now_ms()).map_err(|error| {
@@ -118,11 +120,16 @@ async fn asked_to_stop() {
     }
 }
 
-fn start_logging(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+fn start_logging(config: &Config) -> Outcome {
+    let filter: Targets = config.log.parse().map_err(|error| {
+        let message = format!("the setting log = {:?} cannot be used: {error}", config.log);
+        Failure::usage(message, "levels by target, such as info,linli_net=debug; linli config example")
+    })?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry();
     match config.log_format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text => registry.with(layer.with_filter(filter)).init(),
+        LogFormat::Json => registry.with(layer.json().with_filter(filter)).init(),
     }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What events cost, beside the floors under them: SHA-256 over the same bytes, and bare Ed25519 calls.
 //!
-//! `cargo bench -p linli-core --bench crypto [-- --quick]`. Prints the median of several rounds and the ratio to the
+//! `cargo bench --workspace --bench crypto [-- --quick]`. Prints the median of several rounds and the ratio to the
 //! floor named in the same line.
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, missing_docs)] // A benchmark reads a clock and stops on failure.

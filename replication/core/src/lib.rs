@@ -20,6 +20,5 @@ pub mod id;
 pub mod limits;
 pub mod sign;
 pub mod sync;
-#[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod time;

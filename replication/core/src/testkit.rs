@@ -1,4 +1,7 @@
 //! Deterministic districts, authors and logs for tests. Everything is made from small numbers; nothing is random.
+//!
+//! Always compiled, so that tests and programs share one build of this crate and of all that stand on it; a tidy test
+//! lets only tests and benchmarks name it.
 
 #![allow(clippy::unwrap_used)]
 

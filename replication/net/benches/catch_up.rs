@@ -4,8 +4,8 @@
 //! batches. Payloads do not compress, so bytes on the wire are a worst case.
 //!
 //! ```text
-//! cargo bench -p linli-net --bench catch_up            # 20 k and 100 k events of 300 B, 50 authors
-//! cargo bench -p linli-net --bench catch_up -- --quick # 2 k
+//! cargo bench --workspace --bench catch_up            # 20 k and 100 k events of 300 B, 50 authors
+//! cargo bench --workspace --bench catch_up -- --quick # 2 k
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

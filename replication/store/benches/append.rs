@@ -4,8 +4,8 @@
 //! Rounds of ours and of the floors alternate, so that a disk whose mood changes changes them alike.
 //!
 //! ```text
-//! cargo bench -p linli-store --bench append            # 5 rounds, then 1 M events
-//! cargo bench -p linli-store --bench append -- --quick # 1 short round, then 20 k events
+//! cargo bench --workspace --bench append            # 5 rounds, then 1 M events
+//! cargo bench --workspace --bench append -- --quick # 1 short round, then 20 k events
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

@@ -1,7 +1,5 @@
 //! Who is not of the district learns nothing and writes nothing, whatever it sends; the members notice nothing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! The demo of the README, over relays on loopback as it runs for anybody, and in network namespaces where root is.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::Path;
 
 use linli_chaos::demo::Demo;

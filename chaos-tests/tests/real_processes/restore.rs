@@ -1,7 +1,5 @@
 //! A data directory that was copied, run on and put back: it does not fork, and gets its lost tail back from its peers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Nodes on one local network find each other without being told where.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::time::Duration;
 
 use linli_chaos::district::District;

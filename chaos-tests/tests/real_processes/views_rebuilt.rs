@@ -1,7 +1,5 @@
 //! Read models are deleted and folded again in a running node: the same hashes, and the same as at its neighbour.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! `kill -9` while several clients write: what was acknowledged is there afterwards, on the node and on its peers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
