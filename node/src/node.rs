@@ -3,7 +3,7 @@
 //! Data flows one way: a command is checked against the views, signed, made durable, folded, shown.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use linli_core::area::Area;
 use linli_core::charter::Charter;
@@ -55,7 +55,7 @@ pub enum NodeError {
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// The domain refuses it and says what to do.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Refused),
     /// This node has no right to write that there.
     #[error("{0}")]
@@ -89,6 +89,8 @@ pub struct Node {
     operators: Operators,
     metrics: Registry,
     record_locks: Vec<Mutex<()>>,
+    /// Single acts go beside each other; a batch, which looks at any record, and a rebuild go alone.
+    acting: RwLock<()>,
 }
 
 /// Opens the store of a data directory for writing.
@@ -132,6 +134,7 @@ impl Node {
             operators: Operators::new(store.clone(), api_token),
             metrics: Registry::new(),
             record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
+            acting: RwLock::default(),
             mesh: OnceLock::new(),
             started_ms: now_ms,
             store,
@@ -184,6 +187,16 @@ impl Node {
         record.hash(&mut hasher);
         let at = (hasher.finish() % RECORD_LOCKS as u64) as usize;
         self.record_locks[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held during one act: no batch and no rebuild takes place beside it.
+    pub(crate) fn beside_other_acts(&self) -> RwLockReadGuard<'_, ()> {
+        self.acting.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by what must not see half of an act, nor be seen by one: from its first look until all of it is shown.
+    pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.acting.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A record's state.

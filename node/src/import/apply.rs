@@ -53,14 +53,14 @@ pub fn run(
     let written = match client.get("/status") {
         Ok(status) => {
             let own: Area = serde_json::from_value(status["area"].clone()).map_err(anyhow::Error::from)?;
-            let commands = commands(street, &area.unwrap_or(own))?;
+            let commands = commands(street, &area_within(&own, area)?)?;
             let total = commands.len();
             let receipts = client.post("/commands/batch", &json!({"by": OPERATOR, "commands": commands}))?;
             (receipts.as_array().map_or(0, Vec::len), total)
         }
         Err(_) => {
             let node = Node::open(dir, now_ms)?;
-            let commands = commands(street, &area.unwrap_or_else(|| node.area().clone()))?;
+            let commands = commands(street, &area_within(node.area(), area)?)?;
             let total = commands.len();
             let receipts = node.submit_all(OPERATOR, commands).map_err(anyhow::Error::from)?;
             node.close().map_err(anyhow::Error::from)?;
@@ -69,6 +69,20 @@ pub fn run(
     };
     bar.finish_and_clear();
     Ok(ImportReceipt { written: written.0 as u64, skipped: (written.1 - written.0) as u64 })
+}
+
+/// The area asked for, if this node may speak for it; by default its own.
+fn area_within(own: &Area, asked: Option<Area>) -> Result<Area, Failure> {
+    match asked {
+        Some(area) if !own.contains(&area) => {
+            let message = format!("the area {area} lies outside this node's, which is {own}");
+            Err(Failure::usage(
+                message,
+                format!("give an --area that starts with {own}, or import at a node of {area}"),
+            ))
+        }
+        asked => Ok(asked.unwrap_or_else(|| own.clone())),
+    }
 }
 
 /// How many rows of each file.

@@ -12,6 +12,7 @@ use linli_core::limits::{SYNC_MESSAGE_BYTES_MAX, SYNC_UNWRITTEN_MESSAGES_MAX};
 use linli_core::sync::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::driver::Happened;
 use crate::limits;
@@ -104,7 +105,10 @@ impl Session {
             || Shared { number, peer, traffic: Arc::clone(&traffic), metrics: metrics.clone(), queue: queue.clone() };
         let (reader, writer) = stream.split();
         let (outbox, inbox) = mpsc::channel(SYNC_UNWRITTEN_MESSAGES_MAX + 1);
-        let tasks = [tokio::spawn(read_all(shared(), reader)), tokio::spawn(write_all(shared(), writer, inbox))];
+        let span = tracing::debug_span!("sync_session", peer = %peer.short(), number);
+        let reading = read_all(shared(), reader).instrument(span.clone());
+        let writing = write_all(shared(), writer, inbox).instrument(span);
+        let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
         Self { number, connection, since_unix_ms: unix_ms(), traffic, outbox, tasks }
     }
 

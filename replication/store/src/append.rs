@@ -113,6 +113,7 @@ impl Request {
     }
 }
 
+#[tracing::instrument(level = "debug", name = "append", skip_all, fields(requests = group.len()))]
 fn commit(shared: &Shared, group: Vec<Request>) {
     let payloads = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
     let mut plan = Plan::new(shared);
