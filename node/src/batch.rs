@@ -50,6 +50,7 @@ impl Node {
     /// When the domain refuses it, the charter does not allow it here, or the store fails.
     #[tracing::instrument(name = "command", skip_all)]
     pub fn submit(&self, operator: &str, command: Command) -> Result<Receipt, SubmitError> {
+        let _no_batch = self.beside_other_acts();
         let new_id = RecordId::new_v7(now_ms(), random_bytes());
         // The first look only says which record it is about; what counts is the look under that record's lock.
         let incarnation = self.writer.incarnation();
@@ -76,6 +77,7 @@ impl Node {
     /// The first act that is refused, or the store's failure; then nothing was recorded.
     #[tracing::instrument(name = "command_batch", skip_all, fields(acts = commands.len()))]
     pub fn submit_all(&self, operator: &str, commands: Vec<Command>) -> Result<Vec<Receipt>, SubmitError> {
+        let _alone = self.alone();
         let charter = self.projector.charter();
         let incarnation = self.writer.incarnation();
         let mut overlay = Overlay { node: self, touched: BTreeMap::new() };

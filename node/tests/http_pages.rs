@@ -333,7 +333,9 @@ fn a_profile_that_is_sent_back_unchanged_says_so() {
     let served = street();
     let operator = served.operator("王联络");
     let before = served.node.status().events;
-    for (kind, act) in [(RecordKind::SupplyPoint, "set_point"), (RecordKind::Team, "set_team")] {
+    for (kind, act) in
+        [(RecordKind::SupplyPoint, "set_point"), (RecordKind::Team, "set_team"), (RecordKind::Plan, "edit_plan")]
+    {
         let page = operator.get(&format!("/records/{}", first(&served.node, kind)));
         let answer = fill(&form_to(&page.body, &format!("/act/{act}")), &[], &operator);
         assert_eq!(answer.status, 422, "{act}: {}", text(&answer.body));

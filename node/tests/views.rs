@@ -407,3 +407,55 @@ fn what_is_acknowledged_is_shown_however_many_act_at_once() {
     let (was, is) = node.rebuild().unwrap();
     assert_eq!(was, is);
 }
+
+#[test]
+fn imports_beside_each_other_and_beside_acts_are_as_if_one_came_after_the_other() {
+    // given a street of which everything but one supply point's stock is still to come
+    let (node, store) = district::node(&two_streets(), 0);
+    let before = events_in(&store);
+    // when two people import it at the same time
+    let imports: Vec<_> = (0..2)
+        .map(|_| {
+            let node = node.clone();
+            std::thread::spawn(move || import_sample(&node).len())
+        })
+        .collect();
+    let written: Vec<usize> = imports.into_iter().map(|import| import.join().unwrap()).collect();
+    // then one of them wrote all of it
+    assert_eq!(written.iter().sum::<usize>(), sample_acts().len(), "{written:?}");
+    let (alone, alone_store) = district::node(&two_streets(), 0);
+    import_sample(&alone);
+    assert_eq!(events_in(&store) - before, events_in(&alone_store) - before);
+    // and when supplies are handed out while corrected lists come in, nobody acts without having seen the other
+    let point = first_of(&node, RecordKind::SupplyPoint);
+    let receive = move |n: u64, quantity: u64| {
+        let from = format!("第{n}车");
+        json!({"do": "receive_supplies", "point": point, "item": "应急担架", "unit": "副", "quantity": quantity, "from": from})
+    };
+    done(&node, "仓管", receive(0, 100));
+    let lists = std::thread::spawn({
+        let node = node.clone();
+        move || {
+            for n in 1..40 {
+                let act = serde_json::from_value(receive(n, 2)).unwrap();
+                assert_eq!(node.submit_all("导入", vec![act]).unwrap().len(), 1);
+            }
+        }
+    });
+    for n in 0..40 {
+        done(
+            &node,
+            "仓管",
+            json!({"do": "issue_supplies", "point": point, "item": "应急担架", "quantity": 1, "to": format!("{n}号楼")}),
+        );
+    }
+    lists.join().unwrap();
+    let view = node.view(&point).unwrap().unwrap();
+    assert_eq!((view.heads.len(), view.conflicts.len()), (1, 0));
+    let State::SupplyPoint(state) = &view.state else { panic!("a supply point is one") };
+    assert_eq!(state.balance("应急担架"), 100 + 39 * 2 - 40);
+}
+
+fn first_of(node: &linli::node::Node, kind: RecordKind) -> RecordId {
+    node.summaries().into_iter().find(|summary| summary.kind == kind).unwrap().id
+}

@@ -11,7 +11,7 @@ use super::error::HttpError;
 use super::limits;
 use crate::words::Word;
 
-/// A form: its fields in order, texts trimmed.
+/// A form: its fields in order, as they were typed.
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {
@@ -21,9 +21,12 @@ impl Fields {
         self.0.push((name.to_owned(), value));
     }
 
-    /// A field's text; empty if it is missing.
+    /// A field's text; empty if it is missing. A line comes without the blanks around it; several lines come as they
+    /// are, because a plan's text that is sent back untouched must stay untouched.
     pub(crate) fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        let value = self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
+        let trimmed = value.trim();
+        if trimmed.contains('\n') { value } else { trimmed }
     }
 }
 
@@ -43,7 +46,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
         let whole = Request::from_parts(parts, Body::from(bytes));
         let axum::Form(pairs) =
             axum::Form::<Vec<(String, String)>>::from_request(whole, &()).await.map_err(|error| unreadable(&error))?;
-        Ok(Self(pairs.into_iter().map(|(key, value)| (key, value.trim().replace("\r\n", "\n"))).collect()))
+        Ok(Self(pairs.into_iter().map(|(key, value)| (key, value.replace("\r\n", "\n"))).collect()))
     }
 }
 
