@@ -57,6 +57,15 @@ impl Client {
         self.read(request.send_json(body))
     }
 
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        self.read(request.header("content-type", "application/octet-stream").send(body))
+    }
+
     fn bearer(&self) -> String {
         format!("Bearer {}", self.token)
     }

@@ -1,6 +1,7 @@
 //! The parts of a street's node that other programs and tests may use.
 
 pub mod batch;
+pub mod carry;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The command line: `linli <command>`, each with `--json`, exit codes in [`outcome`].
 
+mod carry;
 mod found;
 mod invite;
 mod log;
@@ -53,6 +54,9 @@ enum Command {
     /// Export signed logs to one file, or verify such a file.
     #[command(subcommand)]
     Log(log::Log),
+    /// Carry signed events on a stick between nodes whose network is down.
+    #[command(subcommand)]
+    Carry(carry::Carry),
     /// Bring in the CSV files and plan texts that a street office has.
     Import(record::Import),
     /// Settings.
@@ -132,6 +136,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Record(record) => record.run(&context),
         Command::Show(show) => show.run(&context),
         Command::Log(log) => log.run(&context),
+        Command::Carry(carry) => carry.run(&context),
         Command::Import(import) => import.run(&context),
         Command::Config(_) | Command::Completions { .. } => Ok(()),
     }

@@ -325,6 +325,7 @@ async fn openapi() -> Response {
     issue_code,
     super::machine::invite,
     super::machine::rebuild,
+    super::machine::take_volume,
     openapi
 ))]
 pub(crate) struct Paths;

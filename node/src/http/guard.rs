@@ -38,7 +38,9 @@ pub(crate) async fn same_origin(request: Request, next: Next) -> Result<Response
 
 /// Ends what takes too long, the reading of the body included. The answer of a stream of changes starts at once.
 pub(crate) async fn deadline(request: Request, next: Next) -> Result<Response, HttpError> {
-    let time = if request.uri().path().ends_with("/batch") { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX };
+    let path = request.uri().path();
+    let is_long = path.ends_with("/batch") || path.ends_with("/carry/volumes");
+    let time = if is_long { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX };
     let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", Word::ErrSlow, Word::ErrSlowNext);
     tokio::time::timeout(time, next.run(request)).await.map_err(slow)
 }

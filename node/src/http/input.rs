@@ -69,6 +69,18 @@ impl<T: DeserializeOwned, S: Send + Sync, const MAX: usize> FromRequest<S> for J
     }
 }
 
+/// A body of at most `MAX` bytes, as it is.
+pub(crate) struct Raw<const MAX: usize>(pub(crate) Bytes);
+
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Raw<MAX> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, HttpError> {
+        let (parts, body) = request.into_parts();
+        bounded(&parts.headers, body, MAX).await.map(Self)
+    }
+}
+
 /// Whether a form's bytes are UTF-8 once their percent signs are read.
 fn is_utf8_form(bytes: &[u8]) -> bool {
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));

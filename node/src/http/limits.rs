@@ -15,9 +15,11 @@ pub(crate) const JSON_BYTES_MAX: usize = 256 << 10;
 pub(crate) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Most commands in one import: a street of the pilot has about two thousand lines.
 pub(crate) const BATCH_COMMANDS_MAX: usize = 10_000;
+/// Largest volume that a courier may bring: what `linli carry out` may write.
+pub(crate) const VOLUME_BYTES_MAX: usize = linli_core::limits::CARRY_VOLUME_BYTES_MAX;
 /// A request, its body included, must be over by then; a slow client frees its place.
 pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
-/// An import may take longer: it is signed event by event and synced once.
+/// An import may take longer: it is signed event by event and synced once. So may a courier's volume.
 pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_secs(120);
 /// The request line and headers must have arrived by then.
 pub(crate) const HEADER_TIME_MAX: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
 //! What only the command line of this machine may ask, with the token of the data directory: invitations of nodes,
-//! rebuilding the read models.
+//! rebuilding the read models, taking in what a courier brought.
 
 use axum::Json as Answer;
 use axum::Router;
@@ -14,13 +14,17 @@ use utoipa::ToSchema;
 use super::App;
 use super::api::aside;
 use super::error::{HttpError, Problem};
-use super::input::Json;
+use super::input::{Json, Raw};
+use super::limits;
 use super::session::Caller;
 use crate::words::Word;
 
 /// The routes, relative to `/api/v1`.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/invitations", post(invite)).route("/rebuild", post(rebuild))
+    Router::new()
+        .route("/invitations", post(invite))
+        .route("/rebuild", post(rebuild))
+        .route("/carry/volumes", post(take_volume))
 }
 
 fn machine_only(caller: &Caller) -> Result<(), HttpError> {
@@ -89,4 +93,22 @@ pub(crate) async fn rebuild(State(app): State<App>, caller: Caller) -> Result<Re
     let node = app.node.clone();
     let (before, after) = aside(move || node.rebuild()).await??;
     Ok(Answer(Rebuilt { before, after }).into_response())
+}
+
+/// Takes in one sealed volume that a courier brought. What is wrong with it stands in the answer.
+#[utoipa::path(post, path = "/api/v1/carry/volumes", tag = "machine", security(("token" = [])),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = Object), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 413, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn take_volume(
+    State(app): State<App>,
+    caller: Caller,
+    body: Raw<{ limits::VOLUME_BYTES_MAX }>,
+) -> Result<Response, HttpError> {
+    machine_only(&caller)?;
+    // One at a time: each is held in memory, and the disk takes one after the other anyway.
+    let _turn = app.volumes.acquire().await.map_err(|error| HttpError::internal(&error))?;
+    let node = app.node.clone();
+    let report = aside(move || node.take_volume(&body.0)).await??;
+    Ok(Answer(report).into_response())
 }

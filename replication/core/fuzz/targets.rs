@@ -1,12 +1,14 @@
 //! What must hold for any bytes: no panic, one encoding per meaning, nothing proven that was not signed. Run by
 //! libFuzzer and, bounded, by `tests/fuzz_smoke.rs`.
 
+use linli_core::carry::{CarryError, Item, Standing, VolumeReader};
 use linli_core::cbor::Value;
 use linli_core::chain::{Join, verify_run};
 use linli_core::event::{Header, ReceivedEvent};
 use linli_core::export::{ExportReader, verify_export};
 use linli_core::frame::{PiiScope, decode_frame, encode_frame};
 use linli_core::frontier::Frontier;
+use linli_core::id::EventId;
 use linli_core::sign::KeyCache;
 
 /// A value that decodes encodes to the same bytes.
@@ -57,4 +59,33 @@ pub fn export(data: &[u8]) {
     if let Ok(report) = whole {
         assert_eq!(report.events, handed_out);
     }
+}
+
+/// A carried volume is judged alike in one piece and in many, and nothing of it comes before its header; the same
+/// bytes are no standing that survives otherwise than as it was read.
+pub fn carry(data: &[u8], federation: EventId) {
+    let (whole, pieces) = (items(data, data.len() + 1, federation), items(data, data.len() / 7 + 1, federation));
+    assert_eq!(whole, pieces, "pieces are judged otherwise than the whole");
+    if let Some(first) = whole.0.first() {
+        assert!(matches!(first, Item::Header(header) if header.federation == federation));
+    }
+    assert!(whole.1.is_err() || matches!(whole.0.last(), Some(Item::End { .. })));
+    if let Ok(standing) = Standing::decode(data, federation) {
+        assert_eq!(standing.federation, federation);
+    }
+}
+
+fn items(data: &[u8], piece: usize, federation: EventId) -> (Vec<Item>, Result<(), CarryError>) {
+    let (mut reader, mut items) = (VolumeReader::new(federation), vec![]);
+    for piece in data.chunks(piece) {
+        reader.push(piece);
+        loop {
+            match reader.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => return (items, Err(error)),
+            }
+        }
+    }
+    (items, reader.finish())
 }

@@ -128,25 +128,57 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Vec<ReceivedEvent>, CborError> {
         return Err(Reader::error(0, Problem::OutOfRange("length of a frame")));
     }
     let mut r = Reader::new(bytes);
-    r.array_of(4, "a frame of four fields")?;
-    let log = read_log_id(&mut r)?;
-    let start = r.offset();
-    let first_seq = r.uint()?;
-    let mut prev = if r.null() { None } else { Some(EventId::from_bytes(r.byte_array()?)) };
-    let len = r.array_of_at_most(limits::FRAME_EVENTS_MAX, "number of events in a frame")?;
-    let last_seq = first_seq.checked_add(len as u64).filter(|last| first_seq > 0 && *last < u64::MAX);
-    if last_seq.is_none() || (prev.is_none() && first_seq > 1) {
-        return Err(Reader::error(start, Problem::OutOfRange("position of a frame")));
-    }
+    let (FrameHead { log, first_seq, events }, mut prev) = read_frame_head(&mut r)?;
     let mut before = Before::default();
     let mut run = Vec::new();
-    for i in 0..len {
+    for i in 0..events {
         let event = read_entry(&mut r, &log, first_seq + i as u64, prev, &mut before)?;
         prev = Some(event.id());
         run.push(event);
     }
     r.finish()?;
     Ok(run)
+}
+
+/// What a frame says at its beginning: where its events belong. It proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameHead {
+    /// The log of all its events.
+    pub log: LogId,
+    /// Position of the first.
+    pub first_seq: u64,
+    /// How many there are.
+    pub events: usize,
+}
+
+impl FrameHead {
+    /// Reads the beginning of a frame and nothing else.
+    ///
+    /// # Errors
+    /// Says what is wrong and at which byte.
+    pub fn of(frame: &[u8]) -> Result<Self, CborError> {
+        read_frame_head(&mut Reader::new(frame)).map(|(head, _)| head)
+    }
+
+    /// Position of the last event, 0 if there is none.
+    pub const fn last_seq(&self) -> u64 {
+        // `read_frame_head` has seen that the sum fits.
+        (self.first_seq - 1).saturating_add(self.events as u64)
+    }
+}
+
+fn read_frame_head(r: &mut Reader<'_>) -> Result<(FrameHead, Option<EventId>), CborError> {
+    r.array_of(4, "a frame of four fields")?;
+    let log = read_log_id(r)?;
+    let start = r.offset();
+    let first_seq = r.uint()?;
+    let prev = if r.null() { None } else { Some(EventId::from_bytes(r.byte_array()?)) };
+    let events = r.array_of_at_most(limits::FRAME_EVENTS_MAX, "number of events in a frame")?;
+    let last_seq = first_seq.checked_add(events as u64).filter(|last| first_seq > 0 && *last < u64::MAX);
+    if last_seq.is_none() || (prev.is_none() && first_seq > 1) {
+        return Err(Reader::error(start, Problem::OutOfRange("position of a frame")));
+    }
+    Ok((FrameHead { log, first_seq, events }, prev))
 }
 
 fn read_entry(

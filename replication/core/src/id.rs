@@ -113,6 +113,13 @@ hex_text!(Commitment, 32, "commitment", "64 hexadecimal digits in lower case");
 serde_as_text!(Commitment);
 
 bytes_newtype!(
+    /// One bundle that a courier carries, in one or more volumes: drawn at random when it is made.
+    BundleId, 16, "bundle id"
+);
+hex_text!(BundleId, 16, "bundle id", "32 hexadecimal digits in lower case");
+serde_as_text!(BundleId);
+
+bytes_newtype!(
     /// The record that an event belongs to: a UUID, version 7 where people create it.
     RecordId, 16, "record id"
 );

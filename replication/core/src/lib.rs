@@ -5,9 +5,10 @@
 //!
 //! Reading order: [`id`] and [`area`] name things, [`event`] is the format, [`chain`] turns received events into
 //! verified ones, [`charter`] says who may write, [`frontier`] and [`frame`] are what replication exchanges,
-//! [`sync`] is how. [`export`] is what an auditor takes along.
+//! [`sync`] is how. [`export`] is what an auditor takes along, [`carry`] what a courier does.
 
 pub mod area;
+pub mod carry;
 pub mod cbor;
 pub mod chain;
 pub mod charter;

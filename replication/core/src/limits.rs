@@ -122,3 +122,34 @@ pub const EXPORT_UNSIGNED_EVENTS_MAX: usize = FRAME_EVENTS_MAX;
 
 /// See [`EXPORT_UNSIGNED_EVENTS_MAX`]; one signature interval of events with two payloads of the largest size fits.
 pub const EXPORT_UNSIGNED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Longest header of a carried volume, in bytes: a chain of grants whose payloads are as large as payloads may be.
+pub const CARRY_HEADER_BYTES_MAX: usize = 512 * 1024;
+
+/// Longest packed frame of a carried volume, in bytes: the largest frame, and the form byte of one that does not pack.
+pub const CARRY_FRAME_BYTES_MAX: usize = FRAME_BYTES_MAX + 1;
+
+/// Most volumes of a bundle: a district's whole history in the smallest volumes, and a number that people can handle
+/// in the default ones. Bounds what is remembered of a bundle.
+pub const CARRY_VOLUMES_MAX: u64 = 4_096;
+
+/// Longest standing (request or receipt), in bytes: the heads of as many logs as a peer may tell of, and credentials.
+pub const CARRY_STANDING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most logs in a standing: as many as a peer may tell of on the wire.
+pub const CARRY_LOGS_MAX: usize = SYNC_LOGS_PER_PEER_MAX;
+
+/// Most nodes that one file is sealed for. Each costs about 100 bytes of the file and one key agreement of whoever
+/// opens it; a district has some hundred nodes.
+pub const CARRY_RECIPIENTS_MAX: usize = 1_024;
+
+/// Smallest volume that may be asked for, in bytes: a QR relay or a full stick; below it the sealing would outweigh
+/// what it seals.
+pub const CARRY_VOLUME_BYTES_MIN: u64 = 64 * 1024;
+
+/// Largest volume that may be asked for, in bytes: an importing node holds one in memory.
+pub const CARRY_VOLUME_BYTES_ASKED_MAX: u64 = 64 * 1024 * 1024;
+
+/// Largest volume that is read, in bytes: the largest that may be asked for, and what its seal, its header and a last
+/// frame of the largest size may add.
+pub const CARRY_VOLUME_BYTES_MAX: usize = 66 * 1024 * 1024;

@@ -27,6 +27,12 @@ pub enum Purpose {
     Cosign,
     /// A subject's proof that it holds the key it asks a grant for.
     Possession,
+    /// What a node holds, written down for a courier: see [`crate::carry`].
+    CarryStanding,
+    /// The beginning of a carried volume: who made it.
+    CarryVolume,
+    /// The end of a carried volume: that it is whole.
+    CarryEnd,
 }
 
 impl Purpose {
@@ -36,6 +42,9 @@ impl Purpose {
             Self::Genesis => b"linli/genesis/1",
             Self::Cosign => b"linli/cosign/1",
             Self::Possession => b"linli/possession/1",
+            Self::CarryStanding => b"linli/carry-standing/1",
+            Self::CarryVolume => b"linli/carry-volume/1",
+            Self::CarryEnd => b"linli/carry-end/1",
         }
     }
 }
@@ -127,6 +136,12 @@ impl CheckedKey {
         if checked.0.to_edwards().is_torsion_free() { Ok(checked) } else { Err(SignatureError::TorsionedKey) }
     }
 
+    /// The X25519 public key that belongs to this key: the same point on the curve's Montgomery form. Files that a
+    /// courier carries are sealed for it (`docs/adr/0006-sealed-for-the-author-keys.md`).
+    pub fn to_x25519(&self) -> [u8; 32] {
+        self.0.to_montgomery().to_bytes()
+    }
+
     /// Verifies one signature over bytes that already are a `Sig_structure`.
     ///
     /// # Errors
@@ -189,6 +204,12 @@ impl SecretKey {
         Signature(self.0.sign(to_be_signed).to_bytes())
     }
 
+    /// The X25519 secret that belongs to [`CheckedKey::to_x25519`]: the half of SHA-512 of the seed that is the scalar
+    /// of this key. X25519 clamps it as Ed25519 does.
+    pub fn to_x25519(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_scalar_bytes())
+    }
+
     /// Proves possession of this key to whoever is asked for a grant.
     pub fn prove_possession(&self) -> Signature {
         self.sign(Purpose::Possession, self.public().as_bytes())
@@ -210,10 +231,26 @@ mod tests {
         let key = SecretKey::from_seed(&[1; 32]);
         let signature = key.sign(Purpose::Event, b"text");
         assert_eq!(verify(&key.public(), Purpose::Event, b"text", &signature), Ok(()));
-        for other in [Purpose::Genesis, Purpose::Cosign, Purpose::Possession] {
+        for other in [
+            Purpose::Genesis,
+            Purpose::Cosign,
+            Purpose::Possession,
+            Purpose::CarryStanding,
+            Purpose::CarryVolume,
+            Purpose::CarryEnd,
+        ] {
             assert_eq!(verify(&key.public(), other, b"text", &signature), Err(SignatureError::Invalid));
         }
         assert_eq!(verify(&key.public(), Purpose::Event, b"texu", &signature), Err(SignatureError::Invalid));
+    }
+
+    #[test]
+    fn both_halves_of_a_key_become_one_x25519_pair() {
+        for seed in 0..50 {
+            let key = SecretKey::from_seed(&[seed; 32]);
+            let of_the_secret = curve25519_dalek::MontgomeryPoint::mul_base_clamped(*key.to_x25519());
+            assert_eq!(CheckedKey::new(&key.public()).unwrap().to_x25519(), of_the_secret.to_bytes());
+        }
     }
 
     #[test]

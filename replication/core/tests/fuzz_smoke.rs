@@ -13,6 +13,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use golden::judge::bytes;
+use linli_core::carry::{Standing, VolumeHeader, VolumeWriter};
+use linli_core::id::{BundleId, Stream};
+use linli_core::testkit::{Author, District};
 
 /// SplitMix64: small, seedable, good enough to choose mutations.
 struct Random(u64);
@@ -84,6 +87,10 @@ fn fuzz(kind: &str, field: &str, target: impl Fn(&[u8])) {
     let vectors: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let cases = vectors["cases"].as_array().unwrap();
     let corpus: Vec<Vec<u8>> = cases.iter().map(|case| bytes(&case["input"][field])).collect();
+    fuzz_from(kind, &corpus, target);
+}
+
+fn fuzz_from(kind: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     corpus.iter().for_each(|input| target(input));
     let seed = number("LINLI_TEST_FUZZ_SEED");
     let first = seed.unwrap_or_else(|| {
@@ -93,7 +100,7 @@ fn fuzz(kind: &str, field: &str, target: impl Fn(&[u8])) {
     let time = Duration::from_millis(number("LINLI_TEST_FUZZ_SECONDS").map_or(2_500, |seconds| seconds * 1000));
     let start = Instant::now();
     for round in 0u64.. {
-        let input = mutate(&mut Random(first.wrapping_add(round)), &corpus);
+        let input = mutate(&mut Random(first.wrapping_add(round)), corpus);
         if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
             let at = first.wrapping_add(round);
             panic!("{kind}: repeat with LINLI_TEST_FUZZ_SEED={at}; input {}", golden::judge::hex(&input));
@@ -123,4 +130,31 @@ fn any_frame_is_refused_or_stands_by_itself() {
 #[test]
 fn any_export_file_is_judged_alike_in_one_piece_and_in_many() {
     fuzz("exports", "file", targets::export);
+}
+
+#[test]
+fn any_carried_volume_is_judged_alike_in_one_piece_and_in_many() {
+    let district = District::with_nodes(&["320508005"]);
+    let (federation, node) = (district.federation(), &district.nodes[0].key);
+    let credentials = district.charter_events();
+    let volume = |number, frames: &[&[u8]], last| {
+        let (bundle, sender) = (BundleId::from_bytes([9; 16]), node.public());
+        let credentials = credentials.clone();
+        let header = VolumeHeader { federation, bundle, number, sender, created_ms: 1_790_000_000_000, credentials };
+        let (mut writer, mut bytes) = VolumeWriter::start(&header, node);
+        frames.iter().for_each(|frame| bytes.extend(writer.frame(frame)));
+        bytes.extend(writer.finish(last, node));
+        bytes
+    };
+    let run = Author::new(1, "320508005", None).write_many(Stream::TEAMS, 3, 40);
+    let frontier = run.iter().map(|event| (event.header().log_id(), event.head())).collect();
+    let standing =
+        Standing { federation, node: node.public(), created_ms: 1, credentials: credentials.clone(), frontier };
+    let corpus = [
+        volume(1, &[], true),
+        volume(1, &[b"\0one", b"\0two and more"], false),
+        volume(7, &[&[1; 300]], true),
+        standing.encode(node),
+    ];
+    fuzz_from("carry", &corpus, |data| targets::carry(data, federation));
 }

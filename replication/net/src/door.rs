@@ -16,21 +16,26 @@ use linli_store::{AppendError, Store};
 
 use crate::limits;
 
-/// A frame on its way into the store.
+/// A frame on its way into the store, and how its bringer knows it again.
 #[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) token: Token,
-    pub(crate) log: LogId,
-    pub(crate) frame: Vec<u8>,
+pub struct Job<T = Token> {
+    /// The bringer's name for it.
+    pub token: T,
+    /// The log that it must be of.
+    pub log: LogId,
+    /// The frame, unpacked.
+    pub frame: Vec<u8>,
 }
 
 /// What became of a batch.
 #[derive(Debug)]
-pub(crate) struct BatchDone {
-    pub(crate) logs: BTreeSet<LogId>,
-    pub(crate) outcomes: Vec<(Token, Result<Head, AppendFailure>)>,
+pub struct BatchDone<T = Token> {
+    /// The logs of its frames.
+    pub logs: BTreeSet<LogId>,
+    /// Each frame's log is durable up to this head, or why nothing of it was taken. In the order of the jobs.
+    pub outcomes: Vec<(T, Result<Head, AppendFailure>)>,
     /// Events that are durable now and were not before.
-    pub(crate) events: u64,
+    pub events: u64,
 }
 
 /// Frames that wait, and the logs that batches under way belong to. What waits is bounded by the credit that the
@@ -83,8 +88,8 @@ impl Door {
     }
 }
 
-/// Verifies and appends a batch. Blocks.
-pub(crate) fn append_batch(store: &Store, jobs: Vec<Job>) -> BatchDone {
+/// Verifies and appends a batch, whoever brought it: a peer or a courier. Blocks.
+pub fn append_batch<T>(store: &Store, jobs: Vec<Job<T>>) -> BatchDone<T> {
     let logs: BTreeSet<LogId> = jobs.iter().map(|job| job.log.clone()).collect();
     let mut keys = KeyCache::default();
     let mut heads: BTreeMap<LogId, Option<Head>> = BTreeMap::new();
@@ -141,7 +146,7 @@ fn keep_evidence(store: &Store, frame: &[u8], keys: &mut KeyCache) {
 }
 
 /// Reads a run and makes a frame of it; none if the store has nothing there or cannot read. Blocks.
-pub(crate) fn read_frame(
+pub fn read_frame(
     store: &Store,
     log: &LogId,
     from_seq: u64,

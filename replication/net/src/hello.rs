@@ -21,7 +21,8 @@ use linli_core::sign::KeyCache;
 use sha2::Sha256;
 
 use crate::limits;
-use crate::wire::{self, Packer, WireError};
+use crate::packing::Packer;
+use crate::wire::{self, WireError};
 
 const RESPONDER_DOMAIN: &[u8] = b"linli/hello/1/r";
 const INITIATOR_DOMAIN: &[u8] = b"linli/hello/1/i";
@@ -202,7 +203,7 @@ fn draw_nonce() -> Result<Nonce, HelloError> {
 
 async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &mut Writer) -> Result<(), HelloError> {
     let bytes = std::mem::take(message).into_bytes();
-    Ok(wire::write(stream, &Packer::new().pack(&bytes)).await?)
+    Ok(wire::write(stream, &Packer::default().pack_for_stream(&bytes)).await?)
 }
 
 async fn receive(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, HelloError> {

@@ -18,6 +18,7 @@ pub mod limits;
 mod link;
 mod mesh;
 mod metrics;
+mod packing;
 mod session;
 mod status;
 #[cfg(test)]
@@ -25,6 +26,8 @@ mod tests;
 mod wire;
 
 pub use config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError, SyncState};
+pub use door::{BatchDone, Job, append_batch, read_frame};
 pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
+pub use packing::{Packer, UnpackError, unpack};

@@ -17,7 +17,8 @@ use tracing::Instrument;
 use crate::driver::Happened;
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::wire::{self, Packer, WireError};
+use crate::packing::Packer;
+use crate::wire::{self, WireError};
 
 /// Replication with one peer over one connection. Ends its tasks when dropped.
 pub(crate) struct Session {
@@ -169,9 +170,9 @@ async fn deliver(shared: &Shared, message: Message, permit: OwnedSemaphorePermit
 }
 
 async fn write_all(shared: Shared, mut stream: WriteHalf<Stream>, mut inbox: mpsc::Receiver<Message>) {
-    let mut packer = Packer::new();
+    let mut packer = Packer::default();
     while let Some(message) = inbox.recv().await {
-        let packed = packer.pack(&message.encode());
+        let packed = packer.pack_for_stream(&message.encode());
         if let Err(error) = wire::write(&mut stream, &packed).await {
             let end = SessionEnd::Lost(error.to_string());
             let _ = shared.queue.send(Happened::SessionEnded { number: shared.number, peer: shared.peer, end }).await;

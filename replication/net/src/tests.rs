@@ -21,7 +21,8 @@ use prometheus::Registry;
 
 use crate::hello::{self, Greeted, HelloError, Ours};
 use crate::link::{LinkEvent, Links, Protocol};
-use crate::wire::{self, Packer};
+use crate::packing::Packer;
+use crate::wire;
 use crate::{Mesh, MeshConfig, MeshHandle, MeshNode, identity, limits};
 
 const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
@@ -161,7 +162,7 @@ impl Scene {
 }
 
 async fn say(stream: &mut Substream, message: &Message) {
-    wire::write(stream, &Packer::new().pack(&message.encode())).await.unwrap();
+    wire::write(stream, &Packer::default().pack_for_stream(&message.encode())).await.unwrap();
 }
 
 /// Announces a log and waits for the want.
@@ -187,7 +188,7 @@ async fn a_stranger_sees_no_sync_protocol_and_hears_one_nonce_and_one_tag() {
         nonce.array(1).bytes(&[1; 32]);
         let nonce = nonce.into_bytes();
         for message in [&nonce, &nonce] {
-            stream.write_all(&Packer::new().pack(message)).await.unwrap();
+            stream.write_all(&Packer::default().pack_for_stream(message)).await.unwrap();
         }
         stream.flush().await.unwrap();
         let mut heard = vec![];

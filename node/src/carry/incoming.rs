@@ -1,0 +1,196 @@
+//! `linli carry in`: volumes in any order, through the running node or directly, and what is still missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use linli_core::carry::VolumeHeader;
+use linli_core::id::{BundleId, EventId};
+use linli_core::limits;
+use linli_core::sign::SecretKey;
+use linli_store::Store;
+use serde::Serialize;
+
+use super::intake::{self, VolumeReport};
+use super::standing::read_bounded;
+use crate::cli::outcome::{Code, Failure};
+use crate::client::Client;
+use crate::config::Config;
+use crate::data_dir::{DataDir, KeyName};
+use crate::enrolment::Enrolment;
+use crate::node::Node;
+
+/// What became of a set of files.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Brought {
+    /// Events that are durable here now and were not before.
+    pub new: u64,
+    /// Events that were here already.
+    pub known: u64,
+    /// Each file, in the order in which they were taken in.
+    pub files: Vec<FileReport>,
+    /// Bundles of which volumes are missing.
+    pub missing: Vec<MissingVolumes>,
+}
+
+/// What became of one file.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileReport {
+    /// The file.
+    pub file: PathBuf,
+    /// The last look at it; counts are of all looks.
+    #[serde(flatten)]
+    pub report: VolumeReport,
+}
+
+/// Volumes that have not been taken in whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct MissingVolumes {
+    /// The bundle.
+    pub bundle: BundleId,
+    /// Their numbers.
+    pub volumes: Vec<u64>,
+    /// Whether the bundle's last volume has been met; if not, there may be more after the highest.
+    pub end_known: bool,
+}
+
+impl Brought {
+    /// The exit code: 4 for what is damaged or proves nothing, 3 for what is missing or forked, none if all was taken.
+    pub fn code(&self) -> Option<Code> {
+        let reports = || self.files.iter().map(|file| &file.report);
+        if reports().any(|report| report.damaged.is_some() || !report.refused.is_empty()) {
+            return Some(Code::VerificationFailed);
+        }
+        let wanting = reports().any(|report| !report.gaps.is_empty() || !report.forks.is_empty());
+        (wanting || !self.missing.is_empty()).then_some(Code::Degraded)
+    }
+}
+
+/// Takes files in: those of one bundle in their order, older bundles first, again while that closes gaps.
+///
+/// # Errors
+/// When no node lives here, its store fails, or a file cannot be read; what is wrong with a volume is reported.
+pub fn run(dir: &DataDir, config: &Config, files: &[PathBuf], now_ms: u64) -> Result<Brought, Failure> {
+    let key = dir.read_key(KeyName::Node)?;
+    let federation = federation_of(dir, &key)?;
+    let mut brought = Brought::default();
+    let mut volumes = vec![];
+    for file in files {
+        match look_at(file, &key, federation)? {
+            Ok(header) => volumes.push(Volume { file: file.clone(), header, report: VolumeReport::default() }),
+            Err(reason) => {
+                let report = VolumeReport { damaged: Some(reason), ..VolumeReport::default() };
+                brought.files.push(FileReport { file: file.clone(), report });
+            }
+        }
+    }
+    if !volumes.is_empty() {
+        volumes.sort_by_key(|volume| (volume.header.created_ms, volume.header.bundle, volume.header.number));
+        let door = Door::open(dir, config, now_ms)?;
+        let taken = take_until_nothing_changes(&door, &mut volumes);
+        door.close()?;
+        taken?;
+    }
+    brought.files.extend(volumes.into_iter().map(|volume| FileReport { file: volume.file, report: volume.report }));
+    brought.new = brought.files.iter().map(|file| file.report.new).sum();
+    brought.known = brought.files.iter().map(|file| file.report.known).sum();
+    brought.missing = missing(&brought.files);
+    Ok(brought)
+}
+
+/// A file that opens.
+struct Volume {
+    file: PathBuf,
+    header: VolumeHeader,
+    report: VolumeReport,
+}
+
+fn federation_of(dir: &DataDir, key: &SecretKey) -> Result<EventId, Failure> {
+    let store = Store::open_read_only(&dir.store()).map_err(anyhow::Error::from)?;
+    Ok(Enrolment::load(&store, key.public())?.federation)
+}
+
+fn look_at(file: &Path, key: &SecretKey, federation: EventId) -> Result<Result<VolumeHeader, String>, Failure> {
+    Ok(match read_bounded(file, limits::CARRY_VOLUME_BYTES_MAX)? {
+        Some(sealed) => intake::peek(&sealed, key, federation),
+        None => Err("文件过大 / it is longer than a volume can be".into()),
+    })
+}
+
+fn take_until_nothing_changes(door: &Door, volumes: &mut [Volume]) -> Result<(), Failure> {
+    let mut first = true;
+    loop {
+        let mut new = 0;
+        for volume in volumes.iter_mut().filter(|volume| first || !volume.report.gaps.is_empty()) {
+            let sealed = read_bounded(&volume.file, limits::CARRY_VOLUME_BYTES_MAX)?.unwrap_or_default();
+            let again = door.take(sealed)?;
+            new += again.new;
+            let before = std::mem::replace(&mut volume.report, again);
+            volume.report.new += before.new;
+            if !first {
+                volume.report.known = before.known;
+            }
+        }
+        first = false;
+        if new == 0 || volumes.iter().all(|volume| volume.report.gaps.is_empty()) {
+            return Ok(());
+        }
+    }
+}
+
+/// The last word on each bundle.
+fn missing(files: &[FileReport]) -> Vec<MissingVolumes> {
+    let mut bundles: BTreeMap<BundleId, (BTreeSet<u64>, bool)> = BTreeMap::new();
+    for report in files.iter().map(|file| &file.report) {
+        let Some(bundle) = report.bundle else { continue };
+        let (volumes, end_known) =
+            bundles.entry(bundle).or_insert_with(|| (report.missing.iter().copied().collect(), false));
+        // A volume reports what it missed when it was taken in; whatever came since is missing no longer.
+        volumes.extend(&report.missing);
+        *end_known |= report.end_known;
+    }
+    for report in files.iter().map(|file| &file.report).filter(|report| report.is_whole()) {
+        if let Some((volumes, _)) = report.bundle.and_then(|bundle| bundles.get_mut(&bundle)) {
+            volumes.remove(&report.volume);
+        }
+    }
+    let lines = bundles.into_iter().map(|(bundle, (volumes, end_known))| MissingVolumes {
+        bundle,
+        volumes: volumes.into_iter().collect(),
+        end_known,
+    });
+    lines.filter(|line| !line.volumes.is_empty() || !line.end_known).collect()
+}
+
+/// The way into the node of this machine: the running one, or its store if none runs.
+enum Door {
+    Running(Client),
+    Direct(Arc<Node>),
+}
+
+impl Door {
+    fn open(dir: &DataDir, config: &Config, now_ms: u64) -> Result<Self, Failure> {
+        let client = Client::new(dir, config)?;
+        match client.is_running() {
+            true => Ok(Self::Running(client)),
+            false => Ok(Self::Direct(Node::open(dir, now_ms)?)),
+        }
+    }
+
+    fn take(&self, sealed: Vec<u8>) -> Result<VolumeReport, Failure> {
+        match self {
+            Self::Running(client) => {
+                let answer = client.post_bytes("/carry/volumes", &sealed)?;
+                Ok(serde_json::from_value(answer).map_err(anyhow::Error::from)?)
+            }
+            Self::Direct(node) => Ok(node.take_volume(&sealed).map_err(anyhow::Error::from)?),
+        }
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Running(_) => Ok(()),
+            Self::Direct(node) => Ok(node.close().map_err(anyhow::Error::from)?),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `linli carry out`: what other nodes lack, or all there is, as a bundle sealed for exactly them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use linli_core::area::Area;
+use linli_core::carry::{Standing, VolumeHeader};
+use linli_core::charter::Charter;
+use linli_core::frame::PiiScope;
+use linli_core::id::{AuthorKey, BundleId, Head, LogId};
+use linli_core::limits;
+use linli_net::{Packer, read_frame};
+use serde::Serialize;
+
+use super::bundle::Bundle;
+use super::holder::{Holder, scope_for};
+use super::standing::{self, nobody_else};
+use crate::cli::outcome::{Code, Failure};
+use crate::data_dir::DataDir;
+use crate::node::random_bytes;
+
+/// What is to be carried, and where to.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The directory for the volumes, such as a stick's.
+    pub to: PathBuf,
+    /// Requests or receipts of the nodes that it is for; none means every other node.
+    pub requests: Vec<PathBuf>,
+    /// Largest length of a volume, in bytes.
+    pub volume_bytes: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Serialize)]
+pub struct Carried {
+    /// The bundle; none if the nodes lack nothing.
+    pub bundle: Option<BundleId>,
+    /// Its volumes in order.
+    pub volumes: Vec<PathBuf>,
+    /// Nodes that can open it.
+    pub nodes: BTreeSet<AuthorKey>,
+    /// Logs of which something is in it.
+    pub logs: u64,
+    /// Events in it.
+    pub events: u64,
+    /// Areas whose personal payloads stayed here, because not every one of the nodes may have them.
+    pub withheld: BTreeSet<Area>,
+}
+
+/// Writes a bundle.
+///
+/// # Errors
+/// When a request cannot be used, there is nobody to carry to, or the store or the stick fails; nothing stays behind.
+pub fn run(dir: &DataDir, order: &Order, now_ms: u64) -> Result<Carried, Failure> {
+    check(order)?;
+    let holder = Holder::open(dir)?;
+    let requests: Vec<Standing> =
+        order.requests.iter().map(|file| standing::read(file, &holder)).collect::<Result<_, _>>()?;
+    let nodes: BTreeSet<AuthorKey> = match requests.is_empty() {
+        true => holder.others(),
+        false => requests.iter().map(|request| request.node).filter(|node| *node != holder.enrolment.node).collect(),
+    };
+    if nodes.is_empty() && !requests.is_empty() {
+        let message = "这是本节点自己的申请 / the request is this node's own";
+        return Err(Failure::usage(message, "take it to another node, and run linli carry out --for there"));
+    }
+    if nodes.is_empty() {
+        return Err(nobody_else());
+    }
+    let charter = holder.charter_with(requests.iter().flat_map(|request| request.credentials.clone()));
+    let header = VolumeHeader {
+        federation: holder.enrolment.federation,
+        bundle: BundleId::from_bytes(random_bytes()),
+        number: 1,
+        sender: holder.enrolment.node,
+        created_ms: now_ms,
+        credentials: holder.credentials(),
+    };
+    let bundle = header.bundle;
+    let empty = Carried { bundle: None, volumes: vec![], nodes, logs: 0, events: 0, withheld: BTreeSet::new() };
+    let mut carried = empty.clone();
+    let mut writing = Bundle::new(&order.to, &holder.key, header, &empty.nodes, order.volume_bytes);
+    if let Err(error) = fill(&mut writing, &holder, &charter, &requests, &mut carried) {
+        writing.discard();
+        return Err(error.into());
+    }
+    carried.volumes = writing.finish()?;
+    carried.bundle = (!carried.volumes.is_empty()).then_some(bundle);
+    Ok(carried)
+}
+
+fn check(order: &Order) -> Result<(), Failure> {
+    let sizes = limits::CARRY_VOLUME_BYTES_MIN..=limits::CARRY_VOLUME_BYTES_ASKED_MAX;
+    if !sizes.contains(&order.volume_bytes) {
+        return Err(Failure::usage("a volume has 64KiB to 64MiB", "leave --volume-size away: 16MiB suits most sticks"));
+    }
+    if !order.to.is_dir() {
+        let message = format!("there is no directory {}", order.to.display());
+        return Err(Failure::new(Code::Usage, message, "put the stick in, or make the directory"));
+    }
+    Ok(())
+}
+
+/// Logs in their order, charter first, from where the first of the nodes lacks them.
+fn fill(
+    bundle: &mut Bundle<'_>,
+    holder: &Holder,
+    charter: &Charter,
+    requests: &[Standing],
+    carried: &mut Carried,
+) -> anyhow::Result<()> {
+    let mut packer = Packer::default();
+    let frame_bytes = limits::SYNC_FRAME_BYTES.min(bundle.volume_bytes / 4);
+    for (log, head) in holder.store.frontier().iter() {
+        let Some(mut seq) = lacking(requests, log, *head) else { continue };
+        let scope = scope_for(charter, &carried.nodes, &log.area);
+        if scope == PiiScope::Withheld {
+            carried.withheld.insert(log.area.clone());
+        }
+        carried.logs += 1;
+        while seq <= head.seq {
+            let frame = read_frame(&holder.store, log, seq, limits::FRAME_EVENTS_MAX, frame_bytes, scope);
+            let frame =
+                frame.ok_or_else(|| anyhow::anyhow!("log {log} breaks off before seq {seq}: check the disk"))?;
+            bundle.frame(&packer.pack(&frame.bytes))?;
+            carried.events += frame.last_seq + 1 - seq;
+            seq = frame.last_seq + 1;
+        }
+    }
+    Ok(())
+}
+
+fn lacking(requests: &[Standing], log: &LogId, head: Head) -> Option<u64> {
+    match requests.is_empty() {
+        true => Some(1),
+        false => requests.iter().filter_map(|request| request.lacks(log, head)).min(),
+    }
+}
+
+/// Reads a size such as `16MiB`, `500KiB` or a plain number of bytes.
+///
+/// # Errors
+/// Says what a size looks like.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor: Option<u64> = match unit.trim() {
+        "" | "B" => Some(1),
+        "KiB" | "K" => Some(1 << 10),
+        "MiB" | "M" => Some(1 << 20),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .ok_or_else(|| format!("{text:?} is no size (expected such as 16MiB or 500KiB)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(parse_size("16MiB"), Ok(16 << 20));
+        assert_eq!(parse_size("500K"), Ok(500 << 10));
+        assert_eq!(parse_size("65536"), Ok(65_536));
+        for wrong in ["", "MiB", "16GB", "1.5MiB", "-1", "99999999999999MiB"] {
+            assert!(parse_size(wrong).unwrap_err().contains("16MiB"), "{wrong}");
+        }
+    }
+}

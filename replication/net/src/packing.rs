@@ -1,0 +1,138 @@
+//! Packed messages: a form byte and what it says; compressed when that pays. On the wire and in carried volumes.
+//!
+//! ```text
+//! packed    = form body
+//! form      = 0: body is the message
+//!           | 1: body is the unpacked length (4 bytes, big endian) and a zstd frame
+//! ```
+//!
+//! The unpacked length is checked before anything is allocated for it.
+
+use crate::limits;
+
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// Why something packed is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnpackError {
+    /// Longer than the longest message that may come now.
+    #[error("a message of {bytes} bytes, where {max} are allowed")]
+    TooLong {
+        /// What it has or announces.
+        bytes: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// An unknown form byte.
+    #[error("unknown form {0} of a message")]
+    UnknownForm(u8),
+    /// What was packed does not unpack to what was announced.
+    #[error("a packed message does not unpack to its announced length")]
+    Unpack,
+}
+
+/// Packs messages. Keeps its compressor, which is costly to make.
+pub struct Packer {
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl Default for Packer {
+    fn default() -> Self {
+        // Without memory for a compressor messages go plain, which every reader understands.
+        Self { zstd: zstd::bulk::Compressor::new(limits::COMPRESSION_LEVEL).ok() }
+    }
+}
+
+impl Packer {
+    /// A packed message.
+    pub fn pack(&mut self, message: &[u8]) -> Vec<u8> {
+        self.assemble(message, |_| vec![])
+    }
+
+    /// A packed message with its length before it, as it goes over a stream.
+    pub(crate) fn pack_for_stream(&mut self, message: &[u8]) -> Vec<u8> {
+        // Far below 4 GiB: messages have their own bounds.
+        self.assemble(message, |len| (len as u32).to_be_bytes().to_vec())
+    }
+
+    fn assemble(&mut self, message: &[u8], before: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
+        let packed = self
+            .zstd
+            .as_mut()
+            .filter(|_| message.len() >= limits::COMPRESS_BYTES_MIN)
+            .and_then(|zstd| zstd.compress(message).ok())
+            .filter(|packed| packed.len() + 4 < message.len());
+        let unpacked_len = (message.len() as u32).to_be_bytes();
+        match packed {
+            Some(packed) => [&before(packed.len() + 5), &[ZSTD][..], &unpacked_len, &packed].concat(),
+            None => [&before(message.len() + 1), &[PLAIN][..], message].concat(),
+        }
+    }
+}
+
+/// Unpacks a message of at most `max` bytes.
+///
+/// # Errors
+/// When it is longer, announces more, or is not what it announces.
+pub fn unpack(packed: &[u8], max: usize) -> Result<Vec<u8>, UnpackError> {
+    let (form, body) = packed.split_first().ok_or(UnpackError::Unpack)?;
+    match *form {
+        PLAIN if body.len() <= max => Ok(body.to_vec()),
+        form => unpack_body(form, body.to_vec(), max),
+    }
+}
+
+/// As [`unpack`], of a body whose form byte was read apart.
+pub(crate) fn unpack_body(form: u8, body: Vec<u8>, max: usize) -> Result<Vec<u8>, UnpackError> {
+    match form {
+        PLAIN if body.len() <= max => Ok(body),
+        PLAIN => Err(UnpackError::TooLong { bytes: body.len(), max }),
+        ZSTD => unpack_zstd(&body, max),
+        other => Err(UnpackError::UnknownForm(other)),
+    }
+}
+
+fn unpack_zstd(body: &[u8], max: usize) -> Result<Vec<u8>, UnpackError> {
+    let (announced, packed) = body.split_at_checked(4).ok_or(UnpackError::Unpack)?;
+    let announced = announced.iter().fold(0usize, |len, byte| len << 8 | usize::from(*byte));
+    if announced > max {
+        return Err(UnpackError::TooLong { bytes: announced, max });
+    }
+    let message = zstd::bulk::decompress(packed, announced).map_err(|_| UnpackError::Unpack)?;
+    if message.len() == announced { Ok(message) } else { Err(UnpackError::Unpack) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_message_survives_packing(message in proptest::collection::vec(0u8..4, 0..3000)) {
+            let mut packer = Packer::default();
+            let packed = packer.pack(&message);
+            prop_assert_eq!(unpack(&packed, 3000).unwrap(), message.clone());
+            prop_assert_eq!(&packer.pack_for_stream(&message)[4..], &packed[..]);
+        }
+
+        #[test]
+        fn garbage_never_exceeds_its_bound(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(message) = unpack(&bytes, 100) {
+                prop_assert!(message.len() <= 100);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_its_announcement_and_by_its_content() {
+        let bomb = zstd::bulk::compress(&vec![0; 50_000_000], 3).unwrap();
+        let packed = |announced: u32| [&[ZSTD][..], &announced.to_be_bytes(), &bomb].concat();
+        assert!(matches!(unpack(&packed(50_000_000), 1_000_000), Err(UnpackError::TooLong { .. })));
+        assert_eq!(unpack(&packed(100_000), 1_000_000), Err(UnpackError::Unpack));
+        assert_eq!(unpack(&[], 10), Err(UnpackError::Unpack));
+        assert_eq!(unpack(&[7, 1], 10), Err(UnpackError::UnknownForm(7)));
+    }
+}
