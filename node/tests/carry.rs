@@ -216,8 +216,12 @@ fn a_stick_brings_three_nodes_without_a_network_to_the_same_logs_and_views() {
         done(node, "值班", json!({"do": "verify_incident", "incident": incident}));
         done(node, "值班", list_contact());
     });
-    place.at(NEXT_STREET, |node| drop(done(node, "值班", report_incident("西门"))));
-    place.at(BUREAU, |node| drop(done(node, "值班", report_incident("区政府"))));
+    place.at(NEXT_STREET, |node| {
+        done(node, "值班", report_incident("西门"));
+    });
+    place.at(BUREAU, |node| {
+        done(node, "值班", report_incident("区政府"));
+    });
 
     let brought = place.carry(STREET, NEXT_STREET, "1.request");
     assert!(brought["new"].as_u64().unwrap() >= 3, "{brought}");
@@ -233,7 +237,9 @@ fn a_stick_brings_three_nodes_without_a_network_to_the_same_logs_and_views() {
     let stick = place.on_stick("");
     let nothing = place.says(STREET, 0, &["carry", "out", "--to", &stick, "--for", &receipt]);
     assert_eq!((&nothing["bundle"], &nothing["volumes"]), (&Value::Null, &json!([])));
-    place.at(STREET, |node| drop(done(node, "值班", report_incident("南门"))));
+    place.at(STREET, |node| {
+        done(node, "值班", report_incident("南门"));
+    });
     let more = place.says(STREET, 0, &["carry", "out", "--to", &stick, "--for", &receipt]);
     assert_eq!((&more["logs"], &more["events"]), (&json!(1), &json!(1)));
 }
@@ -257,7 +263,9 @@ fn without_a_request_a_bundle_is_for_every_other_node() {
 #[test]
 fn a_node_without_the_right_gets_no_byte_of_a_personal_payload() {
     let place = Neighbourhood::new();
-    place.at(STREET, |node| drop(done(node, "值班", list_contact())));
+    place.at(STREET, |node| {
+        done(node, "值班", list_contact());
+    });
     assert!(holds(place.dir(STREET).path(), CANARY.as_bytes()), "the canary is not where it was written");
     let (request, stick) = (place.standing(NEXT_STREET, "a.request"), place.on_stick(""));
     let out = place.says(STREET, 0, &["carry", "out", "--to", &stick, "--for", &request]);
@@ -396,7 +404,9 @@ fn a_running_node_takes_volumes_in_and_shows_them() {
 #[test]
 fn two_histories_of_one_log_are_told_and_the_evidence_is_kept() {
     let place = Neighbourhood::new();
-    place.at(STREET, |node| drop(done(node, "值班", report_incident("东门"))));
+    place.at(STREET, |node| {
+        done(node, "值班", report_incident("东门"));
+    });
     let mut author = district::author(&place.district, STREET);
     let stream = linli_core::id::Stream::DRILLS;
     let mut other = author.clone();

@@ -143,8 +143,7 @@ fn missing(files: &[FileReport]) -> Vec<MissingVolumes> {
     let mut bundles: BTreeMap<BundleId, (BTreeSet<u64>, bool)> = BTreeMap::new();
     for report in files.iter().map(|file| &file.report) {
         let Some(bundle) = report.bundle else { continue };
-        let (volumes, end_known) =
-            bundles.entry(bundle).or_insert_with(|| (report.missing.iter().copied().collect(), false));
+        let (volumes, end_known) = bundles.entry(bundle).or_default();
         // A volume reports what it missed when it was taken in; whatever came since is missing no longer.
         volumes.extend(&report.missing);
         *end_known |= report.end_known;

@@ -7,7 +7,7 @@ use linli_core::area::Area;
 use linli_core::carry::{Standing, VolumeHeader};
 use linli_core::charter::Charter;
 use linli_core::frame::PiiScope;
-use linli_core::id::{AuthorKey, BundleId, Head, LogId};
+use linli_core::id::{AuthorKey, BundleId, Head, LogId, Stream};
 use linli_core::limits;
 use linli_net::{Packer, read_frame};
 use serde::Serialize;
@@ -114,7 +114,8 @@ fn fill(
     for (log, head) in holder.store.frontier().iter() {
         let Some(mut seq) = lacking(requests, log, *head) else { continue };
         let scope = scope_for(charter, &carried.nodes, &log.area);
-        if scope == PiiScope::Withheld {
+        // The charter has no personal payloads to withhold.
+        if scope == PiiScope::Withheld && log.stream != Stream::CHARTER {
             carried.withheld.insert(log.area.clone());
         }
         carried.logs += 1;

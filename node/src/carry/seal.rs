@@ -101,7 +101,7 @@ fn recipient_of(node: &AuthorKey) -> Result<Recipient, SealError> {
 }
 
 fn identity_of(key: &SecretKey) -> Result<Identity, SealError> {
-    let text = age_text("age-secret-key-", &*key.to_x25519(), true)?;
+    let text = age_text("age-secret-key-", &key.to_x25519(), true)?;
     text.parse().map_err(|error: &str| SealError::Form(error.to_owned()))
 }
 

@@ -115,7 +115,7 @@ async fn overheard(request: &[&[u8]]) -> (Vec<u8>, Result<Greeted, HelloError>) 
     let ours = side(&district, 0, &district.charter_events());
     let (mut stranger, mut end) = pipe();
     for message in request {
-        stranger.write_all(&Packer::new().pack(message)).await.unwrap();
+        stranger.write_all(&Packer::default().pack_for_stream(message)).await.unwrap();
     }
     let result = respond(&mut end, district.nodes[1].key.public(), &ours).await;
     drop(end);
