@@ -68,7 +68,10 @@ impl Import {
     pub(super) fn run(self, context: &Context) -> Outcome {
         if !self.directory.is_dir() {
             let message = format!("there is no directory {}", self.directory.display());
-            return Err(Failure::usage(message, "name the directory with the files; node/samples/street is an example"));
+            return Err(Failure::usage(
+                message,
+                "name the directory with the files; node/samples/street is an example",
+            ));
         }
         let street = match crate::import::read_street(&self.directory) {
             Ok(street) => street,
