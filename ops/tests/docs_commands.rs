@@ -57,7 +57,9 @@ impl Terminal {
             let name = name.to_string_lossy();
             name.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&&*name)
         });
-        told.for_each(|name| drop(command.env_remove(name)));
+        for name in told {
+            command.env_remove(name);
+        }
         command.env("LINLI_DATA_DIR", self.home.path().join("linli"));
         command.env("LINLI_HTTP", format!("127.0.0.1:{}", self.http));
         command.env("LINLI_LISTEN", "/ip4/127.0.0.1/tcp/0").env("LINLI_MDNS", "false");
