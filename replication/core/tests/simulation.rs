@@ -1,6 +1,6 @@
 //! Whole lives of small districts, each from a seed. `LINLI_TEST_SEEDS` sets how many, `LINLI_TEST_SEED` the first.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::time::Instant;
 
