@@ -120,6 +120,8 @@ words! {
     ProductLine => "社区防灾减灾", "Community emergency work";
     SkipToContent => "跳到正文", "Skip to content";
     MainNavigation => "主导航", "Main navigation";
+    Menu => "菜单", "Menu";
+    MorePages => "更多页面", "More pages";
     OtherLanguage => "English", "中文";
     Desk => "值守台", "Desk";
     Incidents => "事件", "Incidents";
@@ -136,10 +138,8 @@ words! {
     SignedInAs => "操作人：{}", "Operator: {}";
     Unknown => "未知", "Unknown";
     NoneHere => "无", "None";
-    Never => "从未", "Never";
+    Never => "启动后未收到", "Not since the start";
     Back => "返回", "Back";
-    Open => "打开", "Open";
-    Save => "提交", "Submit";
     Optional => "（选填）", "(optional)";
     Choose => "请选择", "Choose";
     Yes => "是", "Yes";
@@ -151,9 +151,13 @@ words! {
     OnlyNode => "本辖区尚未登记其他节点", "No other node is enrolled yet";
     SilentNodes => "{} 个节点尚无消息：{}", "{} nodes have not been heard from: {}";
     SilentSince => "{}（最后 {}）", "{} (last {})";
-    SilentNever => "{}（从未收到）", "{} (never heard)";
+    SilentNever => "{}（启动后未收到）", "{} (not since this node started)";
     LagEvents => "另有 {} 条记录尚未汇入本页", "{} more events are not yet in this page";
     LiveLost => "与本节点失去联系，最后更新于 {}", "No connection to this node; last updated {}";
+    LiveSignedOut => "登录已失效。您填写的内容仍在：请在另一个窗口登录，再回到这里提交。",
+        "The session has ended. What you typed is still here: sign in in another window, then come back and submit.";
+    LiveHeld => "此页另有更新。您正在填写的部分未动，提交后即显示最新内容。",
+        "There is news for this page. What you are filling in was left alone; submit it to see the rest.";
     LiveOn => "实时更新中", "Updating live";
     LiveOff => "此页不会自动更新", "This page does not update by itself";
 
@@ -161,7 +165,7 @@ words! {
     SignInIntro => "请输入一次性登录码。登录码由本节点管理员用 linli 命令或值守台发放，24 小时内有效，只能用一次。",
         "Enter your one-time code. The person who runs this node issues it; it is valid for 24 hours and works once.";
     SignInCode => "一次性登录码", "One-time code";
-    SignInCodeHint => "例如 7KQ4-M2XD,不分大小写", "Such as 7KQ4-M2XD; upper or lower case";
+    SignInCodeHint => "例如 7KQ4-M2XD，不分大小写", "Such as 7KQ4-M2XD; upper or lower case";
     SignInNeeded => "请先登录", "Please sign in first";
     OperatorsTitle => "发放登录码", "Issue a sign-in code";
     OperatorName => "姓名", "Name";
@@ -178,7 +182,7 @@ words! {
 
     // What can go wrong.
     ErrorTitle => "没有完成", "Not done";
-    NothingLost => "您填写的内容仍在下面。", "What you typed is still below.";
+    NothingLost => "您填写的内容都在。", "What you typed is kept.";
     ErrNotFound => "这里没有这个页面或记录", "There is no such page or record here";
     ErrNotFoundNext => "请从值守台或列表重新进入；记录也可能尚未同步到本节点",
         "Start again from the desk or a list; a record may also not have reached this node yet";
@@ -187,6 +191,10 @@ words! {
     ErrSignIn => "请先登录", "Sign in first";
     ErrSignInNext => "在 /sign-in 输入一次性登录码；程序请使用 Authorization: Bearer",
         "Enter a one-time code at /sign-in; programs use Authorization: Bearer";
+    ErrSessionEnded => "登录已失效，尚未提交", "The session has ended; nothing was submitted yet";
+    ErrSessionEndedNext => "请重新登录，随后核对并提交。", "Sign in again, then check and submit.";
+    ErrSignedInAgain => "已重新登录，尚未提交", "You are signed in again; nothing was submitted yet";
+    ErrSignedInAgainNext => "请核对后提交。", "Check it and submit.";
     ErrToken => "令牌无效", "This token is not valid";
     ErrTokenNext => "令牌在数据目录的 api-token 文件中", "The token is in the file api-token of the data directory";
     ErrBearerOnly => "此操作只接受命令行令牌", "Only the command line's token may do this";
@@ -197,7 +205,7 @@ words! {
     ErrOriginNext => "请从本节点的页面提交；程序请使用 Authorization: Bearer",
         "Submit from this node's own pages; programs use Authorization: Bearer";
     ErrFormToken => "此表单已过期", "This form is out of date";
-    ErrFormTokenNext => "您的内容仍在，请再提交一次", "What you typed is kept; submit it again";
+    ErrFormTokenNext => "请再提交一次。", "Submit it again.";
     ErrTooLarge => "内容过大，上限 {} KiB", "Too large: at most {} KiB";
     ErrTooLargeNext => "请分几次提交", "Send it in parts";
     ErrTooMany => "操作过于频繁", "Too many requests";
@@ -234,6 +242,8 @@ words! {
     ErrFieldDegrees => "应为度数，例如 31.29901", "degrees such as 31.29901 are needed";
     ErrTextChanged => "您打开之后文本已被他人修改", "The text was changed by somebody else since you opened it";
     ErrTextChangedNext => "现在的文本列在下方，请合并后再提交", "The present text is shown below: merge the two and submit again";
+    ErrFieldNext => "请改好标出的这一项，再提交。", "Correct this field, then submit again.";
+    ErrFieldAtLeast => "不能小于 {}", "{} is the least";
     ErrFieldMissing => "必须填写", "needs to be filled in";
 
     // The phone.
@@ -367,10 +377,21 @@ words! {
     Decision => "裁定说明", "The decision in words";
     ChoosePoint => "从哪个物资点？", "From which supply point?";
     ChooseTeam => "哪支队伍？", "Which team?";
+    ChooseIncident => "哪个事件？", "Which incident?";
+    ChooseHazard => "哪个隐患？", "Which hazard?";
+    ChoosePlan => "哪份预案？", "Which plan?";
 
     // Record pages.
     Reported => "上报内容", "As reported";
     Losses => "伤亡", "Casualties";
+    TeamsHere => "在场队伍", "Teams at the scene";
+    Assignee => "承办", "Assigned to";
+    TransferNumber => "调拨编号", "Transfer";
+    ImportReference => "导入编号", "Import reference";
+    TextChange => "文本改动", "Change of text";
+    ChangeBytes => "{} 字节，已并入正文", "{} bytes, merged into the text";
+    TextVersion => "文本版本", "Version of the text";
+    Telephone => "电话", "Telephone";
     Assignments => "任务", "Tasks";
     Handling => "处理过程", "Handling";
     NotHandledYet => "尚未派遣处理", "Not dispatched yet";
@@ -380,6 +401,7 @@ words! {
     Balance => "结存", "Balance";
     Minimum => "最低储备", "Minimum";
     Lots => "批次", "Lots";
+    NotSet => "未设", "not set";
     Overdrawn => "负库存，需盘点", "Overdrawn: recount";
     BelowMinimum => "低于最低储备", "Below minimum";
     TwoCounts => "{} 次盘点互不知情，取较低值", "{} counts made without seeing each other; the lower is shown";
@@ -421,6 +443,16 @@ words! {
     UnknownEvents => "{} 条事件的类别本程序不认识", "{} events are of kinds that this program does not know";
 
     // The desk and lists.
+    ToDoNow => "现在要处理", "To do now";
+    AllActs => "全部操作", "All acts";
+    Gravest => "最高：{}", "gravest: {}";
+    OverdueCount => "{} 项已逾期", "{} overdue";
+    GoneCount => "{} 种已用完", "{} used up";
+    ExpiredCount => "{} 批已过期", "{} expired";
+    UpdatedAt => "更新", "updated";
+    HappenedAt => "发生", "happened";
+    SentAt => "发出", "sent";
+    PilotFigures => "试点指标", "Pilot figures";
     Conflict => "冲突", "Conflict";
     Conflicts => "待裁定的冲突", "Conflicts to settle";
     NoConflicts => "没有待裁定的冲突", "Nothing to settle";
@@ -442,11 +474,11 @@ words! {
     TeamReady => "可出动", "ready";
     TeamLimited => "有限", "limited";
     TeamUnavailable => "不能出动", "unavailable";
-    NotCheckedIn => "未报到", "not checked in";
+    NotCheckedIn => "未报到，情况不明", "not checked in, unknown";
     Members => "{} 名队员", "{} members";
     NotHeardFrom => "尚无消息的节点", "Nodes not heard from";
     Silent => "无消息", "silent";
-    NeverHeard => "从未收到", "never heard";
+    NeverHeard => "启动后未收到", "not since the start";
     ShortStock => "低于最低储备", "Below minimum";
     NoShortStock => "没有低于最低储备的物资", "Nothing below its minimum";
     ExpiringStock => "临期和过期", "Expiring and expired";
@@ -465,8 +497,8 @@ words! {
     FigureCoveredOf => "{} / {} 栋", "{} of {}";
     FigureNoPosition => "{} 栋无坐标，按未覆盖计", "{} without a position count as not covered";
     FigureCertified => "持证达标队伍", "Certified teams";
-    FigureCertifiedOf => "共 {} 支，达标为有效证书 ≥ {}", "of {}; certified means at least {} valid certificates";
-    FigureHouseholds => "户（{} 位居民）", "households ({} residents)";
+    FigureCertifiedOf => "共 {} 支；有效证书 ≥ {} 为达标", "of {}; certified means at least {} valid certificates";
+    FigureResidents => "{} 位居民", "{} residents";
     DoFormPoint => "登记物资点", "Add a supply point";
     DoFormTeam => "登记队伍", "Add a team";
 
@@ -480,6 +512,10 @@ words! {
 
     // Status page.
     StatusOk => "未发现问题", "No trouble found";
+    StatusUnknown => "情况不明", "Not known";
+    UnknownSilent => "{} 个节点尚无消息：不知道它们是否正常，也不知道它们之后写了什么",
+        "{} nodes have not been heard from: whether they are well, and what they wrote since, is not known";
+    UnknownDisk => "系统没有告知磁盘剩余空间", "The system does not say how much disk space is left";
     StatusDegraded => "需要处理", "Needs attention";
     ThisNode => "本节点", "This node";
     Version => "版本", "Version";
@@ -499,11 +535,11 @@ words! {
     Peers => "其他节点", "Other nodes";
     Connected => "已连接", "Connected";
     NotConnected => "未连接", "Not connected";
-    RefusedPeer => "已拒绝：{}", "Refused: {}";
+    AttemptFailed => "上次未连通：{}", "Last attempt failed: {}";
     LastHeard => "最后消息", "Last heard";
     RoundTrip => "往返", "Round trip";
-    BehindBy => "对方多出", "They have more";
-    AheadBy => "我方多出", "We have more";
+    BehindBy => "对方多出（条）", "They have more";
+    AheadBy => "我方多出（条）", "We have more";
     Address => "地址", "Address";
     Logs => "日志", "Logs";
     LogName => "日志", "Log";

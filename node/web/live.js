@@ -1,6 +1,7 @@
 // Keeps a page current without reloading it: listens for changes, fetches the page anew, and swaps in the sections
-// that differ. Forms stand outside those sections, so nothing that is being typed is touched and focus stays where it
-// is. Without this script every page works; it just does not change by itself.
+// that differ. A section in which somebody has typed is left alone until they submit, so nothing typed is ever lost,
+// and focus and opened folds stay where they are. Without this script every page works; it just does not change by
+// itself.
 
 const GATHER_MS = 300;
 const REFRESH_MS = 30_000;
@@ -8,40 +9,79 @@ const RETRY_MS = 5_000;
 
 const body = document.body;
 const lost = document.getElementById("lost");
+const held = document.getElementById("held");
 const state = document.getElementById("live-state");
+/** What the node last sent of each section. Compared with what it sends next, never with what the person opened. */
+const sent = new Map();
 let updated = new Date();
 let gathering = 0;
 let fetching = false;
 let again = false;
+let ended = false;
 
 function clock(time) {
   return time.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
+function warn(text) {
+  if (!lost) return;
+  lost.hidden = !text;
+  if (text) lost.textContent = text;
+}
+
 function connected(yes) {
-  if (lost) {
-    lost.hidden = yes;
-    if (!yes) lost.textContent = lost.dataset.text.replace("{}", clock(updated));
-  }
+  warn(yes ? "" : lost?.dataset.text.replace("{}", clock(updated)));
   if (state) state.textContent = yes ? state.dataset.on : state.dataset.off;
+}
+
+/** The session is over. The page stays as it is, because somebody may be writing on it. */
+function signedOut() {
+  ended = true;
+  warn(lost?.dataset.signedOut);
+  if (state) state.textContent = state.dataset.off;
+}
+
+/** A section as the node sends it, without what differs each time, and without the sections inside it. */
+function plain(section) {
+  const copy = section.cloneNode(true);
+  for (const once of copy.querySelectorAll('input[name="_once"]')) once.remove();
+  for (const inner of copy.querySelectorAll("[data-live]")) inner.replaceChildren();
+  return copy.innerHTML;
+}
+
+function changed(control) {
+  if (control.type === "hidden") return false;
+  if (control.type === "checkbox" || control.type === "radio") return control.checked !== control.defaultChecked;
+  if (control.matches("select")) {
+    const first = [...control.options].findIndex((option) => option.defaultSelected);
+    return control.selectedIndex !== Math.max(first, 0);
+  }
+  return control.value !== control.defaultValue;
 }
 
 /** Whether a section holds what the person is doing right now. */
 function inUse(section) {
   const active = document.activeElement;
-  return active && active !== body && section.contains(active) && active.matches("input, select, textarea");
+  if (active && section.contains(active) && active.matches("input, select, textarea")) return true;
+  return [...section.querySelectorAll("input, select, textarea")].some(changed);
+}
+
+/** What finds the focused element again after its section was swapped. */
+function markOf(element) {
+  if (element.matches("summary")) return element.parentElement.id;
+  return element.id || element.getAttribute("href");
 }
 
 function swap(section, fresh) {
-  if (section.innerHTML === fresh.innerHTML || inUse(section)) return;
-  const openFolds = new Set([...section.querySelectorAll("details[open][id]")].map((fold) => fold.id));
+  const folds = new Map([...section.querySelectorAll("details[id]")].map((fold) => [fold.id, fold.open]));
   const active = document.activeElement;
-  const focused = section.contains(active) ? active.id || active.getAttribute("href") : null;
+  const focused = active && section.contains(active) ? markOf(active) : null;
   section.replaceChildren(...fresh.childNodes);
-  for (const fold of section.querySelectorAll("details[id]")) if (openFolds.has(fold.id)) fold.open = true;
+  for (const inner of section.querySelectorAll("[data-live]")) sent.set(inner.dataset.live, plain(inner));
+  for (const fold of section.querySelectorAll("details[id]")) fold.open = folds.get(fold.id) ?? fold.open;
   if (focused) {
     const same = [...section.querySelectorAll("a[href], summary, button, [id]")];
-    same.find((element) => element.id === focused || element.getAttribute("href") === focused)?.focus({ preventScroll: true });
+    same.find((element) => element.tabIndex >= 0 && markOf(element) === focused)?.focus({ preventScroll: true });
   }
   if (!section.hasAttribute("data-quiet")) {
     section.classList.remove("fresh");
@@ -49,7 +89,26 @@ function swap(section, fresh) {
   }
 }
 
+/** Swaps every section that differs; says whether one was left alone although it differs. */
+function apply(fresh) {
+  let left = false;
+  for (const section of document.querySelectorAll("[data-live]")) {
+    const match = fresh.querySelector(`[data-live="${section.dataset.live}"]`);
+    if (!match || !section.isConnected) continue;
+    const now = plain(match);
+    if (sent.get(section.dataset.live) === now) continue;
+    if (inUse(section)) {
+      left ||= !section.hasAttribute("data-quiet");
+      continue;
+    }
+    swap(section, match);
+    sent.set(section.dataset.live, now);
+  }
+  return left;
+}
+
 async function refresh() {
+  if (ended) return;
   if (fetching) {
     again = true;
     return;
@@ -58,15 +117,12 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
     if (answer.status === 401 || answer.redirected) {
-      location.reload();
+      signedOut();
       return;
     }
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const section of document.querySelectorAll("[data-live]")) {
-      const match = fresh.querySelector(`[data-live="${section.dataset.live}"]`);
-      if (match) swap(section, match);
-    }
+    const left = apply(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (held) held.hidden = !left;
     updated = new Date();
     connected(true);
   } catch {
@@ -92,12 +148,21 @@ function listen(address) {
   changes.addEventListener("change", soon);
   changes.addEventListener("missed", soon);
   changes.onerror = () => {
+    if (ended) {
+      changes.close();
+      return;
+    }
     connected(false);
-    if (changes.readyState === EventSource.CLOSED) setTimeout(() => listen(address), RETRY_MS);
+    if (changes.readyState === EventSource.CLOSED) {
+      soon();
+      setTimeout(() => listen(address), RETRY_MS);
+    }
   };
 }
 
+for (const section of document.querySelectorAll("[data-live]")) sent.set(section.dataset.live, plain(section));
 if (body.dataset.changes) listen(body.dataset.changes);
+else soon();
 // The time of the as-of line and the silence of other nodes change without any event.
 setInterval(() => {
   if (document.visibilityState === "visible") refresh();

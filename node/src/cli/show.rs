@@ -88,7 +88,7 @@ pub fn peers(context: &Context) -> Outcome {
         let lines = value.as_array().into_iter().flatten().map(|p| {
             let state = match (p["connected"] == true, p["refused"].as_str(), p["last_heard_ms"].as_u64()) {
                 (true, _, _) => "已连接 connected".to_owned(),
-                (false, Some(reason), _) => format!("拒绝 refused: {reason}"),
+                (false, Some(reason), _) => format!("上次未连通 last attempt failed: {reason}"),
                 (false, None, Some(ms)) => format!("无消息 silent since {ms} ms"),
                 (false, None, None) => "从未收到消息 never heard".to_owned(),
             };

@@ -15,6 +15,7 @@ use super::catalogue::form_named;
 use super::error::HttpError;
 use super::input::{Fields, see_other};
 use super::pages::act::form_again;
+use super::pages::login::{Kept, sign_in_again};
 use super::session::{Operator, Visitor, same_secret};
 use crate::words::Word;
 
@@ -70,7 +71,9 @@ pub(crate) async fn submit(
     fields: Fields,
 ) -> Result<Response, HttpError> {
     let form = form_named(&act).ok_or_else(HttpError::not_found)?;
-    let operator = visitor.operator()?.clone();
+    let Some(operator) = visitor.operator.clone() else {
+        return Ok(sign_in_again(&app, &visitor, &Kept::of(&act, &fields)));
+    };
     let recorded = async {
         check_form_token(&operator, &fields)?;
         app.limits.write(&visitor.client).map_err(HttpError::too_many)?;

@@ -5,19 +5,78 @@ use crate::words::Word;
 
 /// Acts of the phone page, most urgent first.
 pub(crate) const PHONE: [&str; 4] = ["report_incident", "report_hazard", "issue_supplies", "check_in_team"];
-/// Acts that begin a record, for the desk.
-pub(crate) const BEGIN: [&str; 4] = ["report_incident", "report_hazard", "draft_plan", "issue_supplies"];
+/// Acts that the desk offers at its top.
+pub(crate) const BEGIN: [&str; 5] =
+    ["report_incident", "report_hazard", "issue_supplies", "check_in_team", "assign_incident"];
+/// Every act that is not about a conflict, by what it is about.
+pub(crate) const ACTS: [(Word, &[&str]); 5] = [
+    (
+        Word::Incidents,
+        &[
+            "report_incident",
+            "verify_incident",
+            "assign_incident",
+            "update_incident",
+            "close_incident",
+            "reopen_incident",
+            "link_incident",
+        ],
+    ),
+    (Word::Teams, &["check_in_team", "deploy_team", "release_team", "certify_member", "form_team", "set_team"]),
+    (
+        Word::Supplies,
+        &[
+            "issue_supplies",
+            "receive_supplies",
+            "send_supplies",
+            "arrive_supplies",
+            "count_supplies",
+            "adjust_supplies",
+            "form_point",
+            "set_point",
+        ],
+    ),
+    (
+        Word::Hazards,
+        &[
+            "report_hazard",
+            "file_hazard",
+            "dispatch_hazard",
+            "handle_hazard",
+            "answer_hazard",
+            "close_hazard",
+            "reopen_hazard",
+        ],
+    ),
+    (Word::Plans, &["draft_plan", "edit_plan", "approve_plan", "issue_plan", "supersede_plan"]),
+];
 
 /// The form of an act.
 pub(crate) fn form_named(act: &str) -> Option<&'static Form> {
     FORMS.iter().find(|form| form.act == act)
 }
 
+/// What has to be chosen before a form can be shown: the record that it is about. A conflict is settled on the page of
+/// its record only, where all sides stand.
+pub(crate) fn first_of(form: &Form) -> Option<First> {
+    let (label, source) = match (form.act, *form.fixed.first()?) {
+        ("reopen_incident", _) => (Word::ChooseIncident, Source::ClosedIncidents),
+        ("reopen_hazard", _) => (Word::ChooseHazard, Source::ClosedHazards),
+        (_, "incident") => (Word::ChooseIncident, Source::Incidents),
+        (_, "hazard") => (Word::ChooseHazard, Source::Hazards),
+        (_, "point") => (Word::ChoosePoint, Source::SupplyPoints),
+        (_, "team") => (Word::ChooseTeam, Source::Teams),
+        (_, "plan") => (Word::ChoosePlan, Source::Plans),
+        _ => return None,
+    };
+    Some(First { name: form.fixed[0], label, source })
+}
+
 const SEVERITIES: Kind = Kind::Choice(&[
-    ("IV", Word::SeverityFour),
-    ("III", Word::SeverityThree),
-    ("II", Word::SeverityTwo),
     ("I", Word::SeverityOne),
+    ("II", Word::SeverityTwo),
+    ("III", Word::SeverityThree),
+    ("IV", Word::SeverityFour),
 ]);
 const READINESS: Kind = Kind::Choice(&[
     ("ready", Word::ReadinessReady),
@@ -35,8 +94,6 @@ const REASONS: Kind = Kind::Choice(&[
     ("expired", Word::ReasonExpired),
     ("found", Word::ReasonFound),
 ]);
-const POINT_FIRST: First = First { name: "point", label: Word::ChoosePoint, source: Source::SupplyPoints };
-const TEAM_FIRST: First = First { name: "team", label: Word::ChooseTeam, source: Source::Teams };
 
 const fn on(
     act: &'static str,
@@ -45,7 +102,7 @@ const fn on(
     fixed: &'static [&'static str],
     fields: &'static [Field],
 ) -> Form {
-    Form { act, title, section, first: None, fixed, fields }
+    Form { act, title, section, fixed, fields }
 }
 
 const INCIDENTS: &str = "/lists/incidents";
@@ -152,20 +209,19 @@ static FORMS: &[Form] = &[
     ),
     on("reopen_hazard", Word::DoReopen, HAZARDS, &["hazard"], &[Field::new("reason", Word::Reason, Kind::Text)]),
     // Supplies.
-    Form {
-        act: "issue_supplies",
-        title: Word::DoIssueSupplies,
-        section: SUPPLIES,
-        first: Some(POINT_FIRST),
-        fixed: &["point"],
-        fields: &[
+    on(
+        "issue_supplies",
+        Word::DoIssueSupplies,
+        SUPPLIES,
+        &["point"],
+        &[
             Field::new("item", Word::Item, Kind::Among(Source::Items)).hint(Word::ItemsHint),
             Field::new("quantity", Word::Quantity, Kind::Number(1)),
             Field::new("to", Word::IssueTo, Kind::Line),
             Field::optional("incident", Word::ForIncident, Kind::Among(Source::Incidents)),
             Field::optional("even_if_short", Word::EvenIfShort, Kind::Tick),
         ],
-    },
+    ),
     on(
         "receive_supplies",
         Word::DoReceiveSupplies,
@@ -229,17 +285,13 @@ static FORMS: &[Form] = &[
     // Teams.
     on("form_team", Word::DoFormTeam, TEAMS, &[], &TEAM_PROFILE),
     on("set_team", Word::DoSetTeam, TEAMS, &["team"], &TEAM_PROFILE),
-    Form {
-        act: "check_in_team",
-        title: Word::DoCheckInTeam,
-        section: TEAMS,
-        first: Some(TEAM_FIRST),
-        fixed: &["team"],
-        fields: &[
-            Field::new("place", Word::CheckInPlace, Kind::Line),
-            Field::new("readiness", Word::Readiness, READINESS),
-        ],
-    },
+    on(
+        "check_in_team",
+        Word::DoCheckInTeam,
+        TEAMS,
+        &["team"],
+        &[Field::new("place", Word::CheckInPlace, Kind::Line), Field::new("readiness", Word::Readiness, READINESS)],
+    ),
     on(
         "deploy_team",
         Word::DoDeployTeam,
@@ -325,9 +377,23 @@ static TEAM_PROFILE: [Field; 3] = [
 ];
 const NOTE: Field = Field::optional("note", Word::Note, Kind::Text);
 
-/// What the forms call a particular; the history calls it the same.
-pub(crate) fn label_of(name: &str) -> Option<Word> {
-    FORMS.iter().flat_map(|form| form.fields).find(|field| field.name == name).map(|field| field.label)
+/// What the forms call a particular of an event; the history calls it the same. Several acts use one name for different
+/// things, so the act of this very event is asked first, and then the others of its stream. An act is the imperative of
+/// its event's past participle: `issue_supplies` begins as `issued` does.
+pub(crate) fn label_of(stream: &str, kind: &str, name: &str) -> Option<Word> {
+    const STEM: usize = 4;
+    let section = match stream {
+        "incidents" => INCIDENTS,
+        "teams" => TEAMS,
+        "supplies" => SUPPLIES,
+        "plans" => PLANS,
+        _ => HAZARDS,
+    };
+    let of_kind = |form: &&Form| form.section == section && form.act.get(..STEM) == kind.get(..STEM);
+    let fields = |form: &'static Form| form.fields.iter();
+    let first = FORMS.iter().filter(of_kind).flat_map(fields);
+    let then = FORMS.iter().filter(|form| form.section == section).flat_map(fields);
+    first.chain(then).chain(FORMS.iter().flat_map(fields)).find(|field| field.name == name).map(|field| field.label)
 }
 
 #[cfg(test)]
@@ -380,9 +446,26 @@ mod tests {
     }
 
     #[test]
+    fn one_name_means_different_things_in_different_events() {
+        assert_eq!(label_of("supplies", "issued", "to"), Some(Word::IssueTo));
+        assert_eq!(label_of("community", "dispatched", "to"), Some(Word::DispatchTo));
+        assert_eq!(label_of("teams", "certified", "name"), Some(Word::OperatorName));
+        assert_eq!(label_of("incidents", "closed", "no_such_field"), None);
+    }
+
+    #[test]
     fn every_list_names_forms() {
-        for act in PHONE.iter().chain(&BEGIN) {
+        for act in PHONE.iter().chain(&BEGIN).chain(ACTS.iter().flat_map(|(_, acts)| acts.iter())) {
             assert!(form_named(act).is_some(), "{act}");
+        }
+    }
+
+    #[test]
+    fn every_act_stands_on_the_desk_once_except_settling() {
+        let on_desk: Vec<&str> = ACTS.iter().flat_map(|(_, acts)| acts.iter().copied()).collect();
+        for form in FORMS {
+            let times = on_desk.iter().filter(|act| **act == form.act).count();
+            assert_eq!(times, usize::from(form.act != "settle_conflict"), "{}", form.act);
         }
     }
 }

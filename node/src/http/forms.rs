@@ -54,6 +54,12 @@ pub(crate) enum Source {
     Teams,
     /// Open incidents of this node.
     Incidents,
+    /// Incidents that are closed.
+    ClosedIncidents,
+    /// Open hazards of this node.
+    Hazards,
+    /// Hazards that are closed.
+    ClosedHazards,
     /// Incidents that a team is deployed to.
     Deployments,
     /// Plans of this node.
@@ -98,8 +104,6 @@ pub(crate) struct Form {
     pub(crate) title: Word,
     /// The navigation entry that it belongs to.
     pub(crate) section: &'static str,
-    /// What is chosen before the form can be shown, because other choices depend on it.
-    pub(crate) first: Option<First>,
     /// Names of values that the page fixes, such as the record.
     pub(crate) fixed: &'static [&'static str],
     pub(crate) fields: &'static [Field],
@@ -206,19 +210,24 @@ fn once(values: &Fields) -> String {
 
 impl Field {
     fn value(&self, text: &str) -> Result<Option<Value>, HttpError> {
-        let wrong = |why: Word| {
+        let wrong_with = |why: Word, arguments: &[&dyn std::fmt::Display]| {
             let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
-            let mut error = HttpError::new(status, "field", why, Word::ErrFormTokenNext).about(self.name);
+            let mut error = HttpError::filled(status, "field", why, arguments, Word::ErrFieldNext).about(self.name);
             error.prefix(self.label);
             error
         };
+        let wrong = |why: Word| wrong_with(why, &[]);
         match (self.kind, text) {
             (Kind::Tick, text) => Ok((!text.is_empty()).then(|| Value::from(true))),
             (_, "") if self.required => Err(wrong(Word::ErrFieldMissing)),
             (_, "") => Ok(None),
-            (Kind::Number(_), text) => {
+            (Kind::Number(min), text) => {
                 let plain: String = text.chars().map(ordinary_digit).collect();
-                plain.parse::<i64>().map(|n| Some(Value::from(n))).map_err(|_| wrong(Word::ErrFieldNumber))
+                match plain.parse::<i64>() {
+                    Ok(n) if n >= min => Ok(Some(Value::from(n))),
+                    Ok(_) => Err(wrong_with(Word::ErrFieldAtLeast, &[&min])),
+                    Err(_) => Err(wrong(Word::ErrFieldNumber)),
+                }
             }
             (Kind::Lines, text) => {
                 Ok(Some(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Value::from).collect()))
@@ -249,52 +258,79 @@ impl Field {
                 }
             };
         }
+        let control = Control { id: &id, described: described.as_deref(), wrong: wrong.is_some(), value };
+        let above = html! {
+            @if let Some(hint) = self.hint { span.hint id=(hint_id) { (lang.t(hint)) } }
+            @if let Some(error) = wrong { span.wrong id=(wrong_id) { (error.what(lang)) " " (error.next(lang)) } }
+        };
+        let optional = html! { @if !self.required { " " span.soft { (lang.t(Word::Optional)) } } };
+        if let Kind::Choice(choices) = self.kind {
+            return html! {
+                fieldset.field aria-describedby=[control.described] {
+                    legend { (lang.t(self.label)) (optional) }
+                    (above)
+                    (self.choices(lang, choices, &control))
+                }
+            };
+        }
         html! {
             div.field {
-                label for=(id) { (lang.t(self.label)) @if !self.required { " " span.soft { (lang.t(Word::Optional)) } } }
-                @if let Some(hint) = self.hint { span.hint id=(hint_id) { (lang.t(hint)) } }
-                @if let Some(error) = wrong { span.wrong id=(wrong_id) { (error.what(lang)) } }
-                (self.control(shown, &Control { id: &id, described: described.as_deref(), wrong: wrong.is_some(), value }))
+                label for=(id) { (lang.t(self.label)) (optional) }
+                (above)
+                (self.control(shown, &control))
             }
+        }
+    }
+
+    /// A few fixed values stand side by side: one touch instead of three, and all of them can be read.
+    fn choices(&self, lang: Lang, choices: &[(&str, Word)], control: &Control<'_>) -> Markup {
+        html! {
+            div.choices { @for (i, (key, word)) in choices.iter().enumerate() {
+                label.tick {
+                    input id=[(i == 0).then_some(control.id)] type="radio" name=(self.name) value=(key) required[self.required]
+                        checked[*key == control.value] autofocus[control.wrong && i == 0];
+                    (lang.t(*word))
+                }
+            } }
         }
     }
 
     fn control(&self, shown: &Shown<'_>, control: &Control<'_>) -> Markup {
         let Control { id, described, wrong, value } = *control;
         let invalid = wrong.then_some("true");
-        let input = |kind: &str, mode: Option<&str>, min: Option<i64>| {
+        let input = |kind: &str, mode: Option<&str>| {
             html! {
-                input id=(id) name=(self.name) type=(kind) value=(value) inputmode=[mode] min=[min] required[self.required]
-                    autocomplete="off" aria-describedby=[described] aria-invalid=[invalid];
+                input id=(id) name=(self.name) type=(kind) value=(value) inputmode=[mode] required[self.required]
+                    autocomplete="off" aria-describedby=[described] aria-invalid=[invalid] autofocus[wrong];
             }
         };
         let area = |rows: &str, class: Option<&str>| {
             html! {
                 textarea id=(id) name=(self.name) rows=(rows) class=[class] required[self.required]
-                    aria-describedby=[described] aria-invalid=[invalid] { "\n" (value) }
+                    aria-describedby=[described] aria-invalid=[invalid] autofocus[wrong] { "\n" (value) }
             }
         };
         let select = |options: Vec<(String, String)>| {
             html! {
-                select id=(id) name=(self.name) required[self.required] aria-describedby=[described] aria-invalid=[invalid] {
+                select id=(id) name=(self.name) required[self.required] aria-describedby=[described] aria-invalid=[invalid]
+                    autofocus[wrong] {
                     option value="" { (shown.lang.t(Word::Choose)) }
                     @for (key, label) in &options { option value=(key) selected[key == value] { (label) } }
                 }
             }
         };
         match self.kind {
-            Kind::Line => input("text", None, None),
-            Kind::Date => input("date", None, None),
-            Kind::Number(min) => input("number", Some("numeric"), Some(min)),
+            Kind::Line => input("text", None),
+            Kind::Date => input("date", None),
+            // A number field of a browser throws away what it cannot read, such as full-width digits; the keypad of
+            // some phones has no minus.
+            Kind::Number(min) => input("text", (min >= 0).then_some("numeric")),
             Kind::Text => area("3", None),
-            Kind::Degrees => input("text", Some("decimal"), None),
+            Kind::Degrees => input("text", Some("decimal")),
             Kind::Lines | Kind::Quantities => area("4", None),
             Kind::LongText => area("16", Some("text")),
-            Kind::Choice(choices) => {
-                select(choices.iter().map(|(key, word)| ((*key).to_owned(), shown.lang.t(*word).to_owned())).collect())
-            }
             Kind::Among(source) => select((shown.options)(source)),
-            Kind::Tick => html! {},
+            Kind::Choice(_) | Kind::Tick => html! {},
         }
     }
 }

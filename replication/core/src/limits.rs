@@ -55,6 +55,27 @@ pub const SYNC_LOGS_PER_PEER_MAX: usize = 65_536;
 /// Most heads in one message: about 110 KiB, so that a full exchange does not hold the line either.
 pub const SYNC_HEADS_PER_MESSAGE_MAX: usize = 1024;
 
+/// Up to so many logs on both sides, frontiers are compared by telling all heads: shorter than asking which differ.
+pub const SYNC_VECTOR_LOGS_MAX: u64 = 64;
+
+/// Logs in a range from which on it is split instead of listed. Listing one costs 16 bytes a log, splitting it 64 bytes
+/// and another half round trip.
+pub const SYNC_LOGS_PER_RANGE: u64 = 32;
+
+/// Bits of the ranges in the first message of a comparison: 512 fingerprints, 4 KiB.
+pub const SYNC_OPENING_DEPTH_MAX: u8 = 9;
+
+/// Most fingerprints, and most items, in one message of a comparison: at most 32 KiB and 64 KiB. What has no room is
+/// found by the next comparison.
+pub const SYNC_RECONCILE_ENTRIES_MAX: usize = 4096;
+
+/// Most messages of comparisons that a peer may send between two of its digests. Honest ones need three.
+pub const SYNC_RECONCILE_MESSAGES_MAX: u32 = 16;
+
+/// How soon digests are compared again after the logs that differ were found, in milliseconds, unless events are still
+/// moving then: so that both sides know that it was all of them.
+pub const SYNC_COMPARE_AGAIN_MS: u64 = 1_000;
+
 /// Longest message of the sync protocol, in bytes: the largest frame and its envelope.
 pub const SYNC_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + 64;
 

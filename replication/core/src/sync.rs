@@ -18,13 +18,15 @@ mod engine;
 mod line;
 mod message;
 mod pull;
+pub mod ranges;
+mod reconcile;
 mod serve;
 #[cfg(test)]
 mod tests;
 
 pub use admit::admit;
 pub use engine::Engine;
-pub use message::{Coverage, Message};
+pub use message::{Coverage, List, Message, Sums};
 
 /// Names a read or an append until the driver answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -231,6 +233,9 @@ pub enum Violation {
     /// A frame beyond the credit that it had, or after its own last one.
     #[error("sent more than it had credit for")]
     CreditOverrun,
+    /// More messages of a comparison than [`crate::limits::SYNC_RECONCILE_MESSAGES_MAX`].
+    #[error("compares without end")]
+    ComparesWithoutEnd,
     /// Frames that nobody asked for.
     #[error("sent frames that were not asked for")]
     Unasked,

@@ -15,6 +15,7 @@ use crate::sign::SecretKey;
 use crate::time::Hlc;
 
 pub mod network;
+pub mod simulation;
 
 /// The instant at which all test histories start: Unix milliseconds.
 pub const EPOCH_MS: u64 = 1_790_000_000_000;

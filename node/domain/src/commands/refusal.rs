@@ -60,7 +60,7 @@ refusals! {
         "在辖区节点上操作。" "Do it at a node of that area.";
     /// Less is there than asked for.
     NotEnough "not_enough" "账面库存不足。" "The books show less than that."
-        "减少数量, 先盘点, 或确认仍要发出(even_if_short)。" "Take less, count first, or confirm with even_if_short.";
+        "减少数量，先盘点，或勾选“账面不足也照发”（命令行：even_if_short=true）。" "Take less, count first, or confirm that it leaves anyway (command line: even_if_short=true).";
     /// Done with already.
     AlreadyClosed "already_closed" "已经结束。" "It is closed already."
         "如需继续, 先重新打开。" "Open it again first.";

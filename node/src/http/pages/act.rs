@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use maud::html;
+use linli_core::id::RecordId;
+use maud::{Markup, html};
 
 use super::layout::{Frame, as_of_line, error_note};
 use super::options::Options;
+use super::summaries::heading;
 use crate::http::App;
 use crate::http::api::aside;
-use crate::http::catalogue::form_named;
+use crate::http::catalogue::{first_of, form_named};
 use crate::http::error::HttpError;
-use crate::http::forms::{Form, Shown};
+use crate::http::forms::{First, Form, Kind, Shown};
 use crate::http::input::Fields;
 use crate::http::session::Visitor;
 use crate::node::Node;
-use crate::words::Word;
+use crate::status::AsOf;
+use crate::words::{Lang, Word};
 
 /// `GET /new/{act}`: the form, prefilled with what the address gives.
 pub(crate) async fn page(
@@ -40,6 +43,16 @@ pub(crate) async fn form_again(
     show(app, visitor, form, fields, Some(error)).await
 }
 
+/// What the page shows besides the form, read in one go.
+struct Read {
+    options: Options,
+    as_of: AsOf,
+    /// The records that the form is about: path and title.
+    about: Vec<(String, String)>,
+    /// What a plan says now, where the form stood on an older text.
+    present: Option<(String, String)>,
+}
+
 async fn show(
     app: &App,
     visitor: &Visitor,
@@ -50,37 +63,81 @@ async fn show(
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, wanted, values) = (app.node.clone(), *form, Fields(fields.0.clone()));
     let changed = error.is_some_and(|error| error.code == "text_changed");
-    let (options, as_of, present) = aside(move || {
-        let present = changed.then(|| present_text(&node, &values)).flatten();
-        (Options::gather(&node, lang, &[&wanted], &values), node.as_of(), present)
+    let read = aside(move || Read {
+        present: changed.then(|| present_text(&node, &values)).flatten(),
+        options: Options::gather(&node, lang, &[&wanted], &values),
+        as_of: node.as_of(),
+        about: about(&node, lang, &wanted, &values),
     })
     .await?;
     // Whoever has read the present text below may write over it: the form now stands on that one.
     let mut fields = Fields(fields.0.clone());
-    if let Some((_, heads)) = &present {
+    if let Some((_, heads)) = &read.present {
         fields.set("_heads", heads.clone());
     }
     let phone = fields.text("_back") == "/m";
-    let shown = Shown {
-        lang,
-        operator,
-        values: &fields,
-        wrong: error,
-        back: fields.text("_back"),
-        options: &|source| options.of(source),
-        id: form.act.to_owned(),
-    };
+    let first = first_of(form).filter(|first| fields.text(first.name).is_empty() && error.is_none());
+    let back = if phone { "/m" } else { read.about.first().map_or(form.section, |(path, _)| path) };
     let content = html! {
-        div.head { h1 { (lang.t(form.title)) } (as_of_line(lang, &as_of)) }
+        div.head { h1 { (lang.t(form.title)) } (as_of_line(lang, &read.as_of)) }
+        @if !read.about.is_empty() {
+            p.about { @for (path, title) in &read.about { a href=(path) { (title) } } }
+        }
         @if let Some(error) = error { (error_note(lang, error)) }
-        (form.show(&shown))
-        @if let Some((text, _)) = &present {
+        @match first {
+            Some(first) => (choose(lang, form, &first, &read.options.of(first.source), &fields)),
+            None => (form.show(&Shown {
+                lang,
+                operator,
+                values: &fields,
+                wrong: error,
+                back: fields.text("_back"),
+                options: &|source| read.options.of(source),
+                id: form.act.to_owned(),
+            })),
+        }
+        @if let Some((text, _)) = &read.present {
             section.card { h2 { (lang.t(Word::PresentText)) } div.plan-text { (text) } }
         }
+        p.back { a.button.quiet.big[phone] href=(back) { (lang.t(Word::Back)) } }
     };
     let section = if phone { "/m" } else { form.section };
     let frame = Frame { app, visitor, title: lang.t(form.title), section, live: false };
     Ok(frame.page(content))
+}
+
+/// The records that an act may be about. Each leads to its own page, where the form stands beside what is known.
+fn choose(lang: Lang, form: &Form, first: &First, choices: &[(String, String)], fields: &Fields) -> Markup {
+    let among = form.fields.iter().filter(|field| matches!(field.kind, Kind::Among(_)));
+    let given = among.filter_map(|field| Some((field.name, fields.text(field.name).parse::<RecordId>().ok()?)));
+    let given: String = given.map(|(name, record)| format!("&{name}={record}")).collect();
+    let path = |id: &str| format!("/records/{id}?do={}{given}#do-{}", form.act, form.act);
+    choice_list(lang, first, choices, &path)
+}
+
+/// Large buttons, one for each record.
+pub(crate) fn choice_list(
+    lang: Lang,
+    first: &First,
+    choices: &[(String, String)],
+    path: &dyn Fn(&str) -> String,
+) -> Markup {
+    html! {
+        p { strong { (lang.t(first.label)) } }
+        @if choices.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
+        ul.big-list { @for (id, label) in choices {
+            @let (name, state) = label.split_once(" · ").unwrap_or((label, ""));
+            li { a.button.quiet.big href=(path(id)) { span { (name) @if !state.is_empty() { small { (state) } } } } }
+        } }
+    }
+}
+
+/// The records that a form is about.
+pub(crate) fn about(node: &Node, lang: Lang, form: &Form, fields: &Fields) -> Vec<(String, String)> {
+    let ids: Vec<RecordId> = form.fixed.iter().filter_map(|name| fields.text(name).parse().ok()).collect();
+    let known = node.summaries();
+    let titled = |id: &RecordId| known.iter().find(|summary| summary.id == *id).map(|summary| heading(lang, summary));
+    ids.iter().filter_map(|id| Some((format!("/records/{id}"), titled(id)?))).collect()
 }
 
 /// What a plan says now, and the heads of that text.

@@ -67,7 +67,7 @@ impl Sides<'_> {
         let lang = self.lang;
         let kept = conflict.settlements.first().filter(|_| !conflict.is_open()).and_then(|settlement| settlement.keep);
         html! {
-            h2 { @if conflict.is_open() { (tag("red", lang.t(Word::Conflict))) } " " (self.class(conflict)) }
+            h2.conflict { @if conflict.is_open() { (tag("red", lang.t(Word::Conflict))) } (self.class(conflict)) }
             p.soft { (lang.t(Word::ConflictIntro)) }
             div.sides { @for event in &conflict.events { (self.side(event, kept)) } }
             @for settlement in &conflict.settlements {
@@ -94,11 +94,8 @@ impl Sides<'_> {
                 }
                 p { (byline(lang, line)) br; span.mono { (line.area) } " · " (clock::time(line.time_ms, self.now_ms)) }
                 dl.facts { @for (key, value) in &line.fields {
-                    dt { (super::history::field_name(lang, key)) }
-                    dd { @match value.parse::<RecordId>() {
-                        Ok(record) => a href={ "/records/" (record) } { ((self.title_of)(&record)) },
-                        Err(_) => (value),
-                    } }
+                    dt { (super::history::field_name(lang, line, key)) }
+                    dd { (super::values::value(lang, key, value, self.title_of)) }
                 } }
                 p.soft {
                     (match line.seen { 0 => lang.t(Word::SeenNone).to_owned(), n => lang.fill(Word::SeenSome, &[&n]) })
@@ -127,7 +124,7 @@ impl Sides<'_> {
             options: &sides,
             id: format!("settle-{}", conflict.id),
         };
-        form.folded(&shown, false)
+        form.folded(&shown, true)
     }
 
     /// One event in a line: who, what, where, when.

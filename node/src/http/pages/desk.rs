@@ -3,42 +3,52 @@
 use axum::extract::State;
 use axum::response::Response;
 use linli_core::id::RecordId;
-use linli_domain::desk::{Desk, TeamLine};
+use linli_domain::desk::Desk;
 use linli_domain::figures::Figures;
 use linli_domain::limits::CERTIFICATES_FOR_READY;
 use linli_domain::summary::Summary;
 use maud::{Markup, html};
 
+use super::desk_teams;
 use super::labels;
 use super::layout::{Frame, as_of_line};
+use super::options::Options;
 use super::rows::{Row, section};
-use super::summaries::{heading, row};
+use super::summaries::row;
+use super::urgent;
 use crate::http::App;
 use crate::http::api::aside;
-use crate::http::catalogue::{BEGIN, form_named};
+use crate::http::catalogue::{ACTS, BEGIN, form_named};
 use crate::http::error::HttpError;
-use crate::http::session::Visitor;
+use crate::http::forms::{Form, Shown};
+use crate::http::input::Fields;
+use crate::http::session::{Operator, Visitor};
 use crate::node::today;
 use crate::status::AsOf;
 use crate::words::{Lang, Word};
 
 /// `GET /`.
 pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, HttpError> {
-    visitor.operator()?;
+    let operator = visitor.operator()?;
     let (node, lang) = (app.node.clone(), visitor.lang);
     let (desk, figures, as_of, summaries) =
         aside(move || (node.desk(), node.figures(), node.as_of(), node.summaries())).await?;
     let content = html! {
         div.head { h1 { (lang.t(Word::Desk)) } (as_of_line(lang, &as_of)) }
-        div.figures data-live="figures" data-quiet { (figures_line(lang, &figures)) }
+        nav.urgent data-live="urgent" data-quiet aria-label=(lang.t(Word::ToDoNow)) { (urgent::tiles(lang, &desk, &as_of)) }
         p.buttons {
-            @for form in BEGIN.iter().filter_map(|act| form_named(act)) {
-                a.button.quiet href=(form.first.map_or_else(|| format!("/new/{}", form.act), |_| format!("/m?do={}", form.act))) {
-                    (lang.t(form.title))
-                }
+            @for (i, form) in BEGIN.iter().filter_map(|act| form_named(act)).enumerate() {
+                a.button.quiet[i > 0] href={ "/new/" (form.act) } { (lang.t(form.title)) }
             }
         }
-        (sections(lang, &desk, &as_of, &summaries))
+        div.desk {
+            (sections(lang, &desk, &as_of, &summaries))
+            section.card.figures-card aria-labelledby="h-figures" {
+                h2 #h-figures { (lang.t(Word::PilotFigures)) }
+                div.figures data-live="figures" data-quiet { (figures_line(lang, &figures)) }
+            }
+        }
+        (all_acts(lang, operator))
     };
     let frame = Frame { app: &app, visitor: &visitor, title: lang.t(Word::Desk), section: "/", live: true };
     Ok(frame.page(content))
@@ -56,10 +66,13 @@ fn figures_line(lang: Lang, figures: &Figures) -> Markup {
     };
     let certified = lang.fill(Word::FigureCertifiedOf, &[&figures.teams, &CERTIFICATES_FOR_READY]);
     html! {
-        div.figure { b { (figures.points) } span { (lang.t(Word::FigurePoints)) } }
-        div.figure { b { (share) } span { (lang.t(Word::FigureCovered)) } span { (covered) (no_position) } }
-        div.figure { b { (figures.teams_certified) } span { (lang.t(Word::FigureCertified)) } span { (certified) } }
-        div.figure { b { (figures.households) } span { (lang.fill(Word::FigureHouseholds, &[&figures.residents])) } }
+        div.figure { span.name { (lang.t(Word::FigurePoints)) } b { (figures.points) } }
+        div.figure { span.name { (lang.t(Word::FigureCovered)) } b { (share) } span.note-line { (covered) (no_position) } }
+        div.figure { span.name { (lang.t(Word::FigureCertified)) } b { (figures.teams_certified) " / " (figures.teams) } span.note-line { (certified) } }
+        div.figure {
+            span.name { (lang.t(Word::Households)) } b { (figures.households) }
+            span.note-line { (lang.fill(Word::FigureResidents, &[&figures.residents])) }
+        }
     }
 }
 
@@ -69,19 +82,23 @@ fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Mar
     html! {
         div.columns {
             div.stack {
-                (section(lang, "conflicts", Word::Conflicts, Word::NoConflicts, &conflicts(lang, desk), now_ms))
                 (section(lang, "incidents", Word::OpenIncidents, Word::NoOpenIncidents, &rows(&desk.incidents), now_ms))
+                (section(lang, "conflicts", Word::Conflicts, Word::NoConflicts, &conflicts(lang, desk), now_ms))
                 (section(lang, "hazards", Word::OpenHazards, Word::NoOpenHazards, &rows(&desk.hazards), now_ms))
-                (section(lang, "teams", Word::TeamsByReadiness, Word::NoTeams, &teams(lang, desk, summaries), now_ms))
+                (desk_teams::section(lang, desk, summaries, now_ms))
             }
             div.stack {
-                (section(lang, "silent", Word::NotHeardFrom, Word::AllHeard, &silent(lang, as_of), now_ms))
+                (section(lang, "silent", Word::NotHeardFrom, all_heard(as_of), &silent(as_of, lang), now_ms))
                 (section(lang, "short", Word::ShortStock, Word::NoShortStock, &short(lang, desk), now_ms))
                 (section(lang, "expiring", Word::ExpiringStock, Word::NoExpiringStock, &expiring(lang, desk), now_ms))
                 (section(lang, "transit", Word::InTransit, Word::NoneInTransit, &in_transit(lang, desk), now_ms))
             }
         }
     }
+}
+
+fn all_heard(as_of: &AsOf) -> Word {
+    if as_of.nodes_known == 0 { Word::OnlyNode } else { Word::AllHeard }
 }
 
 fn record_path(record: &RecordId) -> Option<String> {
@@ -94,13 +111,13 @@ fn conflicts(lang: Lang, desk: &Desk) -> Vec<Row> {
         title: line.title.clone(),
         detail: line.conflict.subject.clone(),
         tags: vec![("red", lang.of(line.conflict.class.zh(), line.conflict.class.en()).to_owned())],
-        at_ms: Some(line.conflict.opened_ms),
+        at: Some((Word::HappenedAt, line.conflict.opened_ms)),
     };
     desk.conflicts.iter().map(row).collect()
 }
 
 /// What this node has not heard from: nothing on this page includes what they did since.
-fn silent(lang: Lang, as_of: &AsOf) -> Vec<Row> {
+fn silent(as_of: &AsOf, lang: Lang) -> Vec<Row> {
     let row = |silent: &crate::status::SilentNode| Row {
         href: Some("/status".to_owned()),
         title: silent.name.clone(),
@@ -109,7 +126,7 @@ fn silent(lang: Lang, as_of: &AsOf) -> Vec<Row> {
             Some(_) => vec![("orange", lang.t(Word::Silent).to_owned())],
             None => vec![("unknown", lang.t(Word::NeverHeard).to_owned())],
         },
-        at_ms: silent.last_heard_ms,
+        at: silent.last_heard_ms.map(|ms| (Word::LastHeard, ms)),
     };
     as_of.silent.iter().map(row).collect()
 }
@@ -123,10 +140,13 @@ fn short(lang: Lang, desk: &Desk) -> Vec<Row> {
             title: format!("{} {} {}", line.item, line.balance, line.unit),
             detail: format!("{} · {} {minimum}", short.point_name, lang.t(Word::Minimum)),
             tags: vec![(if line.balance < 0 { "red" } else { "orange" }, lang.t(word).to_owned())],
-            at_ms: None,
+            at: None,
         }
     };
-    desk.short.iter().map(row).collect()
+    // What is missing altogether comes before what is merely low.
+    let mut lines: Vec<_> = desk.short.iter().collect();
+    lines.sort_by_key(|short| short.line.balance.min(1));
+    lines.into_iter().map(row).collect()
 }
 
 fn expiring(lang: Lang, desk: &Desk) -> Vec<Row> {
@@ -135,7 +155,7 @@ fn expiring(lang: Lang, desk: &Desk) -> Vec<Row> {
         title: format!("{} {} {}", line.item, line.lot.balance, line.unit),
         detail: format!("{} · {} {} · {}", line.point_name, lang.t(Word::Lot), line.lot.lot, line.lot.expires),
         tags: labels::expiry_label(lang, line.lot.expires, today()).into_iter().collect(),
-        at_ms: None,
+        at: None,
     };
     desk.expiring.iter().map(row).collect()
 }
@@ -146,40 +166,37 @@ fn in_transit(lang: Lang, desk: &Desk) -> Vec<Row> {
         title: format!("{} {}", line.transfer.item, line.transfer.quantity),
         detail: format!("{} → {}", line.from_name, if line.to_name.is_empty() { "?" } else { &line.to_name }),
         tags: vec![("amber", lang.t(Word::UnderWay).to_owned())],
-        at_ms: Some(line.transfer.sent_ms),
+        at: Some((Word::SentAt, line.transfer.sent_ms)),
     };
     desk.in_transit.iter().map(row).collect()
 }
 
-fn teams(lang: Lang, desk: &Desk, summaries: &[Summary]) -> Vec<Row> {
-    let title = |incident: &RecordId| {
-        summaries
-            .iter()
-            .find(|summary| summary.id == *incident)
-            .map(|summary| heading(lang, summary))
-            .unwrap_or_default()
+/// Every act: a form where none has to be chosen first, otherwise the way to it.
+fn all_acts(lang: Lang, operator: &Operator) -> Markup {
+    let nothing = Fields(vec![]);
+    let options = Options::default();
+    let among = |source| options.of(source);
+    let shown = |form: &Form| Shown {
+        lang,
+        operator,
+        values: &nothing,
+        wrong: None,
+        back: "",
+        options: &among,
+        id: form.act.to_owned(),
     };
-    let row = |line: &TeamLine, class: &'static str, word: Word| {
-        let mut tags = vec![(class, lang.t(word).to_owned())];
-        if line.readiness.is_none() {
-            tags.push(("unknown", lang.t(Word::NotCheckedIn).to_owned()));
+    html! {
+        section.card.no-print aria-labelledby="h-acts" {
+            h2 #h-acts { (lang.t(Word::AllActs)) }
+            div.act-groups { @for (heading, acts) in ACTS {
+                div {
+                    h3 { (lang.t(heading)) }
+                    @for form in acts.iter().filter_map(|act| form_named(act)) {
+                        @if form.fixed.is_empty() { (form.folded(&shown(form), false)) }
+                        @else { a.way href={ "/new/" (form.act) } { (lang.t(form.title)) } }
+                    }
+                }
+            } }
         }
-        let mut detail = lang.fill(Word::CertificatesValid, &[&line.certificates_valid]);
-        for incident in &line.deployed {
-            detail.push_str(&format!(" · {}", title(incident)));
-        }
-        Row { href: record_path(&line.team), title: line.name.clone(), detail, tags, at_ms: None }
-    };
-    let teams = &desk.teams;
-    let groups = [
-        (&teams.deployed, "amber", Word::TeamDeployed),
-        (&teams.ready, "blue", Word::TeamReady),
-        (&teams.limited, "orange", Word::TeamLimited),
-        (&teams.unavailable, "red", Word::TeamUnavailable),
-    ];
-    groups
-        .into_iter()
-        .flat_map(|(lines, class, word)| lines.iter().map(move |line| (line, class, word)))
-        .map(|(line, class, word)| row(line, class, word))
-        .collect()
+    }
 }

@@ -51,7 +51,7 @@ impl Reading<'_> {
     /// A line with who said it and when.
     fn said<T>(&self, held: &Held<T>, what: &Markup) -> Markup {
         html! {
-            (what) " " span.soft { (held.stamp.by) " · " span.mono { (held.stamp.area) } " · " (clock::time(held.stamp.time.unix_ms(), self.now_ms)) }
+            (what) " " span.said { (held.stamp.by) " · " span.mono { (held.stamp.area) } " · " (clock::time(held.stamp.time.unix_ms(), self.now_ms)) }
         }
     }
 
@@ -177,7 +177,7 @@ impl Reading<'_> {
                         @else if minimum.is_some_and(|minimum| balance < minimum) { (tag("orange", lang.t(Word::BelowMinimum))) }
                     }
                 }
-                td data-label=(lang.t(Word::Minimum)) { @match minimum { Some(minimum) => span.num { (minimum) }, None => (unknown(lang)) } }
+                td data-label=(lang.t(Word::Minimum)) { @match minimum { Some(minimum) => span.num { (minimum) }, None => span.soft { (lang.t(Word::NotSet)) } } }
                 td data-label=(lang.t(Word::Lots)) { div {
                     @for (lot, bin) in stock.lots_by_expiry() {
                         div {

@@ -2,37 +2,55 @@
 
 use std::collections::BTreeMap;
 
-use linli_core::id::EventId;
+use linli_core::id::{EventId, RecordId};
 use maud::{Markup, html};
 
 use super::labels;
 use super::layout::tag;
+use super::values::value;
 use crate::history::{HistoryLine, Personal, SignatureGrade, VerdictLabel};
 use crate::http::catalogue::label_of;
 use crate::http::clock;
 use crate::words::{Lang, Word};
 
+/// What entries are shown with.
+#[derive(Clone, Copy)]
+struct Telling<'t> {
+    lang: Lang,
+    now_ms: u64,
+    by_id: &'t BTreeMap<EventId, &'t HistoryLine>,
+    /// The title of another record.
+    title_of: &'t dyn Fn(&RecordId) -> String,
+}
+
 /// The history, newest first: what happened last is what people come for.
-pub(crate) fn history(lang: Lang, lines: &[HistoryLine], now_ms: u64) -> Markup {
+pub(crate) fn history(
+    lang: Lang,
+    lines: &[HistoryLine],
+    now_ms: u64,
+    title_of: &dyn Fn(&RecordId) -> String,
+) -> Markup {
     let by_id: BTreeMap<EventId, &HistoryLine> = lines.iter().map(|line| (line.id, line)).collect();
+    let telling = Telling { lang, now_ms, by_id: &by_id, title_of };
     html! {
         section.card data-live="history" aria-labelledby="h-history" {
             div.card-head { h2 #h-history { (lang.t(Word::History)) " " span.count { (lines.len()) } } }
             p.soft { (lang.t(Word::HistoryIntro)) }
-            ol.history reversed { @for line in lines.iter().rev() { (entry(lang, line, &by_id, now_ms)) } }
+            ol.history reversed { @for line in lines.iter().rev() { (entry(telling, line)) } }
         }
     }
 }
 
-fn entry(lang: Lang, line: &HistoryLine, by_id: &BTreeMap<EventId, &HistoryLine>, now_ms: u64) -> Markup {
+fn entry(telling: Telling<'_>, line: &HistoryLine) -> Markup {
+    let lang = telling.lang;
     let counts = matches!(line.verdict, VerdictLabel::Counts | VerdictLabel::CountsExpired);
     html! {
         li id={ "e-" (line.id.short()) } class=[(!counts).then_some("aside-line")] {
             h3 { (label(lang, line)) " " (verdict(lang, &line.verdict)) }
-            p.who { (byline(lang, line)) " · " span.mono { (line.area) } " · " (clock::time(line.time_ms, now_ms)) }
-            (fields(lang, &line.fields))
-            (personal(lang, &line.personal))
-            @if !line.unseen.is_empty() { (unseen(lang, line, by_id)) }
+            p.who { (byline(lang, line)) " · " span.mono title=(lang.t(Word::AreaCode)) { (line.area) } " · " (clock::time(line.time_ms, telling.now_ms)) }
+            (fields(telling, line, &line.fields))
+            (personal(telling, line))
+            @if !line.unseen.is_empty() { (unseen(lang, line, telling.by_id)) }
             details id={ "d-" (line.id.short()) } {
                 summary { (proof_summary(lang, line)) }
                 (proof(lang, line))
@@ -62,18 +80,20 @@ fn verdict(lang: Lang, verdict: &VerdictLabel) -> Markup {
     }
 }
 
-fn fields(lang: Lang, fields: &[(String, String)]) -> Markup {
+fn fields(telling: Telling<'_>, line: &HistoryLine, fields: &[(String, String)]) -> Markup {
+    let lang = telling.lang;
     html! {
         @if !fields.is_empty() {
-            dl.facts { @for (key, value) in fields { dt { (field_name(lang, key)) } dd { (value) } } }
+            dl.facts { @for (key, text) in fields { dt { (field_name(lang, line, key)) } dd { (value(lang, key, text, telling.title_of)) } } }
         }
     }
 }
 
-fn personal(lang: Lang, personal: &Personal) -> Markup {
-    match personal {
+fn personal(telling: Telling<'_>, line: &HistoryLine) -> Markup {
+    let lang = telling.lang;
+    match &line.personal {
         Personal::None => html! {},
-        Personal::Shown(shown) => html! { p.soft { (lang.t(Word::PersonalShown)) } (fields(lang, shown)) },
+        Personal::Shown(shown) => html! { p.soft { (lang.t(Word::PersonalShown)) } (fields(telling, line, shown)) },
         Personal::NotHere => html! { p { (tag("unknown", lang.t(Word::PersonalNotHere))) } },
     }
 }
@@ -123,9 +143,9 @@ fn proof(lang: Lang, line: &HistoryLine) -> Markup {
     }
 }
 
-/// What a key of a payload is called; a key of a newer program is shown as it is.
-pub(crate) fn field_name(lang: Lang, key: &str) -> String {
-    match label_of(key) {
+/// What a key of an event's payload is called; a key of a newer program is shown as it is.
+pub(crate) fn field_name(lang: Lang, line: &HistoryLine, key: &str) -> String {
+    match label_of(&line.stream.to_string(), line.kind.as_str(), key) {
         Some(word) => lang.t(word).to_owned(),
         None => labels::profile_key(lang, key),
     }

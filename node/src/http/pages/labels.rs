@@ -115,6 +115,17 @@ pub(crate) fn profile_key(lang: Lang, key: &str) -> String {
         "lat_e7" => Word::Latitude,
         "lon_e7" => Word::Longitude,
         "members" => Word::People,
+        "assignee" => Word::Assignee,
+        "transfer" => Word::TransferNumber,
+        "reference" => Word::ImportReference,
+        "change" => Word::TextChange,
+        "heads" => Word::TextVersion,
+        "phone" => Word::Telephone,
+        "post" => Word::Post,
+        "building" => Word::BuildingNumber,
+        "households" => Word::Households,
+        "residents" => Word::Residents,
+        "conflict" => Word::Conflict,
         _ => return key.to_owned(),
     };
     lang.t(word).to_owned()

@@ -33,6 +33,14 @@ const SECTIONS: [(&str, Word); 8] = [
     ("/m", Word::Phone),
 ];
 
+/// Pages that are needed less often.
+const MORE: [(&str, Word); 4] = [
+    ("/lists/buildings", Word::Buildings),
+    ("/lists/contacts", Word::Contacts),
+    ("/public", Word::Public),
+    ("/operators", Word::OperatorsTitle),
+];
+
 impl Frame<'_> {
     /// The whole page.
     pub(crate) fn page(&self, content: Markup) -> Response {
@@ -43,53 +51,89 @@ impl Frame<'_> {
         let body = html! {
             body class=[phone.then_some("phone")] data-changes=[changes] {
                 a.skip href="#content" { (lang.t(Word::SkipToContent)) }
-                div #lost .lost role="status" hidden data-text=(lang.t(Word::LiveLost)) {}
+                div #lost .lost role="status" hidden data-text=(lang.t(Word::LiveLost)) data-signed-out=(lang.t(Word::LiveSignedOut)) {}
+                @if self.live { div #held .lost role="status" hidden { (lang.t(Word::LiveHeld)) } }
                 (self.top())
                 main #content tabindex="-1" { (content) }
-                footer {
-                    (self.app.place.district) " · " (self.app.place.name) " · " span.mono { (self.app.place.area) }
-                    @if self.live {
-                        " · " span #live-state data-on=(lang.t(Word::LiveOn)) data-off=(lang.t(Word::LiveOff)) { (lang.t(Word::LiveOff)) }
-                    }
-                }
+                (self.foot())
             }
         };
         document(lang, self.title, self.live, body)
     }
 
+    /// One line where there is room; on a phone the ways lead through a menu, so that the page itself comes first.
     fn top(&self) -> Markup {
         let lang = self.visitor.lang;
-        let signed_in = self.visitor.operator.as_ref();
+        let signed_in = self.visitor.operator.is_some();
         html! {
             header.top { div.top-in {
-                a.brand href=(if signed_in.is_some() { "/" } else { "/public" }) {
+                a.brand href=(if signed_in { "/" } else { "/public" }) {
                     img src=(ICON.path) alt="" width="32" height="32";
                     span { strong { (lang.t(Word::Product)) " · " (self.app.place.name) } small { (lang.t(Word::ProductLine)) } }
                 }
-                @if signed_in.is_some() {
-                    nav.nav aria-label=(lang.t(Word::MainNavigation)) {
-                        @for (path, word) in SECTIONS {
-                            a href=(path) aria-current=[(path == self.section).then_some("page")] { (lang.t(word)) }
-                        }
-                    }
+                @if signed_in {
+                    nav.nav.wide aria-label=(lang.t(Word::MainNavigation)) { (self.ways()) }
+                    div.aside.wide { (self.operator()) }
+                } @else if self.section != "/sign-in" {
+                    div.aside { a href="/sign-in" { (lang.t(Word::SignIn)) } }
                 }
-                div.aside {
-                    @if let Some(operator) = signed_in {
-                        a href="/operators" { (lang.fill(Word::SignedInAs, &[&operator.name])) }
-                        form method="post" action="/sign-out" {
-                            input type="hidden" name="_token" value=(operator.form_token());
-                            button type="submit" { (lang.t(Word::SignOut)) }
+                div.aside { (language_switch(lang, &self.visitor.here)) }
+                @if signed_in {
+                    details.menu #menu {
+                        summary { (lang.t(Word::Menu)) }
+                        div.menu-in {
+                            nav.nav aria-label=(lang.t(Word::MainNavigation)) { (self.ways()) }
+                            div.aside { (self.operator()) }
                         }
-                    } @else if self.section != "/sign-in" {
-                        a href="/sign-in" { (lang.t(Word::SignIn)) }
                     }
-                    (language_switch(lang, &self.visitor.here))
                 }
             } }
         }
     }
+
+    fn ways(&self) -> Markup {
+        html! {
+            @for (path, word) in SECTIONS {
+                a href=(path) aria-current=[(path == self.section).then_some("page")] { (self.visitor.lang.t(word)) }
+            }
+        }
+    }
+
+    fn operator(&self) -> Markup {
+        let lang = self.visitor.lang;
+        html! {
+            @if let Some(operator) = &self.visitor.operator {
+                span.who { (lang.fill(Word::SignedInAs, &[&operator.name])) }
+                form method="post" action="/sign-out" {
+                    input type="hidden" name="_token" value=(operator.form_token());
+                    button type="submit" { (lang.t(Word::SignOut)) }
+                }
+            }
+        }
+    }
+
+    fn foot(&self) -> Markup {
+        let (lang, place) = (self.visitor.lang, &self.app.place);
+        html! {
+            footer {
+                @if self.visitor.operator.is_some() {
+                    nav.more aria-label=(lang.t(Word::MorePages)) {
+                        @for (path, word) in MORE { a href=(path) aria-current=[(path == self.section).then_some("page")] { (lang.t(word)) } }
+                    }
+                }
+                p {
+                    (place.district) " · " (place.name) " · " (lang.t(Word::AreaCode)) " " span.mono { (place.area) }
+                    @if self.live {
+                        " · " span #live-state data-on=(lang.t(Word::LiveOn)) data-off=(lang.t(Word::LiveOff)) { (lang.t(Word::LiveOff)) }
+                    }
+                }
+            }
+        }
+    }
 }
 
+/// The way to the same page in the other language. A page that answers a form has none: following it would lose what
+/// was typed.
 fn language_switch(lang: Lang, here: &str) -> Markup {
     let other = match lang {
         Lang::Zh => Lang::En,
@@ -97,7 +141,11 @@ fn language_switch(lang: Lang, here: &str) -> Markup {
     };
     let joint = if here.contains('?') { '&' } else { '?' };
     let address = format!("{here}{joint}lang={}", other.name());
-    html! { a href=(address) lang=(other.tag()) hreflang=(other.tag()) { (lang.t(Word::OtherLanguage)) } }
+    html! {
+        @if !here.starts_with("/act/") {
+            a href=(address) lang=(other.tag()) hreflang=(other.tag()) { (lang.t(Word::OtherLanguage)) }
+        }
+    }
 }
 
 fn document(lang: Lang, title: &str, live: bool, body: Markup) -> Response {
@@ -124,7 +172,7 @@ pub(crate) fn error_page(lang: Lang, error: &HttpError) -> Response {
     let body = html! {
         body {
             main #content {
-                h1 { (lang.t(Word::ErrorTitle)) }
+                div.head { h1 { (lang.t(Word::ErrorTitle)) } }
                 div.note.bad role="alert" {
                     p { strong { (error.what(lang)) } }
                     p { (error.next(lang)) }
@@ -144,9 +192,9 @@ pub(crate) fn error_page(lang: Lang, error: &HttpError) -> Response {
 pub(crate) fn error_note(lang: Lang, error: &HttpError) -> Markup {
     html! {
         div.note.bad role="alert" #error {
-            p { strong { (lang.t(Word::ErrorTitle)) } (lang.of("：", ": ")) (error.what(lang)) }
+            p { strong { (lang.t(Word::ErrorTitle)) (lang.of("：", ": ")) (error.what(lang)) } }
             p { (error.next(lang)) }
-            p.soft { (lang.t(Word::NothingLost)) }
+            p { (lang.t(Word::NothingLost)) }
         }
     }
 }

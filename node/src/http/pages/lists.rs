@@ -110,7 +110,7 @@ pub(crate) async fn page(
         }
         @if let Some((act, word)) = listed.act { p.buttons { a.button href={ "/new/" (act) } { (lang.t(word)) } } }
         section.card data-live="rows" data-quiet {
-            @if rows.is_empty() { p.empty { (lang.t(Word::NoneHere)) } } @else { (list(&rows, as_of.now_ms)) }
+            @if rows.is_empty() { p.empty { (lang.t(Word::NoneHere)) } } @else { (list(lang, &rows, as_of.now_ms)) }
         }
         @if pages > 1 { p.buttons { @for number in 0..pages {
             a.button.quiet href={ (listed.path) "?page=" (number) } aria-current=[(number == part.page).then_some("page")] { (number + 1) }

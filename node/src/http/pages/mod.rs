@@ -3,6 +3,7 @@
 pub(crate) mod act;
 pub(crate) mod conflicts;
 pub(crate) mod desk;
+pub(crate) mod desk_teams;
 pub(crate) mod facts;
 pub(crate) mod history;
 pub(crate) mod labels;
@@ -19,3 +20,5 @@ pub(crate) mod record;
 pub(crate) mod rows;
 pub(crate) mod status;
 pub(crate) mod summaries;
+pub(crate) mod urgent;
+pub(crate) mod values;

@@ -8,6 +8,7 @@ use linli_domain::summary::{Detail, Summary};
 
 use super::labels;
 use super::summaries::heading;
+use crate::http::catalogue::first_of;
 use crate::http::forms::{BIN_SEPARATOR, Form, Kind, Source};
 use crate::http::input::Fields;
 use crate::node::{Node, today};
@@ -24,7 +25,8 @@ impl Options {
             Kind::Among(source) => Some(source),
             _ => None,
         });
-        let first = forms.iter().filter_map(|form| form.first.map(|first| first.source));
+        let first = forms.iter().filter_map(|form| first_of(form)).filter(|first| about.text(first.name).is_empty());
+        let first = first.map(|first| first.source);
         let mut wanted: Vec<Source> = in_fields.chain(first).collect();
         wanted.sort();
         wanted.dedup();
@@ -50,20 +52,41 @@ fn choices(node: &Node, lang: Lang, source: Source, all: &[Summary], about: &Fie
     };
     match source {
         Source::SupplyPoints => of_kind(RecordKind::SupplyPoint),
-        Source::Teams => of_kind(RecordKind::Team),
-        Source::Plans => of_kind(RecordKind::Plan),
-        Source::Incidents => {
-            let open = |summary: &&Summary| matches!(summary.detail, Detail::Incident { open: true, .. });
-            let mut found: Vec<&Summary> = all.iter().filter(open).collect();
-            found.sort_by_key(|summary| std::cmp::Reverse(summary.last_ms));
-            found.into_iter().map(named).collect()
+        Source::Teams => {
+            let mut found: Vec<_> = all.iter().filter(|summary| summary.kind == RecordKind::Team).collect();
+            found.sort_by(|a, b| a.title.cmp(&b.title));
+            found.into_iter().map(|summary| (summary.id.to_string(), team(lang, summary))).collect()
         }
+        Source::Plans => of_kind(RecordKind::Plan),
+        Source::Incidents => latest(lang, all, |detail| matches!(detail, Detail::Incident { open: true, .. })),
+        Source::ClosedIncidents => latest(lang, all, |detail| matches!(detail, Detail::Incident { open: false, .. })),
+        Source::Hazards => latest(lang, all, |detail| matches!(detail, Detail::Hazard { open: true, .. })),
+        Source::ClosedHazards => latest(lang, all, |detail| matches!(detail, Detail::Hazard { open: false, .. })),
         Source::Deployments => about.text("team").parse().map(|team| deployments(lang, all, &team)).unwrap_or_default(),
         Source::Items => about.text("point").parse().map(|point| items(all, &point)).unwrap_or_default(),
         Source::Transits => about.text("point").parse().map(|point| transits(node, &point)).unwrap_or_default(),
         Source::Bins => about.text("point").parse().map(|point| bins(node, lang, &point)).unwrap_or_default(),
         Source::Sides => vec![],
     }
+}
+
+/// What happened last is what people look for.
+fn latest(lang: Lang, all: &[Summary], wanted: impl Fn(&Detail) -> bool) -> Vec<(String, String)> {
+    let mut found: Vec<&Summary> = all.iter().filter(|summary| wanted(&summary.detail)).collect();
+    found.sort_by_key(|summary| std::cmp::Reverse(summary.last_ms));
+    found.into_iter().map(|summary| (summary.id.to_string(), heading(lang, summary))).collect()
+}
+
+/// A team with what can be asked of it.
+fn team(lang: Lang, summary: &Summary) -> String {
+    let name = heading(lang, summary);
+    let Detail::Team { deployed, readiness, .. } = &summary.detail else { return name };
+    let state = match readiness {
+        _ if !deployed.is_empty() => lang.t(Word::TeamDeployed).to_owned(),
+        Some(readiness) => labels::readiness_label(lang, *readiness).1,
+        None => lang.t(Word::NotCheckedIn).to_owned(),
+    };
+    format!("{name} · {state}")
 }
 
 /// The incidents that a team is deployed to.

@@ -7,11 +7,12 @@ use axum::response::Response;
 use linli_core::id::RecordId;
 use maud::{Markup, html};
 
+use super::act::{about, choice_list};
 use super::layout::{Frame, as_of_line};
 use super::options::Options;
 use crate::http::App;
 use crate::http::api::aside;
-use crate::http::catalogue::{PHONE, form_named};
+use crate::http::catalogue::{PHONE, first_of, form_named};
 use crate::http::error::HttpError;
 use crate::http::forms::{Form, Shown, Source};
 use crate::http::input::Fields;
@@ -33,9 +34,10 @@ pub(crate) async fn page(
     let fields = Fields(given.into_iter().collect());
     let (node, values) = (app.node.clone(), Fields(fields.0.clone()));
     let wanted = form.copied();
-    let (options, as_of) = aside(move || {
+    let (options, as_of, about) = aside(move || {
         let forms: Vec<&Form> = wanted.iter().collect();
-        (Options::gather(&node, lang, &forms, &values), node.as_of())
+        let about = wanted.iter().flat_map(|form| about(&node, lang, form, &values)).collect::<Vec<_>>();
+        (Options::gather(&node, lang, &forms, &values), node.as_of(), about)
     })
     .await?;
     let receipt = match done {
@@ -45,11 +47,12 @@ pub(crate) async fn page(
     let content = html! {
         div.head { h1 { (lang.t(form.map_or(Word::PhoneTitle, |form| form.title))) } (as_of_line(lang, &as_of)) }
         (receipt)
+        @if !about.is_empty() { p.about { @for (path, title) in &about { a href=(path) { (title) } } } }
         @match form {
             None => (acts(&visitor)),
             Some(form) => {
                 (one_act(&visitor, form, &fields, &options)?)
-                p { a.button.quiet.big href="/m" { (lang.t(Word::Back)) } }
+                p.back { a.button.quiet.big href="/m" { (lang.t(Word::Back)) } }
             }
         }
     };
@@ -69,17 +72,11 @@ fn acts(visitor: &Visitor) -> Markup {
 /// The form. Where its choices depend on a record, the record is chosen first, on a page of its own.
 fn one_act(visitor: &Visitor, form: &Form, fields: &Fields, options: &Options) -> Result<Markup, HttpError> {
     let lang = visitor.lang;
-    if let Some(first) = form.first.filter(|first| fields.text(first.name).is_empty()) {
+    if let Some(first) = first_of(form).filter(|first| fields.text(first.name).is_empty()) {
         let choices = options.of(first.source);
-        return Ok(html! {
-            p { (lang.t(first.label)) }
-            @if choices.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
-            ul.big-list { @for (id, label) in choices {
-                li { a.button.quiet.big href={ "/m?do=" (form.act) "&" (first.name) "=" (id) } { (label) } }
-            } }
-        });
+        let path = |id: &str| format!("/m?do={}&{}={id}", form.act, first.name);
+        return Ok(choice_list(lang, &first, &choices, &path));
     }
-    let chosen = form.first.map(|first| named(&options.of(first.source), fields.text(first.name)));
     let shown = Shown {
         lang,
         operator: visitor.operator()?,
@@ -89,12 +86,5 @@ fn one_act(visitor: &Visitor, form: &Form, fields: &Fields, options: &Options) -
         options: &|source: Source| options.of(source),
         id: form.act.to_owned(),
     };
-    Ok(html! {
-        @if let Some(chosen) = chosen { p { strong { (chosen) } } }
-        (form.show(&shown))
-    })
-}
-
-fn named(choices: &[(String, String)], id: &str) -> String {
-    choices.iter().find(|(key, _)| key == id).map_or_else(|| id.to_owned(), |(_, label)| label.clone())
+    Ok(form.show(&shown))
 }

@@ -104,7 +104,7 @@ fn incidents(lang: Lang, open: &Open) -> Vec<Row> {
             title: summary.title.clone(),
             detail: String::new(),
             tags: severity.map(|severity| labels::severity_label(lang, severity)).into_iter().collect(),
-            at_ms: Some(summary.last_ms),
+            at: Some((Word::UpdatedAt, summary.last_ms)),
         }
     };
     open.incidents.iter().map(row).collect()

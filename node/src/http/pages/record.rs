@@ -6,8 +6,8 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use linli_core::id::{EventId, RecordId};
 use linli_domain::record::RecordView;
-use linli_domain::state::State as RecordState;
-use linli_domain::summary::Summary;
+use linli_domain::state::{State as RecordState, StateWord};
+use linli_domain::summary::{Detail, Summary};
 use maud::{Markup, html};
 
 use super::conflicts::Sides;
@@ -40,6 +40,14 @@ struct Page {
     forms: Vec<(&'static Form, Fields)>,
     options: Options,
     issued_texts: Vec<(EventId, String)>,
+    /// Teams that are deployed to this incident.
+    teams_here: Vec<(RecordId, String)>,
+}
+
+/// Who looks, and which act they came for.
+struct Asked<'a> {
+    operator: &'a Operator,
+    wanted: &'a str,
 }
 
 /// `GET /records/{id}`.
@@ -51,7 +59,8 @@ pub(crate) async fn page(
 ) -> Result<Response, HttpError> {
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, record) = (app.node.clone(), record_id(&id)?);
-    let page = aside(move || read(&node, &record, lang)).await??.ok_or_else(HttpError::not_found)?;
+    let asked_for = given.get("do").map(|_| given.clone());
+    let page = aside(move || read(&node, &record, lang, asked_for)).await??.ok_or_else(HttpError::not_found)?;
     let receipt = if given.contains_key("done") {
         receipt(&app, lang, &record).await?
     } else {
@@ -59,25 +68,44 @@ pub(crate) async fn page(
     };
     let heading = heading(lang, &Summary::from(&page.view));
     let section = section_of(&page.view);
-    let content = page.content(lang, operator, &heading, &receipt);
+    let wanted = given.get("do").map_or("", String::as_str);
+    let content = page.content(lang, &Asked { operator, wanted }, &heading, &receipt);
     let frame = Frame { app: &app, visitor: &visitor, title: &heading, section, live: true };
     Ok(frame.page(content))
 }
 
-fn read(node: &Node, record: &RecordId, lang: Lang) -> Result<Option<Page>, NodeError> {
+fn read(
+    node: &Node,
+    record: &RecordId,
+    lang: Lang,
+    given: Option<BTreeMap<String, String>>,
+) -> Result<Option<Page>, NodeError> {
     let Some(view) = node.view(record)? else { return Ok(None) };
-    let forms = next_acts(&view);
+    let mut forms = next_acts(&view);
+    for (form, values) in &mut forms {
+        let given = given.iter().filter(|given| given.get("do").is_some_and(|act| act == form.act)).flatten();
+        let known = given.filter(|(name, _)| form.fields.iter().any(|field| field.name == name.as_str()));
+        known.for_each(|(name, text)| values.set(name, text.clone()));
+    }
+    let summaries = node.summaries();
     let wanted: Vec<&Form> = forms.iter().map(|(form, _)| *form).collect();
     let about = Fields(forms.first().map(|(_, values)| values.0.clone()).unwrap_or_default());
     Ok(Some(Page {
         lines: node.history(record)?,
         as_of: node.as_of(),
-        titles: node.summaries().into_iter().map(|summary| (summary.id, summary.title)).collect(),
+        teams_here: teams_at(&summaries, record),
+        titles: summaries.into_iter().map(|summary| (summary.id, summary.title)).collect(),
         options: Options::gather(node, lang, &wanted, &about),
         issued_texts: differing(&view),
         forms,
         view,
     }))
+}
+
+fn teams_at(summaries: &[Summary], incident: &RecordId) -> Vec<(RecordId, String)> {
+    let here =
+        |summary: &&Summary| matches!(&summary.detail, Detail::Team { deployed, .. } if deployed.contains(incident));
+    summaries.iter().filter(here).map(|summary| (summary.id, summary.title.clone())).collect()
 }
 
 /// The texts in force that are not the present one; the present one is shown anyway.
@@ -87,7 +115,7 @@ fn differing(view: &RecordView) -> Vec<(EventId, String)> {
 }
 
 impl Page {
-    fn content(&self, lang: Lang, operator: &Operator, heading: &str, receipt: &Markup) -> Markup {
+    fn content(&self, lang: Lang, asked: &Asked<'_>, heading: &str, receipt: &Markup) -> Markup {
         let title_of = |record: &RecordId| self.titles.get(record).cloned().unwrap_or_else(|| record.to_string());
         let now_ms = self.as_of.now_ms;
         let sides = Sides { lang, now_ms, lines: &self.lines, title_of: &title_of };
@@ -98,15 +126,27 @@ impl Page {
                 (as_of_line(lang, &self.as_of))
             }
             (receipt)
-            (sides.open(&self.view, operator))
+            div data-live="conflicts" { (sides.open(&self.view, asked.operator)) }
             div data-live="doubts" { (self.doubts(lang)) }
-            div.columns {
-                div.stack {
-                    div.stack data-live="facts" { (reading.facts(&self.view)) }
-                    (sides.settled(&self.view))
-                    (history(lang, &self.lines, now_ms))
+            div.columns.record {
+                div.stack.facts-side data-live="facts" { (self.teams(lang)) (reading.facts(&self.view)) }
+                div.acts-side data-live="acts" data-quiet { (self.acts(lang, asked)) }
+                div.stack.history-side {
+                    div data-live="settled" data-quiet { (sides.settled(&self.view)) }
+                    (history(lang, &self.lines, now_ms, &title_of))
                 }
-                (self.acts(lang, operator))
+            }
+        }
+    }
+
+    /// Who is at an incident now.
+    fn teams(&self, lang: Lang) -> Markup {
+        html! {
+            @if !self.teams_here.is_empty() {
+                section.card {
+                    h2 { (lang.t(Word::TeamsHere)) " " span.count { (self.teams_here.len()) } }
+                    ul.ways { @for (team, name) in &self.teams_here { li { a href={ "/records/" (team) } { (name) } } } }
+                }
             }
         }
     }
@@ -114,7 +154,7 @@ impl Page {
     fn tags(&self, lang: Lang) -> Markup {
         let kind = lang.of(self.view.kind.zh(), self.view.kind.en());
         let (class, state) = labels::state_label(lang, self.view.word());
-        html! { p.tags { (tag("plain", kind)) (tag(class, &state)) (tag("plain", self.view.area.as_str())) } }
+        html! { p.tags { (tag("plain", kind)) (tag(class, &state)) (tag("plain", &format!("{} {}", lang.t(Word::AreaCode), self.view.area))) } }
     }
 
     /// What does not stand as firmly as the rest: broken rules, events that do not count, gaps.
@@ -134,21 +174,24 @@ impl Page {
         }
     }
 
-    fn acts(&self, lang: Lang, operator: &Operator) -> Markup {
+    fn acts(&self, lang: Lang, asked: &Asked<'_>) -> Markup {
         html! {
             @if !self.forms.is_empty() {
-                section.card.no-print {
-                    h2 { (lang.t(Word::WhatToDo)) }
+                section.card.no-print aria-labelledby="h-acts" {
+                    h2 #h-acts { (lang.t(Word::WhatToDo)) }
                     @for (form, values) in &self.forms {
                         (form.folded(&Shown {
                             lang,
-                            operator,
+                            operator: asked.operator,
                             values,
                             wrong: None,
                             back: "",
                             options: &|source| self.options.of(source),
                             id: form.act.to_owned(),
-                        }, false))
+                        }, form.act == asked.wanted))
+                    }
+                    @if matches!(&self.view.state, RecordState::Incident(_)) && self.view.word() != StateWord::Closed {
+                        a.way href={ "/new/deploy_team?incident=" (self.view.record) } { (lang.t(Word::DoDeployTeam)) }
                     }
                 }
             }

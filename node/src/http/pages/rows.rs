@@ -14,29 +14,38 @@ pub(crate) struct Row {
     pub(crate) detail: String,
     /// Colour class and text. The class only repeats what the text and its shape say.
     pub(crate) tags: Vec<(&'static str, String)>,
-    pub(crate) at_ms: Option<u64>,
+    /// A moment, and what happened then.
+    pub(crate) at: Option<(Word, u64)>,
 }
 
-/// Rows under a heading, with their number; an empty list says so.
+/// Rows under a heading, with their number; an empty list says so in the same line, so that it takes no room.
 pub(crate) fn section(lang: Lang, key: &str, heading: Word, empty: Word, rows: &[Row], now_ms: u64) -> Markup {
     html! {
         section.card data-live=(key) aria-labelledby={ "h-" (key) } {
-            div.card-head { h2 id={ "h-" (key) } { (lang.t(heading)) " " span.count { (rows.len()) } } }
-            @if rows.is_empty() { p.empty { (lang.t(empty)) } } @else { (list(rows, now_ms)) }
+            div.card-head {
+                h2 id={ "h-" (key) } tabindex="-1" { (lang.t(heading)) @if !rows.is_empty() { " " span.count { (rows.len()) } } }
+                @if rows.is_empty() { p.empty { (lang.t(empty)) } }
+            }
+            @if !rows.is_empty() { (list(lang, rows, now_ms)) }
         }
     }
 }
 
 /// The rows alone.
-pub(crate) fn list(rows: &[Row], now_ms: u64) -> Markup {
+pub(crate) fn list(lang: Lang, rows: &[Row], now_ms: u64) -> Markup {
     html! {
         ul.rows { @for row in rows { li { div.row {
             span.what {
                 @match &row.href { Some(href) => a href=(href) { (row.title) }, None => strong { (row.title) } }
-                @if !row.detail.is_empty() { span.soft { (row.detail) } }
+                @if !row.detail.is_empty() { span.soft { (parts(&row.detail)) } }
             }
             @if !row.tags.is_empty() { span.tags { @for (class, text) in &row.tags { (tag(class, text)) } } }
-            @if let Some(ms) = row.at_ms { span.soft { (clock::time(ms, now_ms)) } }
+            @if let Some((word, ms)) = row.at { span.when { (lang.t(word)) " " (clock::time(ms, now_ms)) } }
         } } } }
     }
+}
+
+/// A detail whose parts stay whole where the line has to break.
+fn parts(detail: &str) -> Markup {
+    html! { @for (i, part) in detail.split(" · ").enumerate() { @if i > 0 { " · " } span.part { (part) } } }
 }

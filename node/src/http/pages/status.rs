@@ -10,7 +10,7 @@ use crate::http::api::aside;
 use crate::http::clock;
 use crate::http::error::HttpError;
 use crate::http::session::Visitor;
-use crate::status::{LogStatus, NodeStatus, PeerLine};
+use crate::status::{AsOf, LogStatus, NodeStatus, PeerLine};
 use crate::words::{Lang, Word};
 
 /// `GET /status`.
@@ -21,7 +21,7 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
     let lang = visitor.lang;
     let content = html! {
         div.head { h1 { (lang.t(Word::Status)) } (as_of_line(lang, &as_of)) }
-        div data-live="health" { (health(lang, &status)) }
+        div data-live="health" { (health(lang, &status, &as_of)) }
         div.stack {
             section.card data-live="peers" data-quiet { (peers(lang, &status)) }
             section.card data-live="this-node" data-quiet { (this_node(lang, &status)) }
@@ -32,16 +32,34 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
     Ok(frame.page(content))
 }
 
-fn health(lang: Lang, status: &NodeStatus) -> Markup {
-    if status.degraded.is_empty() {
-        return html! { p { (tag("blue", lang.t(Word::StatusOk))) } };
+/// What needs attention, and what is not known. Only where both are empty is it said that nothing was found.
+fn health(lang: Lang, status: &NodeStatus, as_of: &AsOf) -> Markup {
+    let mut unknown = vec![];
+    if !as_of.silent.is_empty() {
+        unknown.push(lang.fill(Word::UnknownSilent, &[&as_of.silent.len()]));
     }
+    if status.disk_free_bytes.is_none() {
+        unknown.push(lang.t(Word::UnknownDisk).to_owned());
+    }
+    if status.lag_events > 0 {
+        unknown.push(lang.fill(Word::LagEvents, &[&status.lag_events]));
+    }
+    let troubles: Vec<&str> = status.degraded.iter().map(|both| in_language(lang, both)).collect();
     html! {
-        div.note.warn {
-            p { (tag("orange", lang.t(Word::StatusDegraded))) }
-            ul { @for reason in &status.degraded { li { (reason) } } }
+        @if !troubles.is_empty() {
+            div.note.warn { p { (tag("orange", lang.t(Word::StatusDegraded))) } ul { @for trouble in troubles { li { (trouble) } } } }
+        }
+        @if !unknown.is_empty() {
+            div.note { p { (tag("unknown", lang.t(Word::StatusUnknown))) } ul { @for line in unknown { li { (line) } } } }
+        } @else if status.degraded.is_empty() {
+            div.note { p { (tag("blue", lang.t(Word::StatusOk))) } }
         }
     }
+}
+
+/// Reasons are said in both languages, because they also go to logs and monitors.
+fn in_language(lang: Lang, both: &str) -> &str {
+    both.split_once(" / ").map_or(both, |(zh, en)| lang.of(zh, en))
 }
 
 fn peers(lang: Lang, status: &NodeStatus) -> Markup {
@@ -62,10 +80,11 @@ fn peers(lang: Lang, status: &NodeStatus) -> Markup {
 
 fn peer_row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
     let count = |n: Option<u64>| or_unknown(lang, n.map(|n| html! { span.num { (n) } }));
-    let state = match (&peer.refused, peer.connected) {
-        (Some(reason), _) => tag("red", &lang.fill(Word::RefusedPeer, &[reason])),
-        (None, true) => tag("blue", lang.t(Word::Connected)),
-        (None, false) => tag("orange", lang.t(Word::NotConnected)),
+    let state = html! {
+        @if peer.connected { (tag("blue", lang.t(Word::Connected))) } @else { (tag("orange", lang.t(Word::NotConnected))) }
+        @if let (Some(reason), false) = (&peer.refused, peer.connected) {
+            div.soft { (lang.fill(Word::AttemptFailed, &[reason])) }
+        }
     };
     html! {
         tr {
@@ -83,7 +102,9 @@ fn peer_row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
             td data-label=(lang.t(Word::BehindBy)) { (count(peer.behind_events)) }
             td data-label=(lang.t(Word::AheadBy)) { (count(peer.ahead_events)) }
             td data-label=(lang.t(Word::RoundTrip)) { (or_unknown(lang, peer.rtt_ms.map(|ms| html! { span.num { (ms) " ms" } }))) }
-            td data-label=(lang.t(Word::Address)) { span.mono { (peer.address) } }
+            td data-label=(lang.t(Word::Address)) {
+                @if peer.address.is_empty() { (or_unknown(lang, None)) } @else { span.mono { (peer.address) } }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A record's summary as a row of a list.
 
 use linli_domain::date::Date;
+use linli_domain::state::StateWord;
 use linli_domain::summary::{Detail, Summary};
 
 use super::labels;
@@ -22,7 +23,10 @@ pub(crate) fn row(lang: Lang, summary: &Summary, today: Date) -> Row {
         tags.push(("red", lang.t(Word::Conflict).to_owned()));
     }
     let detail = describe(lang, &summary.detail, today, &mut tags);
-    tags.push(labels::state_label(lang, summary.state));
+    // A register's entry is simply there; saying so on every line would hide what differs.
+    if !matches!(summary.state, StateWord::Listed | StateWord::Surveyed) {
+        tags.push(labels::state_label(lang, summary.state));
+    }
     if summary.incomplete > 0 {
         tags.push(("unknown", lang.t(Word::Incomplete).to_owned()));
     }
@@ -31,7 +35,7 @@ pub(crate) fn row(lang: Lang, summary: &Summary, today: Date) -> Row {
         title: heading(lang, summary),
         detail,
         tags,
-        at_ms: Some(summary.last_ms),
+        at: Some((Word::UpdatedAt, summary.last_ms)),
     }
 }
 

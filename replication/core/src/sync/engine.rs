@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::line::Line;
 use super::pull::Pulls;
+use super::ranges::Ranges;
+use super::reconcile::range_bytes;
 use super::serve::Schedule;
 use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, ReadFrame, Token, Violation};
 use crate::area::Area;
@@ -21,9 +23,11 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 pub struct Engine {
     own_key: AuthorKey,
-    frontier: Frontier,
+    pub(super) frontier: Frontier,
+    /// The frontier once more, summed up by ranges.
+    pub(super) ranges: Ranges,
     digest: Option<Digest>,
-    peers: BTreeMap<AuthorKey, Peer>,
+    pub(super) peers: BTreeMap<AuthorKey, Peer>,
     pulls: Pulls,
     appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
@@ -42,18 +46,18 @@ struct Append {
 }
 
 #[derive(Debug)]
-struct Peer {
+pub(super) struct Peer {
     /// Tells connections to the same peer apart.
     session: u64,
     pii_areas: Vec<Area>,
-    theirs: BTreeMap<LogId, Head>,
+    pub(super) theirs: BTreeMap<LogId, Head>,
     forked: BTreeSet<LogId>,
     compared: bool,
     line: Line,
     schedule: Schedule,
     /// Logs whose new heads it has not been told.
-    hints: BTreeSet<LogId>,
-    exchange: Exchange,
+    pub(super) hints: BTreeSet<LogId>,
+    pub(super) exchange: Exchange,
     last_answer: Duration,
     /// Bytes of frames that may still arrive for wants that we closed early.
     stale_bytes: u64,
@@ -62,10 +66,16 @@ struct Peer {
 
 /// When to compare and when to tell all our heads.
 #[derive(Debug)]
-struct Exchange {
-    next_compare: Duration,
+pub(super) struct Exchange {
+    pub(super) next_compare: Duration,
     /// Under way: the last log told, or none yet.
-    under_way: Option<Option<LogId>>,
+    pub(super) under_way: Option<Option<LogId>>,
+    /// Messages of comparisons by ranges since its last digest.
+    pub(super) range_messages: u32,
+    /// Once events have stopped moving after this moment, digests are compared at once.
+    pub(super) check_after: Option<Duration>,
+    /// The digest that it was told last.
+    told: Option<Digest>,
     /// The digests, theirs and ours, that led to the last full exchange.
     led_by: Option<(Digest, Digest)>,
     not_before: Duration,
@@ -86,6 +96,9 @@ impl Peer {
             exchange: Exchange {
                 next_compare: now,
                 under_way: None,
+                range_messages: 0,
+                check_after: None,
+                told: None,
                 led_by: None,
                 not_before: now,
                 interval: Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS),
@@ -104,9 +117,12 @@ impl Peer {
 impl Engine {
     /// An engine for the node with this key, whose store holds `frontier`.
     pub fn new(own_key: AuthorKey, frontier: Frontier) -> Self {
+        let mut ranges = Ranges::default();
+        frontier.iter().for_each(|(log, head)| ranges.set(log, *head));
         Self {
             own_key,
             frontier,
+            ranges,
             digest: None,
             peers: BTreeMap::new(),
             pulls: Pulls::default(),
@@ -203,11 +219,13 @@ impl Engine {
         self.outputs.push(Output::Disconnect { peer, reason });
     }
 
-    fn send(&mut self, now: Duration, peer: AuthorKey, message: Message) {
+    pub(super) fn send(&mut self, now: Duration, peer: AuthorKey, message: Message) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let (bytes, is_frame) = match &message {
             Message::Frame { frame, .. } => (frame.len() as u64, true),
             Message::Heads { entries, .. } => (entries.len() as u64 * 110, false),
+            Message::Ranges { sums, lists } => (range_bytes(sums, lists), false),
+            Message::Tell { keys } => (keys.len() as u64 * 8 + 16, false),
             _ => (64, false),
         };
         if state.line.hand(now, bytes, is_frame) {
@@ -220,7 +238,7 @@ impl Engine {
     fn on_message(&mut self, now: Duration, peer: AuthorKey, message: Message) -> Result<(), Violation> {
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
         match message {
-            Message::Digest { digest } => self.on_digest(now, peer, digest),
+            Message::Digest { digest, logs } => self.on_digest(now, peer, digest, logs),
             Message::Heads { coverage, entries } => {
                 for (log, head) in entries {
                     self.learn(peer, log, head)?;
@@ -239,27 +257,36 @@ impl Engine {
             Message::Credit { want, bytes } => state.schedule.add_credit(want, bytes)?,
             Message::Frame { want, last, frame } => self.on_frame(now, peer, want, last, frame)?,
             Message::Unavailable { want } => self.on_unavailable(now, peer, want),
+            Message::Ranges { sums, lists } => self.on_ranges(now, peer, &sums, &lists)?,
+            Message::Tell { keys } => self.on_tell(peer, &keys),
             Message::Unknown { .. } => state.unknown_messages += 1,
         }
         Ok(())
     }
 
-    /// Equal digests mean equal heads. Different ones are answered with all our heads, but not over and over: while
-    /// events are moving they will differ, and when they differ for good (a fork) the pauses grow.
-    fn on_digest(&mut self, now: Duration, peer: AuthorKey, theirs: Digest) {
+    /// Equal digests mean equal heads. Different ones lead to a comparison, but not over and over: while events are
+    /// moving they will differ, and when they differ for good (a fork) the pauses grow.
+    fn on_digest(&mut self, now: Duration, peer: AuthorKey, theirs: Digest, their_logs: u64) {
         let ours = self.digest();
         let moving = self.pulls.load(&peer).total() > 0;
+        let many = their_logs.max(self.frontier.len() as u64) > limits::SYNC_VECTOR_LOGS_MAX;
         let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.exchange.range_messages = 0;
         if theirs == ours {
             state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
             state.compared = true;
             state.hints.clear();
             state.exchange.led_by = None;
+            if state.exchange.told != Some(ours) {
+                // It shall know as well.
+                state.exchange.next_compare = now;
+            }
             return;
         }
         let exchange = &mut state.exchange;
         let base = Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS);
-        if exchange.led_by == Some((theirs, ours)) {
+        let again = exchange.led_by == Some((theirs, ours));
+        if again {
             if now < exchange.not_before {
                 return;
             }
@@ -273,6 +300,13 @@ impl Engine {
         }
         exchange.led_by = Some((theirs, ours));
         exchange.not_before = now + exchange.interval - base / 2;
+        // By ranges first. Where that did not help, because somebody's fingerprints lie, all heads settle it.
+        if many && !again {
+            if self.own_key < peer {
+                self.compare_ranges(now, peer);
+            }
+            return;
+        }
         exchange.under_way.get_or_insert(None);
         state.hints.clear();
     }
@@ -328,6 +362,7 @@ impl Engine {
         if !self.frontier.advance(log, head) {
             return;
         }
+        self.ranges.set(log, head);
         self.digest = None;
         let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
         for peer in keys {
@@ -502,15 +537,19 @@ impl Engine {
     }
 
     fn write_digest(&mut self, now: Duration, peer: AuthorKey) {
-        let due = self.peers.get(&peer).is_some_and(|state| now >= state.exchange.next_compare);
-        if !due {
+        let Some(state) = self.peers.get(&peer) else { return };
+        let moving = self.pulls.load(&peer).total() > 0 || state.schedule.len() > 0;
+        let checks = state.exchange.check_after.is_some_and(|after| now >= after && !moving);
+        if !checks && now < state.exchange.next_compare {
             return;
         }
-        let digest = self.digest();
+        let (digest, logs) = (self.digest(), self.frontier.len() as u64);
         if let Some(state) = self.peers.get_mut(&peer) {
             state.exchange.next_compare = now + Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS);
+            state.exchange.check_after = state.exchange.check_after.filter(|_| !checks);
+            state.exchange.told = Some(digest);
         }
-        self.send(now, peer, Message::Digest { digest });
+        self.send(now, peer, Message::Digest { digest, logs });
     }
 
     /// Goes on with a full exchange, then tells of logs that have grown, as far as the line has room.

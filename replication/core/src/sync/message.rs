@@ -7,14 +7,17 @@ use crate::cbor::{CborError, Problem, Reader, Writer};
 use crate::frame::{read_log_id, write_log_id};
 use crate::id::{EventId, Head, LogId};
 use crate::limits;
+use crate::sync::ranges::{Item, Key, Range};
 
 /// What one peer says to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// 0: a hash over all heads of the sender. Whoever gets one that differs from its own answers with all its heads.
+    /// 0: a hash over all heads of the sender. Where it differs from the receiver's own, they find out in which logs.
     Digest {
         /// [`crate::frontier::Frontier::digest`].
         digest: [u8; 32],
+        /// How many logs it covers: decides how the two find out.
+        logs: u64,
     },
     /// 1: heads that the sender has. A hint: it may be late, repeated or wrong, and costs then only time.
     Heads {
@@ -55,11 +58,41 @@ pub enum Message {
         /// The want.
         want: u64,
     },
+    /// 6: what the sender holds in some ranges, as fingerprints or as lists; see [`crate::sync::ranges`].
+    Ranges {
+        /// Fingerprints of ranges that lie side by side.
+        sums: Vec<Sums>,
+        /// All that the sender holds in a range.
+        lists: Vec<List>,
+    },
+    /// 7: asks for the heads of the logs with these keys; with no key for all heads.
+    Tell {
+        /// Keys of logs.
+        keys: Vec<Key>,
+    },
     /// Any other number. Never sent.
     Unknown {
         /// The number.
         number: u64,
     },
+}
+
+/// Fingerprints of ranges that lie side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sums {
+    /// The first of them.
+    pub first: Range,
+    /// One for each.
+    pub fingerprints: Vec<u64>,
+}
+
+/// What the sender holds in a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// The range.
+    pub range: Range,
+    /// Its logs.
+    pub items: Vec<Item>,
 }
 
 /// What the entries of a [`Message::Heads`] stand for.
@@ -78,7 +111,7 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Digest { digest } => drop(w.array(2).uint(0).bytes(digest)),
+            Self::Digest { digest, logs } => drop(w.array(3).uint(0).bytes(digest).uint(*logs)),
             Self::Heads { coverage, entries } => {
                 w.array(3).uint(1).uint(*coverage as u64).array(entries.len());
                 for (log, head) in entries {
@@ -98,6 +131,18 @@ impl Message {
                 w.array(4).uint(4).uint(*want).bool(*last).bytes(frame);
             }
             Self::Unavailable { want } => drop(w.array(2).uint(5).uint(*want)),
+            Self::Ranges { sums, lists } => {
+                w.array(3).uint(6).array(sums.len());
+                for Sums { first, fingerprints } in sums {
+                    w.array(3).uint(first.depth().into()).uint(first.prefix()).bytes(&eights(fingerprints));
+                }
+                w.array(lists.len());
+                for List { range, items } in lists {
+                    let numbers: Vec<u64> = items.iter().flat_map(|item| [item.key, item.head]).collect();
+                    w.array(3).uint(range.depth().into()).uint(range.prefix()).bytes(&eights(&numbers));
+                }
+            }
+            Self::Tell { keys } => drop(w.array(2).uint(7).bytes(&eights(keys))),
             Self::Unknown { number } => drop(w.array(1).uint(*number)),
         }
         w.into_bytes()
@@ -115,8 +160,8 @@ impl Message {
         let fields = r.array_of_at_most(16, "number of fields of a message")?;
         let number = r.uint()?;
         let expected = match number {
-            0 | 5 => 2,
-            1 | 3 => 3,
+            5 | 7 => 2,
+            0 | 1 | 3 | 6 => 3,
             4 => 4,
             2 => 5,
             _ => return Ok(Self::Unknown { number }),
@@ -125,12 +170,14 @@ impl Message {
             return Err(Reader::error(0, Problem::Expected("as many fields as this message has")));
         }
         let message = match number {
-            0 => Self::Digest { digest: r.byte_array()? },
+            0 => Self::Digest { digest: r.byte_array()?, logs: r.uint()? },
             1 => read_heads(&mut r)?,
             2 => read_want(&mut r)?,
             3 => Self::Credit { want: r.uint()?, bytes: read_credit(&mut r)? },
             4 => Self::Frame { want: r.uint()?, last: r.bool()?, frame: read_frame(&mut r)? },
-            _ => Self::Unavailable { want: r.uint()? },
+            5 => Self::Unavailable { want: r.uint()? },
+            6 => read_ranges(&mut r)?,
+            _ => Self::Tell { keys: read_eights(&mut r)? },
         };
         r.finish()?;
         Ok(message)
@@ -154,6 +201,57 @@ fn read_heads(r: &mut Reader<'_>) -> Result<Message, CborError> {
         entries.push((log, Head { seq, id: EventId::from_bytes(r.byte_array()?) }));
     }
     Ok(Message::Heads { coverage, entries })
+}
+
+fn eights(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+}
+
+fn read_eights(r: &mut Reader<'_>) -> Result<Vec<u64>, CborError> {
+    let start = r.offset();
+    let bytes = r.bytes_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX * 16, "length of a list of keys or hashes")?;
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(Reader::error(start, Problem::OutOfRange("length of a list of keys or hashes")));
+    }
+    Ok(numbers.iter().map(|eight| u64::from_be_bytes(*eight)).collect())
+}
+
+fn read_ranges(r: &mut Reader<'_>) -> Result<Message, CborError> {
+    let (mut sums, mut lists, mut entries) = (vec![], vec![], 0);
+    let start = r.offset();
+    for _ in 0..r.array_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX, "number of runs of fingerprints")? {
+        let first = read_range(r)?;
+        let fingerprints = read_eights(r)?;
+        entries += fingerprints.len();
+        if first.prefix() + fingerprints.len() as u64 > 1 << first.depth() {
+            return Err(Reader::error(start, Problem::OutOfRange("number of fingerprints in a run")));
+        }
+        sums.push(Sums { first, fingerprints });
+    }
+    for _ in 0..r.array_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX, "number of listed ranges")? {
+        let range = read_range(r)?;
+        let numbers = read_eights(r)?;
+        let (pairs, rest) = numbers.as_chunks::<2>();
+        let items: Vec<Item> = pairs.iter().map(|[key, head]| Item { key: *key, head: *head }).collect();
+        entries += items.len();
+        if !rest.is_empty() || items.iter().any(|item| !range.contains(item.key)) {
+            return Err(Reader::error(start, Problem::OutOfRange("items of a listed range")));
+        }
+        lists.push(List { range, items });
+    }
+    if entries > limits::SYNC_RECONCILE_ENTRIES_MAX * 2 {
+        return Err(Reader::error(start, Problem::OutOfRange("number of fingerprints and items")));
+    }
+    Ok(Message::Ranges { sums, lists })
+}
+
+fn read_range(r: &mut Reader<'_>) -> Result<Range, CborError> {
+    r.array_of(3, "depth, prefix and content of a range")?;
+    let start = r.offset();
+    let (depth, prefix) = (r.uint()?, r.uint()?);
+    let range = u8::try_from(depth).ok().and_then(|depth| Range::new(depth, prefix));
+    range.ok_or(Reader::error(start, Problem::OutOfRange("range")))
 }
 
 fn read_want(r: &mut Reader<'_>) -> Result<Message, CborError> {
@@ -206,11 +304,30 @@ mod tests {
         (1u64..u64::MAX, any::<[u8; 32]>()).prop_map(|(seq, id)| Head { seq, id: EventId::from_bytes(id) })
     }
 
+    fn ranges_strategy() -> impl Strategy<Value = Message> {
+        let range = (0u8..6, any::<u64>()).prop_map(|(level, bits)| {
+            let depth = level * Range::STEP;
+            Range::new(depth, bits % (1 << depth)).unwrap()
+        });
+        let sums = (range.clone(), proptest::collection::vec(any::<u64>(), 0..4)).prop_map(|(first, mut prints)| {
+            prints.truncate(usize::try_from((1u64 << first.depth()) - first.prefix()).unwrap());
+            Sums { first, fingerprints: prints }
+        });
+        let lists = (range, proptest::collection::vec(any::<(u64, u64)>(), 0..4)).prop_map(|(range, items)| {
+            let inside = |key: u64| if range.contains(key) { key } else { range.first_key() };
+            List { range, items: items.into_iter().map(|(key, head)| Item { key: inside(key), head }).collect() }
+        });
+        let (sums, lists) = (proptest::collection::vec(sums, 0..4), proptest::collection::vec(lists, 0..4));
+        (sums, lists).prop_map(|(sums, lists)| Message::Ranges { sums, lists })
+    }
+
     fn message_strategy() -> impl Strategy<Value = Message> {
         let coverage = prop_oneof![Just(Coverage::Hint), Just(Coverage::Part), Just(Coverage::End)];
         let heads = proptest::collection::vec((log_strategy(), head_strategy()), 0..6);
         prop_oneof![
-            any::<[u8; 32]>().prop_map(|digest| Message::Digest { digest }),
+            (any::<[u8; 32]>(), any::<u64>()).prop_map(|(digest, logs)| Message::Digest { digest, logs }),
+            ranges_strategy(),
+            proptest::collection::vec(any::<u64>(), 0..9).prop_map(|keys| Message::Tell { keys }),
             (coverage, heads).prop_map(|(coverage, entries)| Message::Heads { coverage, entries }),
             (any::<u64>(), log_strategy(), 1..u64::MAX, 1..=limits::SYNC_CREDIT_BYTES_MAX)
                 .prop_map(|(want, log, from_seq, credit)| Message::Want { want, log, from_seq, credit }),
@@ -218,7 +335,7 @@ mod tests {
             (any::<u64>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..64))
                 .prop_map(|(want, last, frame)| Message::Frame { want, last, frame }),
             any::<u64>().prop_map(|want| Message::Unavailable { want }),
-            (6..u64::MAX).prop_map(|number| Message::Unknown { number }),
+            (8..u64::MAX).prop_map(|number| Message::Unknown { number }),
         ]
     }
 

@@ -398,3 +398,115 @@ fn unknown_messages_are_counted_and_ignored() {
     assert_eq!(engine.handle(Duration::ZERO, Input::Message { peer, message }), []);
     assert_eq!(engine.view(&peer).unwrap().unknown_messages, 1);
 }
+
+/// Two nodes that hold the same `same` logs, and of `differ` others one event more on one side or the other, connected
+/// over a line on which only the number of trips costs time.
+fn almost_equal(same: u16, differ: u16) -> Network {
+    let trip = Duration::from_millis(100);
+    let line = Conditions {
+        delay: trip,
+        jitter: Duration::ZERO,
+        bytes_per_second: u64::MAX / 2_000_000,
+        disk: Duration::ZERO,
+        ..Conditions::default()
+    };
+    let mut network = Network::new(12, 2, line);
+    for n in 0..same + differ {
+        let mut author = Author::new(100 + n, "320508", None);
+        let run = author.write_many(Stream::TEAMS, 2, 40);
+        for node in 0..2 {
+            let ahead = usize::from(n % 2);
+            let events = if n >= same && node != ahead { &run[..1] } else { &run[..] };
+            network.write(node, events);
+        }
+    }
+    network.connect(0, 1);
+    network
+}
+
+#[test]
+fn ten_of_ten_thousand_logs_are_found_in_three_round_trips_and_twelve_kilobytes() {
+    let mut network = almost_equal(9_990, 10);
+    let knows = |network: &Network, node: usize| {
+        let view = network.nodes[node].engine.view(&key(2 - node as u16).public()).unwrap();
+        view.behind_events == 5
+    };
+    assert!(network.run_until(seconds(10), |n| knows(n, 0) && knows(n, 1)));
+    let (round_trips, bytes) = (network.now().as_secs_f64() / 0.2, network.traffic.bytes);
+    println!("{round_trips} round trips, {bytes} bytes, {:?}", network.traffic.messages);
+    assert!(round_trips <= 3.0 && bytes <= 12_000, "{round_trips} round trips, {bytes} bytes: {:?}", network.traffic);
+    assert!(network.run_until(seconds(10), Network::agrees));
+    network.run_for(seconds(5));
+    for (node, other) in [(0, 2), (1, 1)] {
+        let view = network.nodes[node].engine.view(&key(other).public()).unwrap();
+        assert!(view.compared && view.behind_events == 0 && view.ahead_events == 0, "{view:?}");
+    }
+}
+
+#[test]
+fn nodes_with_many_logs_agree_however_they_differ() {
+    for (same, differ) in [(0, 65), (1, 64), (65, 1), (100, 100), (600, 40), (3_000, 0)] {
+        let mut network = almost_equal(same, differ);
+        assert!(network.run_until(seconds(60), Network::agrees), "{same} the same, {differ} differ");
+        network.run_for(seconds(5));
+        for node in &network.nodes {
+            assert_eq!(node.redundant_events, 0);
+            assert!(node.disconnects.is_empty() && node.reports.is_empty());
+        }
+        let compared = |n: usize| network.nodes[n].engine.view(&key(2 - n as u16).public()).unwrap().compared;
+        assert!(compared(0) && compared(1), "{same} the same, {differ} differ");
+    }
+}
+
+#[test]
+fn a_node_without_anything_gets_thousands_of_logs() {
+    let mut network = Network::new(13, 2, Conditions::default());
+    for n in 0..3_000 {
+        network.write(0, &Author::new(100 + n, "320508", None).write_many(Stream::TEAMS, 1, 40));
+    }
+    network.connect(0, 1);
+    assert!(network.run_until(seconds(60), Network::agrees));
+}
+
+#[test]
+fn a_fork_among_many_logs_is_found() {
+    let mut network = almost_equal(200, 0);
+    let mut author = Author::new(999, "320508", None);
+    let mut other = author.clone();
+    network.write(0, &[author.write(Draft::new(Stream::SUPPLIES, "issued", None))]);
+    network.write(1, &[other.write(Draft::new(Stream::SUPPLIES, "received", None))]);
+    network.run_for(seconds(60));
+    for node in &network.nodes {
+        assert!(matches!(&node.reports[..], [Output::Forked { .. }]), "{:?}", node.reports);
+    }
+    assert!(network.traffic.total() < 60, "a fork causes no storm: {:?}", network.traffic);
+}
+
+#[test]
+fn fingerprints_that_lie_only_delay() {
+    // Given two nodes that differ in one log of many,
+    let mut network = almost_equal(200, 1);
+    // when whoever opens the comparison is told that all ranges are the same, which leaves it nothing to answer,
+    let ours = network.nodes[0].engine.frontier().clone();
+    let mut lie = ranges::Ranges::default();
+    ours.iter().for_each(|(log, head)| lie.set(log, *head));
+    let ranges = ranges::opening(lie.logs(ranges::Range::ALL));
+    let sums = Sums { first: ranges[0], fingerprints: ranges.iter().map(|range| lie.fingerprint(*range)).collect() };
+    network.forge(1, 0, Message::Ranges { sums: vec![sums], lists: vec![] });
+    // then the next digests tell.
+    assert!(network.run_until(seconds(90), Network::agrees));
+}
+
+#[test]
+fn a_peer_that_compares_without_end_is_left() {
+    let (mut engine, peer, _) = asking();
+    for _ in 0..=limits::SYNC_RECONCILE_MESSAGES_MAX {
+        let message = Message::Ranges { sums: vec![], lists: vec![] };
+        let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message });
+        if let Some(reason) = reason(&outputs) {
+            assert_eq!(*reason, DisconnectReason::Violation(Violation::ComparesWithoutEnd));
+            return;
+        }
+    }
+    panic!("nothing bounded it");
+}

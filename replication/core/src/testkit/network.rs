@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::event::{ReceivedEvent, domain_hash};
+use crate::event::{ReceivedEvent, Slot, domain_hash};
 use crate::frame::{PiiScope, encode_frame};
 use crate::frontier::Frontier;
 use crate::id::{AuthorKey, EventId, Head, LogId};
 use crate::sign::KeyCache;
-use crate::sync::{DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit};
+use crate::sync::{Coverage, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit};
 use crate::testkit::key;
 
 /// A small deterministic generator of numbers (SplitMix64).
@@ -83,7 +83,12 @@ pub struct SimulatedNode {
     pub durable_at: BTreeMap<EventId, Duration>,
     /// Events that arrived in frames although they were durable here already.
     pub redundant_events: u64,
+    /// Most bytes of frames that waited for this node's disk at a time.
+    pub most_waiting_bytes: usize,
+    waiting_bytes: usize,
     disk_free: Duration,
+    /// How often it has started: what an earlier process asked of its disk is not answered.
+    starts: u32,
 }
 
 /// What a network has carried.
@@ -93,6 +98,8 @@ pub struct Traffic {
     pub messages: BTreeMap<u8, u64>,
     /// Encoded bytes.
     pub bytes: u64,
+    /// Announcements of a head that the same connection had been told of before.
+    pub repeated_hints: u64,
 }
 
 impl Traffic {
@@ -107,9 +114,10 @@ enum Happening {
     Tick(usize),
     Deliver { from: usize, to: usize, session: u64, bytes: Vec<u8> },
     Written { from: usize, to: usize, session: u64 },
-    Read { node: usize, read: Read },
-    Append { node: usize, append: Append },
+    Read { node: usize, starts: u32, read: Read },
+    Append { node: usize, starts: u32, append: Append },
     Reconnect(usize, usize),
+    KeepAliveFails { from: usize, to: usize, session: u64 },
 }
 
 #[derive(Debug)]
@@ -134,13 +142,20 @@ struct Append {
 struct Direction {
     free_at: Duration,
     last_arrival: Duration,
+    /// What was sent into a direction that carries nothing: it goes on when the direction does.
+    parked: Option<Vec<Vec<u8>>>,
 }
+
+/// How long a direction may carry nothing before both sides give the connection up.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Several nodes, the lines between them, and the time.
 #[derive(Debug)]
 pub struct Network {
     /// The nodes, by number. Node `i` has the test key `i + 1`.
     pub nodes: Vec<SimulatedNode>,
+    /// Their keys.
+    pub keys: Vec<AuthorKey>,
     /// What has been carried so far.
     pub traffic: Traffic,
     conditions: Conditions,
@@ -150,6 +165,8 @@ pub struct Network {
     next_happening: u64,
     sessions: BTreeMap<(usize, usize), u64>,
     next_session: u64,
+    /// Heads announced so far, by session and direction.
+    hinted: BTreeSet<(u64, bool, LogId, EventId)>,
     wanted_lines: BTreeSet<(usize, usize)>,
     directions: BTreeMap<(usize, usize), Direction>,
     trace: [u8; 32],
@@ -158,17 +175,22 @@ pub struct Network {
 impl Network {
     /// Nodes without lines between them.
     pub fn new(seed: u64, nodes: u16, conditions: Conditions) -> Self {
-        let node = |n: u16| SimulatedNode {
-            engine: Engine::new(key(n + 1).public(), Frontier::new()),
+        let keys: Vec<AuthorKey> = (1..=nodes).map(|n| key(n).public()).collect();
+        let node = |key: &AuthorKey| SimulatedNode {
+            engine: Engine::new(*key, Frontier::new()),
             logs: BTreeMap::new(),
             reports: vec![],
             disconnects: vec![],
             durable_at: BTreeMap::new(),
             redundant_events: 0,
+            most_waiting_bytes: 0,
+            waiting_bytes: 0,
             disk_free: Duration::ZERO,
+            starts: 0,
         };
         let mut network = Self {
-            nodes: (0..nodes).map(node).collect(),
+            nodes: keys.iter().map(node).collect(),
+            keys,
             traffic: Traffic::default(),
             conditions,
             numbers: Numbers::new(seed),
@@ -177,6 +199,7 @@ impl Network {
             next_happening: 0,
             sessions: BTreeMap::new(),
             next_session: 0,
+            hinted: BTreeSet::new(),
             wanted_lines: BTreeSet::new(),
             directions: BTreeMap::new(),
             trace: [0; 32],
@@ -213,9 +236,9 @@ impl Network {
         self.next_session += 1;
         self.sessions.insert(line, self.next_session);
         for (from, to) in [(a, b), (b, a)] {
-            self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now });
+            self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now, parked: None });
             let pii_areas = vec![crate::testkit::area("320508")];
-            self.input(from, Input::PeerConnected { peer: key(to as u16 + 1).public(), pii_areas });
+            self.input(from, Input::PeerConnected { peer: self.keys[to], pii_areas });
         }
     }
 
@@ -224,6 +247,46 @@ impl Network {
         let line = (a.min(b), a.max(b));
         self.wanted_lines.remove(&line);
         self.break_connection(line);
+    }
+
+    /// One direction of a line carries nothing any more, as behind a broken radio; the other does. Whoever keeps the
+    /// connection alive gives it up after [`KEEP_ALIVE`].
+    pub fn stall(&mut self, from: usize, to: usize) {
+        let Some(session) = self.sessions.get(&(from.min(to), from.max(to))).copied() else { return };
+        if let Some(direction) = self.directions.get_mut(&(from, to)).filter(|direction| direction.parked.is_none()) {
+            direction.parked = Some(vec![]);
+            self.at(self.now + KEEP_ALIVE, Happening::KeepAliveFails { from, to, session });
+        }
+    }
+
+    /// A direction carries again, first what was parked.
+    pub fn resume(&mut self, from: usize, to: usize) {
+        let parked = self.directions.get_mut(&(from, to)).and_then(|direction| direction.parked.take());
+        let session = self.sessions.get(&(from.min(to), from.max(to))).copied();
+        let (Some(parked), Some(session)) = (parked, session) else { return };
+        parked.into_iter().for_each(|bytes| self.carry(from, to, session, bytes));
+    }
+
+    /// A node's process ends and starts again at once: connections break, what was not durable is gone.
+    pub fn restart(&mut self, node: usize) {
+        let lines: Vec<(usize, usize)> =
+            self.sessions.keys().filter(|(a, b)| *a == node || *b == node).copied().collect();
+        lines.into_iter().for_each(|line| self.break_connection(line));
+        let heads = self.nodes[node].logs.iter().filter_map(|(log, events)| Some((log.clone(), events.last()?.head())));
+        let engine = Engine::new(self.keys[node], heads.collect());
+        let state = &mut self.nodes[node];
+        (state.engine, state.waiting_bytes) = (engine, 0);
+        state.starts += 1;
+    }
+
+    /// From now on nothing is lost or disturbed.
+    pub const fn calm(&mut self) {
+        (self.conditions.loss_one_in, self.conditions.hints_disturbed_one_in) = (0, 0);
+    }
+
+    /// Whether every line that was laid is up.
+    pub fn all_lines_up(&self) -> bool {
+        self.wanted_lines.iter().all(|line| self.sessions.contains_key(line))
     }
 
     /// Every node with every other.
@@ -245,7 +308,7 @@ impl Network {
 
     /// Hands a message to a node as if its peer had sent it.
     pub fn forge(&mut self, from: usize, to: usize, message: Message) {
-        self.input(to, Input::Message { peer: key(from as u16 + 1).public(), message });
+        self.input(to, Input::Message { peer: self.keys[from], message });
     }
 
     /// Lets time pass.
@@ -277,7 +340,7 @@ impl Network {
     }
 
     fn index_of(&self, peer: &AuthorKey) -> usize {
-        (0..self.nodes.len()).find(|n| key(*n as u16 + 1).public() == *peer).unwrap()
+        self.keys.iter().position(|key| key == peer).unwrap()
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -288,14 +351,22 @@ impl Network {
             }
             Happening::Deliver { from, to, session, bytes } => self.deliver(from, to, session, &bytes),
             Happening::Written { from, to, session } if self.is_current(from, to, session) => {
-                self.input(from, Input::Written { peer: key(to as u16 + 1).public() });
+                self.input(from, Input::Written { peer: self.keys[to] });
             }
             Happening::Written { .. } => {}
-            Happening::Read { node, read } => {
+            Happening::Read { node, starts, .. } | Happening::Append { node, starts, .. }
+                if self.nodes[node].starts != starts => {}
+            Happening::Read { node, read, .. } => {
                 let frame = self.read(node, &read);
                 self.input(node, Input::ReadDone { peer: read.peer, token: read.token, frame });
             }
-            Happening::Append { node, append } => self.append(node, &append),
+            Happening::Append { node, append, .. } => self.append(node, &append),
+            Happening::KeepAliveFails { from, to, session } => {
+                let stalled = self.directions.get(&(from, to)).is_some_and(|direction| direction.parked.is_some());
+                if stalled && self.is_current(from, to, session) {
+                    self.break_connection((from.min(to), from.max(to)));
+                }
+            }
             Happening::Reconnect(a, b) if self.wanted_lines.contains(&(a, b)) => self.connect(a, b),
             Happening::Reconnect(..) => {}
         }
@@ -319,7 +390,7 @@ impl Network {
         let at = u64::try_from(self.now.as_micros()).unwrap().to_be_bytes();
         self.trace = domain_hash("trace", &[&self.trace, &at, &[from as u8, to as u8], bytes]);
         let message = Message::decode(bytes).unwrap();
-        self.input(to, Input::Message { peer: key(from as u16 + 1).public(), message });
+        self.input(to, Input::Message { peer: self.keys[from], message });
     }
 
     /// Whether a hint is lost here; others are repeated late. Wants and frames always arrive in order.
@@ -344,7 +415,7 @@ impl Network {
             return;
         }
         for (from, to) in [line, (line.1, line.0)] {
-            self.input(from, Input::PeerDisconnected { peer: key(to as u16 + 1).public() });
+            self.input(from, Input::PeerDisconnected { peer: self.keys[to] });
         }
         if self.wanted_lines.contains(&line) {
             let jitter = Duration::from_millis(self.numbers.below(500));
@@ -363,12 +434,16 @@ impl Network {
             Output::Send { peer, message } => self.send(node, self.index_of(&peer), &message),
             Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii } => {
                 let read = Read { peer, token, log, from_seq, max_events, max_bytes, pii };
-                self.at(self.now + self.conditions.disk, Happening::Read { node, read });
+                let starts = self.nodes[node].starts;
+                self.at(self.now + self.conditions.disk, Happening::Read { node, starts, read });
             }
             Output::Append { token, log, frame, .. } => {
-                let done = self.now.max(self.nodes[node].disk_free) + self.conditions.disk;
-                self.nodes[node].disk_free = done;
-                self.at(done, Happening::Append { node, append: Append { token, log, frame } });
+                let state = &mut self.nodes[node];
+                let done = self.now.max(state.disk_free) + self.conditions.disk;
+                (state.disk_free, state.waiting_bytes) = (done, state.waiting_bytes + frame.len());
+                state.most_waiting_bytes = state.most_waiting_bytes.max(state.waiting_bytes);
+                let starts = state.starts;
+                self.at(done, Happening::Append { node, starts, append: Append { token, log, frame } });
             }
             Output::Disconnect { peer, reason } => {
                 self.nodes[node].disconnects.push(reason);
@@ -386,6 +461,19 @@ impl Network {
         let bytes = message.encode();
         *self.traffic.messages.entry(bytes[1]).or_default() += 1;
         self.traffic.bytes += bytes.len() as u64;
+        if let Message::Heads { coverage: Coverage::Hint, entries } = message {
+            let told = entries.iter().map(|(log, head)| (session, from < to, log.clone(), head.id));
+            let repeated = told.filter(|told| !self.hinted.insert(told.clone())).count();
+            self.traffic.repeated_hints += repeated as u64;
+        }
+        match self.directions.entry((from, to)).or_default() {
+            Direction { parked: Some(parked), .. } => parked.push(bytes),
+            _ => self.carry(from, to, session, bytes),
+        }
+    }
+
+    /// A message takes its turn on a line.
+    fn carry(&mut self, from: usize, to: usize, session: u64, bytes: Vec<u8>) {
         let jitter_us = u64::try_from(self.conditions.jitter.as_micros()).unwrap() + 1;
         let jitter = Duration::from_micros(self.numbers.below(jitter_us));
         let on_line = Duration::from_micros(bytes.len() as u64 * 1_000_000 / self.conditions.bytes_per_second);
@@ -400,7 +488,9 @@ impl Network {
 
     fn read(&self, node: usize, read: &Read) -> Option<ReadFrame> {
         let events = self.nodes[node].logs.get(&read.log)?.get(usize::try_from(read.from_seq).unwrap() - 1..)?;
-        let size = |event: &ReceivedEvent| event.header_bytes().len() as u64 + 100;
+        let payload = |event: &ReceivedEvent, slot| event.payload(slot).map_or(0, |payload| payload.bytes.len());
+        let payloads = |event: &ReceivedEvent| Slot::ALL.iter().map(|slot| payload(event, *slot)).sum::<usize>();
+        let size = |event: &ReceivedEvent| (event.header_bytes().len() + payloads(event)) as u64 + 100;
         let mut bytes = 0;
         let fits = |event: &&ReceivedEvent| {
             bytes += size(event);
@@ -412,6 +502,7 @@ impl Network {
     }
 
     fn append(&mut self, node: usize, append: &Append) {
+        self.nodes[node].waiting_bytes -= append.frame.len();
         let head = self.head(node, &append.log);
         let token = append.token;
         match admit(&append.log, head, &append.frame, &mut KeyCache::default()) {
