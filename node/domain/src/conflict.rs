@@ -47,11 +47,11 @@ impl ConflictClass {
     /// The Chinese term.
     pub const fn zh(self) -> &'static str {
         match self {
-            Self::Overdraw => "超发, 需要盘点",
+            Self::Overdraw => "超发，需要盘点",
             Self::DoubleDeployment => "一队两派",
             Self::TwoClosings => "两次结束",
             Self::TwoIssued => "两个版本同时发布",
-            Self::ClosedAndReopened => "一边结束, 一边重开",
+            Self::ClosedAndReopened => "一边结束，一边重开",
         }
     }
 

@@ -197,7 +197,12 @@ impl Reading<'_> {
         let lang = self.lang;
         html! {
             @if document.rendered.fields.is_empty() && document.rendered.lists.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
-            dl.facts { @for (key, value) in &document.rendered.fields { dt { (labels::profile_key(lang, key)) } dd { (value) } } }
+            dl.facts { @for (key, value) in &document.rendered.fields { dt { (labels::profile_key(lang, key)) } dd {
+                @match (key.as_str(), value.parse()) {
+                    ("lat_e7" | "lon_e7", Ok(e7)) => span.mono { (degrees(e7)) },
+                    _ => (value),
+                }
+            } } }
             @for (list, entries) in &document.rendered.lists {
                 h3 { (labels::profile_key(lang, list)) }
                 ul { @for (key, fields) in entries { li {
