@@ -23,8 +23,9 @@ pub(crate) fn row(lang: Lang, summary: &Summary, today: Date) -> Row {
         tags.push(("red", lang.t(Word::Conflict).to_owned()));
     }
     let detail = describe(lang, &summary.detail, today, &mut tags);
-    // A register's entry is simply there; saying so on every line would hide what differs.
-    if !matches!(summary.state, StateWord::Listed | StateWord::Surveyed) {
+    // A register's entry is simply there; saying so on every line would hide what differs. A team that is not out is as
+    // ready as it last said, which stands before.
+    if !matches!(summary.state, StateWord::Listed | StateWord::Surveyed | StateWord::Standby) {
         tags.push(labels::state_label(lang, summary.state));
     }
     if summary.incomplete > 0 {
@@ -53,7 +54,10 @@ fn describe(lang: Lang, detail: &Detail, today: Date, tags: &mut Vec<labels::Lab
             due.map(|due| format!("{} {due}", lang.t(Word::Due))).unwrap_or_default()
         }
         Detail::Team { certificates_expire, readiness, members, .. } => {
-            tags.extend(readiness.map(|readiness| labels::readiness_label(lang, readiness)));
+            tags.push(match readiness {
+                Some(readiness) => labels::readiness_label(lang, *readiness),
+                None => ("unknown", lang.t(Word::NotCheckedIn).to_owned()),
+            });
             let valid = certificates_expire.iter().filter(|day| **day >= today).count();
             let certificates = lang.fill(Word::CertificatesValid, &[&valid]);
             match members {
