@@ -69,14 +69,16 @@ impl Terminal {
     /// Starts what goes on running, and waits until it has printed the address of its page and a code.
     fn serve(&mut self, line: &str) {
         let mut child = self.shell(&format!("exec {line}")).stdout(Stdio::piped()).spawn().unwrap();
-        let printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
         self.node = Some(child);
         let mut seen = vec![];
-        for text in printed.map_while(Result::ok) {
+        while let Some(Ok(text)) = printed.next() {
             seen.push(text);
             if seen.iter().any(|text| text.contains(&format!("http://127.0.0.1:{}/", self.http)))
                 && seen.iter().any(|text| text.contains("code:"))
             {
+                // Somebody goes on reading what it prints, as a terminal does.
+                std::thread::spawn(move || printed.for_each(drop));
                 return;
             }
         }
@@ -102,6 +104,7 @@ impl Drop for Terminal {
 
 #[test]
 fn every_command_of_the_pages_does_what_they_say() {
+    let _ = std::fs::remove_file(root().join(LEFT_BEHIND));
     for page in PAGES {
         let mut terminal = Terminal::new();
         let listed = commands(page);
