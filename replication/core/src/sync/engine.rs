@@ -538,8 +538,8 @@ impl Engine {
 
     fn write_digest(&mut self, now: Duration, peer: AuthorKey) {
         let Some(state) = self.peers.get(&peer) else { return };
-        let moving = self.pulls.load(&peer).total() > 0 || state.schedule.len() > 0;
-        let checks = state.exchange.check_after.is_some_and(|after| now >= after && !moving);
+        let still = || self.pulls.load(&peer).total() == 0 && state.schedule.len() == 0;
+        let checks = state.exchange.check_after.is_some_and(|after| now >= after && still());
         if !checks && now < state.exchange.next_compare {
             return;
         }
