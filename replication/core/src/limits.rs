@@ -106,17 +106,44 @@ pub const SYNC_URGENT_STREAMS: u8 = 2;
 /// Largest frame that we send, in bytes, on a line that is fast enough.
 pub const SYNC_FRAME_BYTES: u64 = 256 * 1024;
 
-/// Smallest frame target, in bytes, however slow the line: below it the envelope costs more than it saves.
+/// Smallest frame that we aim at, in bytes, however slow the line: below it the signature costs more than it saves.
 pub const SYNC_FRAME_BYTES_MIN: u64 = 2 * 1024;
 
-/// Frame target before anything was measured, in bytes: 250 ms at 2 Mbit/s.
-pub const SYNC_FRAME_BYTES_START: u64 = 64 * 1024;
+/// Smallest piece of a frame that we send, in bytes: an eighth of a second at 64 kbit/s.
+pub const SYNC_PIECE_BYTES_MIN: u64 = 1024;
 
-/// How long frames may occupy the line before a warning can overtake, in milliseconds.
+/// Smallest piece, but the last of a frame, that is accepted, in bytes: smaller ones cost us more to confirm than to read.
+pub const SYNC_PART_BYTES_MIN: usize = 512;
+
+/// Bytes of frames that may be on their way to a peer before its line was measured, when its greeting was quick: a
+/// hundred events at once. At 100 kbit/s, about where a greeting stops being quick, they hold the line for 2.6 s, once.
+pub const SYNC_ON_WAY_BYTES_START: u64 = 32 * 1024;
+
+/// Bytes of frames that may always be on their way to a peer, however slow its line: a quarter of a second at 64 kbit/s.
+pub const SYNC_ON_WAY_BYTES_MIN: u64 = 2 * 1024;
+
+/// Most bytes of frames on their way to one peer: 100 ms at 160 Mbit/s, and a bound on what a peer that stops reading
+/// makes us keep.
+pub const SYNC_ON_WAY_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// A greeting (some two and a half round trips, and four kilobytes) within this time, in milliseconds, shows a line on
+/// which one may begin with [`SYNC_ON_WAY_BYTES_START`]. At 64 kbit/s it takes longer.
+pub const SYNC_QUICK_GREETING_MS: u64 = 100;
+
+/// How long pieces of frames may occupy the line before a warning can overtake, in milliseconds, besides the round trip
+/// that keeps the line filled.
 pub const SYNC_LINE_HELD_MS: u64 = 250;
 
-/// Frames of one peer that are being read or written at a time: one on the line while the next is read.
+/// Frames for one peer that are being read, or read and not wholly sent, at a time: one goes out while the next is read.
+/// As many again of the charter and of alerts, so that they need not wait for others.
 pub const SYNC_FRAMES_IN_PIPELINE: usize = 2;
+
+/// Up to so many peers are told of a new head at once. The others are told [`SYNC_LATER_HINTS_MS`] later if they have
+/// not said meanwhile that they have it: whoever gets an event tells its own neighbours.
+pub const SYNC_HINTS_AT_ONCE: usize = 30;
+
+/// See [`SYNC_HINTS_AT_ONCE`], in milliseconds.
+pub const SYNC_LATER_HINTS_MS: u64 = 1_000;
 
 /// Most messages that may wait to be written to one peer. More means that it does not read what it asked for.
 pub const SYNC_UNWRITTEN_MESSAGES_MAX: usize = 1024;

@@ -43,10 +43,10 @@ pub(crate) struct Connection {
 enum Stage {
     /// No hello yet.
     New,
-    /// The hello is under way.
-    Greeting,
-    /// Enrolled, for these areas; no sync stream yet.
-    Greeted(Vec<Area>),
+    /// The hello is under way since then.
+    Greeting(Instant),
+    /// Enrolled, for these areas, after a hello that took so long; no sync stream yet.
+    Greeted(Vec<Area>, Duration),
     /// Replicating.
     Syncing(Vec<Area>),
 }
@@ -55,8 +55,8 @@ impl Connection {
     /// Areas for which the peer has proven to be enrolled on this connection.
     pub(crate) fn areas(&self) -> Vec<Area> {
         match &self.stage {
-            Stage::Greeted(areas) | Stage::Syncing(areas) => areas.clone(),
-            Stage::New | Stage::Greeting => vec![],
+            Stage::Greeted(areas, _) | Stage::Syncing(areas) => areas.clone(),
+            Stage::New | Stage::Greeting(_) => vec![],
         }
     }
 }
@@ -135,13 +135,13 @@ impl Driver {
             (LinkEvent::Accepted(Protocol::Hello, stream), Stage::New) if !state.dialled => {
                 self.greet(connection, stream);
             }
-            (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(_)) if opens_sync => {
+            (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(..)) if opens_sync => {
                 self.start_session(connection, stream);
             }
-            (LinkEvent::Accepted(Protocol::Sync, stream), Stage::Greeted(_)) if !opens_sync => {
+            (LinkEvent::Accepted(Protocol::Sync, stream), Stage::Greeted(..)) if !opens_sync => {
                 self.start_session(connection, stream);
             }
-            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(_)) => {
+            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(..)) => {
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(SYNC_RETRY).await;
@@ -162,7 +162,7 @@ impl Driver {
 
     fn greet(&mut self, connection: ConnectionId, mut stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        state.stage = Stage::Greeting;
+        state.stage = Stage::Greeting(Instant::now());
         let (peer, dialled, queue) = (state.peer, state.dialled, self.queue.clone());
         let of_peer = self.engine.frontier().iter().filter(|(log, _)| log.author == peer);
         let ours = Ours {
@@ -206,7 +206,8 @@ impl Driver {
     fn on_greeted(&mut self, connection: ConnectionId, peer: AuthorKey, greeted: Greeted) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let peer_id = state.peer_id;
-        state.stage = Stage::Greeted(greeted.areas);
+        let took = if let Stage::Greeting(since) = state.stage { since.elapsed() } else { limits::HELLO_TIMEOUT };
+        state.stage = Stage::Greeted(greeted.areas, took);
         self.book.note(peer).refused = None;
         for (log, head) in greeted.heads_of_ours {
             if head.seq > self.engine.frontier().height(&log) {
@@ -220,7 +221,7 @@ impl Driver {
     /// Asks for the sync stream, if that is ours to do and still to be done.
     pub(crate) fn open_sync(&mut self, connection: ConnectionId) {
         let Some(state) = self.connections.get(&connection) else { return };
-        if matches!(state.stage, Stage::Greeted(_)) && self.own_key < state.peer {
+        if matches!(state.stage, Stage::Greeted(..)) && self.own_key < state.peer {
             let peer_id = state.peer_id;
             self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Sync);
         }
@@ -229,6 +230,7 @@ impl Driver {
     fn start_session(&mut self, connection: ConnectionId, stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer, pii_areas) = (state.peer, state.areas());
+        let greeting = if let Stage::Greeted(_, took) = state.stage { took } else { limits::HELLO_TIMEOUT };
         state.stage = Stage::Syncing(pii_areas.clone());
         self.next_session += 1;
         let session = Session::start(self.next_session, peer, connection, stream, &self.metrics, &self.queue);
@@ -242,7 +244,7 @@ impl Driver {
         }
         self.book.note(peer).last_heard_unix_ms = Some(unix_ms());
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
-        self.input(Input::PeerConnected { peer, pii_areas });
+        self.input(Input::PeerConnected { peer, pii_areas, greeting });
         self.tell_state();
     }
 

@@ -5,14 +5,14 @@ use std::mem;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::hints::Hints;
 use super::line::Line;
 use super::pull::Pulls;
 use super::ranges::Ranges;
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
-use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, ReadFrame, Token, Violation};
+use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, Token, Violation};
 use crate::area::Area;
-use crate::frame::PiiScope;
 use crate::frontier::{Frontier, Relation};
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
@@ -22,17 +22,17 @@ type Digest = [u8; 32];
 /// Replication of one node with all of its peers.
 #[derive(Debug)]
 pub struct Engine {
-    own_key: AuthorKey,
+    pub(super) own_key: AuthorKey,
     pub(super) frontier: Frontier,
     /// The frontier once more, summed up by ranges.
     pub(super) ranges: Ranges,
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
     pulls: Pulls,
     appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
-    next_number: u64,
-    outputs: Vec<Output>,
+    pub(super) next_number: u64,
+    pub(super) outputs: Vec<Output>,
 }
 
 /// A frame that the driver is appending.
@@ -49,16 +49,18 @@ struct Append {
 pub(super) struct Peer {
     /// Tells connections to the same peer apart.
     session: u64,
-    pii_areas: Vec<Area>,
+    pub(super) pii_areas: Vec<Area>,
     pub(super) theirs: BTreeMap<LogId, Head>,
     forked: BTreeSet<LogId>,
     compared: bool,
-    line: Line,
-    schedule: Schedule,
-    /// Logs whose new heads it has not been told.
-    pub(super) hints: BTreeSet<LogId>,
+    pub(super) line: Line,
+    pub(super) schedule: Schedule,
+    /// Logs whose new heads it is to be told.
+    pub(super) hints: Hints,
     pub(super) exchange: Exchange,
     last_answer: Duration,
+    /// Pieces of frames that it has sent.
+    pieces_received: u64,
     /// Bytes of frames that may still arrive for wants that we closed early.
     stale_bytes: u64,
     unknown_messages: u64,
@@ -83,16 +85,17 @@ pub(super) struct Exchange {
 }
 
 impl Peer {
-    fn new(session: u64, now: Duration, pii_areas: Vec<Area>) -> Self {
+    fn new(session: u64, now: Duration, pii_areas: Vec<Area>, greeting: Duration) -> Self {
         Self {
             session,
             pii_areas,
             theirs: BTreeMap::new(),
             forked: BTreeSet::new(),
             compared: false,
-            line: Line::new(now),
+            line: Line::new(greeting),
             schedule: Schedule::default(),
-            hints: BTreeSet::new(),
+            hints: Hints::default(),
+            pieces_received: 0,
             exchange: Exchange {
                 next_compare: now,
                 under_way: None,
@@ -107,10 +110,6 @@ impl Peer {
             stale_bytes: 0,
             unknown_messages: 0,
         }
-    }
-
-    fn pii_scope(&self, log: &LogId) -> PiiScope {
-        if self.pii_areas.iter().any(|area| area.contains(&log.area)) { PiiScope::Covered } else { PiiScope::Withheld }
     }
 }
 
@@ -136,7 +135,7 @@ impl Engine {
     /// Takes one input and says what to do, in order. `now` counts from any fixed moment and never falls.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Output> {
         match input {
-            Input::PeerConnected { peer, pii_areas } => self.connect(now, peer, pii_areas),
+            Input::PeerConnected { peer, pii_areas, greeting } => self.connect(now, peer, pii_areas, greeting),
             Input::PiiAreas { peer, pii_areas } => {
                 if let Some(state) = self.peers.get_mut(&peer) {
                     state.pii_areas = pii_areas;
@@ -148,11 +147,11 @@ impl Engine {
                     self.disconnect(peer, violation.into());
                 }
             }
-            Input::Appended { log, head } => self.advance(&log, head),
+            Input::Appended { log, head } => self.advance(now, &log, head),
             Input::ReadDone { peer, token, frame } => self.on_read(now, peer, token, frame),
             Input::Written { peer } => {
                 if let Some(state) = self.peers.get_mut(&peer) {
-                    state.line.written(now);
+                    state.line.written();
                 }
             }
             Input::FrameAppended { token, head } => self.on_frame_appended(now, token, head),
@@ -202,10 +201,10 @@ impl Engine {
         self.next_number
     }
 
-    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>) {
+    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>, greeting: Duration) {
         self.forget(&peer);
         let session = self.number();
-        self.peers.insert(peer, Peer::new(session, now, pii_areas));
+        self.peers.insert(peer, Peer::new(session, now, pii_areas, greeting));
     }
 
     fn forget(&mut self, peer: &AuthorKey) {
@@ -221,14 +220,17 @@ impl Engine {
 
     pub(super) fn send(&mut self, now: Duration, peer: AuthorKey, message: Message) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        let (bytes, is_frame) = match &message {
-            Message::Frame { frame, .. } => (frame.len() as u64, true),
-            Message::Heads { entries, .. } => (entries.len() as u64 * 110, false),
-            Message::Ranges { sums, lists } => (range_bytes(sums, lists), false),
-            Message::Tell { keys } => (keys.len() as u64 * 8 + 16, false),
-            _ => (64, false),
+        let bytes = match &message {
+            Message::Frame { frame: piece, .. } | Message::Part { bytes: piece, .. } => {
+                state.line.piece_sent(now, piece.len() as u64);
+                piece.len() as u64
+            }
+            Message::Heads { entries, .. } => entries.len() as u64 * 110,
+            Message::Ranges { sums, lists } => range_bytes(sums, lists),
+            Message::Tell { keys } => keys.len() as u64 * 8 + 16,
+            _ => 64,
         };
-        if state.line.hand(now, bytes, is_frame) {
+        if state.line.hand(bytes) {
             self.outputs.push(Output::Send { peer, message });
         } else {
             self.disconnect(peer, DisconnectReason::NotReading);
@@ -255,7 +257,9 @@ impl Engine {
                 }
             }
             Message::Credit { want, bytes } => state.schedule.add_credit(want, bytes)?,
-            Message::Frame { want, last, frame } => self.on_frame(now, peer, want, last, frame)?,
+            Message::Frame { want, last, frame } => self.on_piece(now, peer, want, frame, Some(last))?,
+            Message::Part { want, bytes } => self.on_piece(now, peer, want, bytes, None)?,
+            Message::Received { pieces } => state.line.pieces_received(now, pieces)?,
             Message::Unavailable { want } => self.on_unavailable(now, peer, want),
             Message::Ranges { sums, lists } => self.on_ranges(now, peer, &sums, &lists)?,
             Message::Tell { keys } => self.on_tell(peer, &keys),
@@ -337,14 +341,14 @@ impl Engine {
     }
 
     /// Draws the conclusions from a peer's head and ours.
-    fn compare(&mut self, peer: AuthorKey, log: &LogId, theirs: Head) {
+    pub(super) fn compare(&mut self, peer: AuthorKey, log: &LogId, theirs: Head) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let relation = self.frontier.relation(log, theirs);
         let ahead = matches!(relation, Relation::Behind { .. }) && !state.forked.contains(log);
         self.pulls.set_ahead(log, peer, ahead);
         match relation {
             Relation::Ahead | Relation::Behind { .. } => {}
-            Relation::Equal => drop(state.hints.remove(log)),
+            Relation::Equal => state.hints.remove(log),
             Relation::Forked => self.report_fork(peer, log, theirs, false),
         }
     }
@@ -357,52 +361,33 @@ impl Engine {
         }
     }
 
-    /// The store holds a log up to `head`: peers that lack it are told, peers that were ahead are compared anew.
-    fn advance(&mut self, log: &LogId, head: Head) {
-        if !self.frontier.advance(log, head) {
-            return;
-        }
-        self.ranges.set(log, head);
-        self.digest = None;
-        let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
-        for peer in keys {
-            let Some(state) = self.peers.get_mut(&peer) else { continue };
-            let theirs = state.theirs.get(log).copied();
-            if theirs.is_none_or(|theirs| theirs.seq < head.seq) {
-                state.hints.insert(log.clone());
-            }
-            if let Some(theirs) = theirs {
-                self.compare(peer, log, theirs);
-            }
-        }
-    }
-
-    fn on_frame(
+    /// A piece of a frame: its end says whether it is the last frame of its want.
+    fn on_piece(
         &mut self,
         now: Duration,
         peer: AuthorKey,
         want: u64,
-        last: bool,
-        frame: Vec<u8>,
+        piece: Vec<u8>,
+        end: Option<bool>,
     ) -> Result<(), Violation> {
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
-        let bytes = frame.len() as u64;
+        let bytes = piece.len() as u64;
         state.last_answer = now;
-        let Some((log, pull)) = self.pulls.by_want(&peer, want) else {
+        state.pieces_received += 1;
+        let (session, pieces) = (state.session, state.pieces_received);
+        if let Some((log, pull)) = self.pulls.by_want(&peer, want) {
+            if let Some((last, frame)) = pull.take(piece, end)? {
+                pull.last = last;
+                pull.appending += 1;
+                self.pulls.append_begins(&log);
+                let (token, bytes) = (Token(self.number()), frame.len() as u64);
+                self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
+                self.outputs.push(Output::Append { peer, token, log, frame });
+            }
+        } else {
             state.stale_bytes = state.stale_bytes.checked_sub(bytes).ok_or(Violation::Unasked)?;
-            return Ok(());
-        };
-        if pull.credit == 0 || pull.last {
-            return Err(Violation::CreditOverrun);
         }
-        pull.credit = pull.credit.saturating_sub(bytes);
-        pull.last = last;
-        pull.appending += 1;
-        let session = state.session;
-        self.pulls.append_begins(&log);
-        let token = Token(self.number());
-        self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
-        self.outputs.push(Output::Append { peer, token, log, frame });
+        self.send(now, peer, Message::Received { pieces });
         Ok(())
     }
 
@@ -441,7 +426,7 @@ impl Engine {
     fn on_frame_appended(&mut self, now: Duration, token: Token, head: Head) {
         let Some(append) = self.appends.remove(&token) else { return };
         self.pulls.append_ends(&append.log);
-        self.advance(&append.log, head);
+        self.advance(now, &append.log, head);
         let Some((log, pull)) = self.pulls.by_want(&append.peer, append.want) else { return };
         pull.appending -= 1;
         if pull.last {
@@ -489,22 +474,8 @@ impl Engine {
         self.pulls.get_mut(&append.log).is_some_and(|pull| pull.want == append.want)
     }
 
-    fn on_read(&mut self, now: Duration, peer: AuthorKey, token: Token, frame: Option<ReadFrame>) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        let Some(answer) = state.schedule.read_done(token.0) else { return };
-        let Some(ReadFrame { bytes, last_seq }) = frame else {
-            state.schedule.close(&answer.log);
-            return self.send(now, peer, Message::Unavailable { want: answer.want });
-        };
-        let last = last_seq >= self.frontier.height(&answer.log);
-        state.schedule.sent(&answer.log, bytes.len() as u64, last_seq);
-        if last {
-            state.schedule.close(&answer.log);
-        }
-        self.send(now, peer, Message::Frame { want: answer.want, last, frame: bytes });
-    }
-
     fn on_tick(&mut self, now: Duration) {
+        self.tell_later_hints(now);
         let timeout = Duration::from_millis(limits::SYNC_ANSWER_TIMEOUT_MS);
         let late = |(key, state): (&AuthorKey, &Peer)| {
             (now.saturating_sub(state.last_answer) >= timeout && self.pulls.owes_answer(key)).then_some(*key)
@@ -532,7 +503,7 @@ impl Engine {
         for peer in keys {
             self.write_digest(now, peer);
             self.write_heads(now, peer);
-            self.read_for(peer);
+            self.serve(now, peer);
         }
     }
 
@@ -566,28 +537,11 @@ impl Engine {
             } else if state.hints.is_empty() {
                 return;
             } else {
-                let logs: Vec<LogId> = state.hints.iter().take(limits::SYNC_HEADS_PER_MESSAGE_MAX).cloned().collect();
-                for log in &logs {
-                    state.hints.remove(log);
-                }
+                let logs = state.hints.take(limits::SYNC_HEADS_PER_MESSAGE_MAX);
                 let entry = |log: LogId| self.frontier.head(&log).map(|head| (log, head));
                 Message::Heads { coverage: Coverage::Hint, entries: logs.into_iter().filter_map(entry).collect() }
             };
             self.send(now, peer, message);
-        }
-    }
-
-    /// Keeps the pipeline of frames to a peer filled.
-    fn read_for(&mut self, peer: AuthorKey) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        while state.line.frames() + state.schedule.reads() < limits::SYNC_FRAMES_IN_PIPELINE {
-            let max_bytes = state.line.frame_bytes();
-            let token = self.next_number + 1;
-            let Some((log, from_seq)) = state.schedule.next(token, max_bytes) else { return };
-            self.next_number = token;
-            let pii = state.pii_scope(&log);
-            let (token, max_events) = (Token(token), limits::FRAME_EVENTS_MAX);
-            self.outputs.push(Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii });
         }
     }
 }

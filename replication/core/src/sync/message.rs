@@ -44,13 +44,13 @@ pub enum Message {
         /// Bytes on top of what was given before.
         bytes: u64,
     },
-    /// 4: a frame of a log that the receiver of this message wants.
+    /// 4: a frame of a log that the receiver of this message wants, or the end of one whose beginning came in parts.
     Frame {
         /// The want that it answers.
         want: u64,
         /// Whether the sender has no more of this log; the want is then closed.
         last: bool,
-        /// A frame as [`crate::frame`] defines it.
+        /// A frame as [`crate::frame`] defines it, or its end.
         frame: Vec<u8>,
     },
     /// 5: the sender has nothing to send for a want; the want is then closed.
@@ -69,6 +69,18 @@ pub enum Message {
     Tell {
         /// Keys of logs.
         keys: Vec<Key>,
+    },
+    /// 8: a part of a frame that is too long to hold the line at once. More follows with the same want.
+    Part {
+        /// The want that it answers.
+        want: u64,
+        /// The next bytes of the frame, at least [`limits::SYNC_PART_BYTES_MIN`].
+        bytes: Vec<u8>,
+    },
+    /// 9: how many messages 4 and 8 the sender of this one has read on this connection. Answers each of them.
+    Received {
+        /// All since the connection began.
+        pieces: u64,
     },
     /// Any other number. Never sent.
     Unknown {
@@ -143,6 +155,11 @@ impl Message {
                 }
             }
             Self::Tell { keys } => drop(w.array(2).uint(7).bytes(&eights(keys))),
+            Self::Part { want, bytes } => {
+                w = Writer::with_capacity(bytes.len() + 24);
+                w.array(3).uint(8).uint(*want).bytes(bytes);
+            }
+            Self::Received { pieces } => drop(w.array(2).uint(9).uint(*pieces)),
             Self::Unknown { number } => drop(w.array(1).uint(*number)),
         }
         w.into_bytes()
@@ -160,8 +177,8 @@ impl Message {
         let fields = r.array_of_at_most(16, "number of fields of a message")?;
         let number = r.uint()?;
         let expected = match number {
-            5 | 7 => 2,
-            0 | 1 | 3 | 6 => 3,
+            5 | 7 | 9 => 2,
+            0 | 1 | 3 | 6 | 8 => 3,
             4 => 4,
             2 => 5,
             _ => return Ok(Self::Unknown { number }),
@@ -177,7 +194,9 @@ impl Message {
             4 => Self::Frame { want: r.uint()?, last: r.bool()?, frame: read_frame(&mut r)? },
             5 => Self::Unavailable { want: r.uint()? },
             6 => read_ranges(&mut r)?,
-            _ => Self::Tell { keys: read_eights(&mut r)? },
+            7 => Self::Tell { keys: read_eights(&mut r)? },
+            8 => Self::Part { want: r.uint()?, bytes: read_part(&mut r)? },
+            _ => Self::Received { pieces: r.uint()? },
         };
         r.finish()?;
         Ok(message)
@@ -284,6 +303,15 @@ fn read_frame(r: &mut Reader<'_>) -> Result<Vec<u8>, CborError> {
     Ok(frame.to_vec())
 }
 
+fn read_part(r: &mut Reader<'_>) -> Result<Vec<u8>, CborError> {
+    let start = r.offset();
+    let bytes = read_frame(r)?;
+    if bytes.len() < limits::SYNC_PART_BYTES_MIN {
+        return Err(Reader::error(start, Problem::OutOfRange("length of a part of a frame")));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -335,7 +363,10 @@ mod tests {
             (any::<u64>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..64))
                 .prop_map(|(want, last, frame)| Message::Frame { want, last, frame }),
             any::<u64>().prop_map(|want| Message::Unavailable { want }),
-            (8..u64::MAX).prop_map(|number| Message::Unknown { number }),
+            (any::<u64>(), proptest::collection::vec(any::<u8>(), limits::SYNC_PART_BYTES_MIN..600))
+                .prop_map(|(want, bytes)| Message::Part { want, bytes }),
+            any::<u64>().prop_map(|pieces| Message::Received { pieces }),
+            (10..u64::MAX).prop_map(|number| Message::Unknown { number }),
         ]
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::Violation;
 use crate::id::{AuthorKey, LogId};
 use crate::limits;
 
@@ -31,8 +32,32 @@ pub(super) struct Pull {
     pub(super) from_height: u64,
     /// The peer has sent its last frame.
     pub(super) last: bool,
+    /// The beginning of a frame that comes in parts.
+    pub(super) begun: Vec<u8>,
     /// Frames of this pull that are being appended.
     pub(super) appending: usize,
+}
+
+impl Pull {
+    /// Takes a piece of a frame. Gives the whole frame at its `end`, and whether it is the last of this pull. A frame
+    /// that was begun may be finished beyond the credit.
+    ///
+    /// # Errors
+    /// What the peer may not do.
+    pub(super) fn take(&mut self, piece: Vec<u8>, end: Option<bool>) -> Result<Option<(bool, Vec<u8>)>, Violation> {
+        if self.last || (self.credit == 0 && self.begun.is_empty()) {
+            return Err(Violation::CreditOverrun);
+        }
+        if self.begun.len() + piece.len() > limits::FRAME_BYTES_MAX {
+            return Err(Violation::FrameTooLong);
+        }
+        self.credit = self.credit.saturating_sub(piece.len() as u64);
+        if end.is_some() && self.begun.is_empty() {
+            return Ok(end.map(|last| (last, piece)));
+        }
+        self.begun.extend(piece);
+        Ok(end.map(|last| (last, std::mem::take(&mut self.begun))))
+    }
 }
 
 /// How many pulls a peer carries.
@@ -130,7 +155,7 @@ impl Pulls {
         self.not_before.remove(&log);
         self.by_want.insert(want, log.clone());
         let credit = limits::SYNC_CREDIT_BYTES;
-        self.open.insert(log, Pull { peer, want, credit, from_height, last: false, appending: 0 });
+        self.open.insert(log, Pull { peer, want, credit, from_height, last: false, begun: vec![], appending: 0 });
     }
 
     /// The open pull that a peer's answer belongs to.

@@ -94,6 +94,7 @@ impl District {
             delay: Duration::from_millis(1 + draw.below(100)),
             jitter: Duration::from_millis(draw.below(100)),
             bytes_per_second: [8_000, 60_000, 1_000_000, 20_000_000][draw.below(4) as usize],
+            buffer_bytes: [0, 4_000, 4_000_000][draw.below(3) as usize],
             disk: Duration::from_millis(draw.below(8)),
             loss_one_in: [0, 0, 50, 400][draw.below(4) as usize],
             hints_disturbed_one_in: [0, 0, 3, 9][draw.below(4) as usize],
