@@ -38,6 +38,7 @@ impl Line {
         self.unwritten_bytes += bytes;
         self.frames += usize::from(is_frame);
         self.unwritten.len() <= limits::SYNC_UNWRITTEN_MESSAGES_MAX
+            && self.unwritten_bytes <= limits::SYNC_UNWRITTEN_BYTES_MAX
     }
 
     /// Notes that the oldest message was written, and learns the line's speed from it.

@@ -1,6 +1,7 @@
 //! What we lack, who has it, and from whom each log is being pulled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use crate::id::{AuthorKey, LogId};
@@ -11,14 +12,24 @@ use crate::limits;
 pub(super) struct Pulls {
     /// Peers that are ahead of us, by log, in order of priority.
     behind: BTreeMap<LogId, BTreeSet<AuthorKey>>,
+    /// Of these the logs that may be pulled now, by peer: those that are neither pulled, nor being appended, nor left
+    /// alone. Whoever announces tens of thousands of logs must not make every input a pass over them.
+    urgent: Ready,
+    others: Ready,
+    /// Logs that a peer was asked for and withheld while another had them. It is asked for them last.
+    withheld: BTreeMap<AuthorKey, BTreeSet<LogId>>,
     /// One pull per log at most.
     open: BTreeMap<LogId, Pull>,
     by_want: BTreeMap<u64, LogId>,
     /// Frames with the driver, by log, whoever sent them. A log is not pulled anew before they are settled.
     appending: BTreeMap<LogId, usize>,
-    /// Logs to be left alone for a while, because our own store failed.
-    not_before: BTreeMap<LogId, Duration>,
+    /// Logs to be left alone for a while, because our own store failed, and the same in order of time.
+    paused: BTreeMap<LogId, Duration>,
+    wakes: BTreeSet<(Duration, LogId)>,
 }
+
+/// Logs by peer; no peer without any.
+type Ready = BTreeMap<AuthorKey, BTreeSet<LogId>>;
 
 /// A want of ours that is open.
 #[derive(Debug)]
@@ -29,6 +40,10 @@ pub(super) struct Pull {
     pub(super) credit: u64,
     /// Our height when the want was opened.
     pub(super) from_height: u64,
+    /// Our height after the last frame of this pull: a frame that leaves it there brought nothing.
+    pub(super) height: u64,
+    /// When it was asked for or last brought a frame.
+    pub(super) answered: Duration,
     /// The peer has sent its last frame.
     pub(super) last: bool,
     /// Frames of this pull that are being appended.
@@ -76,6 +91,32 @@ impl Pulls {
                 self.behind.remove(log);
             }
         }
+        let free = ahead && self.is_free(log);
+        self.set_ready(log, peer, free);
+    }
+
+    /// Whether a log is neither pulled, nor being appended, nor left alone.
+    fn is_free(&self, log: &LogId) -> bool {
+        !self.open.contains_key(log) && !self.appending.contains_key(log) && !self.paused.contains_key(log)
+    }
+
+    fn set_ready(&mut self, log: &LogId, peer: AuthorKey, ready: bool) {
+        let by_peer = if is_urgent(log) { &mut self.urgent } else { &mut self.others };
+        if ready {
+            by_peer.entry(peer).or_default().insert(log.clone());
+        } else if let Some(logs) = by_peer.get_mut(&peer) {
+            logs.remove(log);
+            if logs.is_empty() {
+                by_peer.remove(&peer);
+            }
+        }
+    }
+
+    /// A log's state has changed: it may be pulled now from all who are ahead, or from nobody.
+    fn settle(&mut self, log: &LogId) {
+        let free = self.is_free(log);
+        let peers: Vec<AuthorKey> = self.behind.get(log).into_iter().flatten().copied().collect();
+        peers.into_iter().for_each(|peer| self.set_ready(log, peer, free));
     }
 
     /// Forgets a peer: its pulls end and nothing of it is ahead any more.
@@ -84,6 +125,9 @@ impl Pulls {
             peers.remove(peer);
             !peers.is_empty()
         });
+        self.urgent.remove(peer);
+        self.others.remove(peer);
+        self.withheld.remove(peer);
         let ended: Vec<LogId> = self.open.iter().filter(|(_, p)| p.peer == *peer).map(|(log, _)| log.clone()).collect();
         for log in ended {
             self.close(&log);
@@ -91,46 +135,86 @@ impl Pulls {
     }
 
     /// Chooses who should pull what now, in order of priority: each log that has no pull goes to the peer ahead of us
-    /// that carries least.
-    pub(super) fn assign(&self, now: Duration, peers: impl Iterator<Item = AuthorKey>) -> Vec<(LogId, AuthorKey)> {
-        if self.behind.is_empty() {
-            return vec![];
+    /// that carries least. Costs a few look-ups for each pull that is chosen, however many logs were announced.
+    pub(super) fn assign(&mut self, now: Duration, peers: impl Iterator<Item = AuthorKey>) -> Vec<(LogId, AuthorKey)> {
+        self.wake(now);
+        let mut chosen = vec![];
+        if self.urgent.is_empty() && self.others.is_empty() {
+            return chosen;
         }
         let mut loads: BTreeMap<AuthorKey, Load> = peers.map(|peer| (peer, Load::default())).collect();
         for (log, pull) in &self.open {
             loads.entry(pull.peer).or_default().add(is_urgent(log));
         }
-        let mut others: usize = loads.values().map(|load| load.others).sum();
-        let mut chosen = vec![];
-        for (log, ahead) in &self.behind {
-            let urgent = is_urgent(log);
-            let full = !urgent && others >= limits::SYNC_WANTS_MAX;
-            if full || !loads.values().any(|load| load.has_room(urgent)) {
-                if urgent {
-                    continue;
-                }
-                break;
-            }
-            let waits = self.not_before.get(log).is_some_and(|at| now < *at);
-            if waits || self.open.contains_key(log) || self.appending.contains_key(log) {
-                continue;
-            }
-            let with_room = |peer: &&AuthorKey| loads.get(peer).is_some_and(|load| load.has_room(urgent));
-            let load_of = |peer: &&AuthorKey| (loads.get(peer).map_or(0, |load| load.total()), **peer);
-            let Some(peer) = ahead.iter().filter(with_room).min_by_key(load_of).copied() else { continue };
-            loads.entry(peer).or_default().add(urgent);
-            others += usize::from(!urgent);
-            chosen.push((log.clone(), peer));
-        }
+        self.assign_of(&self.urgent, true, usize::MAX, &mut loads, &mut chosen);
+        let others: usize = loads.values().map(|load| load.others).sum();
+        self.assign_of(&self.others, false, limits::SYNC_WANTS_MAX.saturating_sub(others), &mut loads, &mut chosen);
         chosen
     }
 
+    /// Chooses up to `most` pulls among the urgent logs or the others.
+    fn assign_of(
+        &self,
+        ready: &Ready,
+        urgent: bool,
+        most: usize,
+        loads: &mut BTreeMap<AuthorKey, Load>,
+        chosen: &mut Vec<(LogId, AuthorKey)>,
+    ) {
+        let mut last: Option<LogId> = None;
+        for _ in 0..most {
+            let with_room = |peer: &AuthorKey| loads.get(peer).is_some_and(|load| load.has_room(urgent));
+            let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let first =
+                |(_, logs): (&AuthorKey, &'_ BTreeSet<LogId>)| logs.range((after, Bound::Unbounded)).next().cloned();
+            let Some(log) = ready.iter().filter(|(peer, _)| with_room(peer)).filter_map(first).min() else { return };
+            let load_of = |peer: &&AuthorKey| {
+                (self.has_withheld(peer, &log), loads.get(peer).map_or(0, |load| load.total()), **peer)
+            };
+            let ahead = self.behind.get(&log).into_iter().flatten();
+            if let Some(peer) = ahead.filter(|peer| with_room(peer)).min_by_key(load_of).copied() {
+                loads.entry(peer).or_default().add(urgent);
+                chosen.push((log.clone(), peer));
+            }
+            last = Some(log);
+        }
+    }
+
+    fn has_withheld(&self, peer: &AuthorKey, log: &LogId) -> bool {
+        self.withheld.get(peer).is_some_and(|logs| logs.contains(log))
+    }
+
+    /// Pulls that have brought nothing for too long although somebody else, who has not withheld the log before, has
+    /// it: warnings soon, others after the time in which a peer must answer at all.
+    pub(super) fn withheld(&self, now: Duration) -> Vec<LogId> {
+        let is_late = |log: &LogId, pull: &Pull| {
+            let patience =
+                if is_urgent(log) { limits::SYNC_URGENT_PATIENCE_MS } else { limits::SYNC_ANSWER_TIMEOUT_MS };
+            let waits = pull.credit > 0 && !pull.last && pull.appending == 0;
+            waits && now.saturating_sub(pull.answered) >= Duration::from_millis(patience)
+        };
+        let elsewhere = |log: &LogId, pull: &Pull| {
+            let mut peers = self.behind.get(log).into_iter().flatten();
+            peers.any(|peer| {
+                *peer != pull.peer && !self.has_withheld(peer, log) && self.load(peer).has_room(is_urgent(log))
+            })
+        };
+        let late = self.open.iter().filter(|(log, pull)| is_late(log, pull) && elsewhere(log, pull));
+        late.map(|(log, _)| log.clone()).collect()
+    }
+
+    /// Remembers that a peer withheld a log.
+    pub(super) fn note_withheld(&mut self, log: &LogId, peer: AuthorKey) {
+        self.withheld.entry(peer).or_default().insert(log.clone());
+    }
+
     /// Opens a pull.
-    pub(super) fn open(&mut self, log: LogId, peer: AuthorKey, want: u64, from_height: u64) {
-        self.not_before.remove(&log);
+    pub(super) fn open(&mut self, now: Duration, log: &LogId, peer: AuthorKey, want: u64, height: u64) {
         self.by_want.insert(want, log.clone());
         let credit = limits::SYNC_CREDIT_BYTES;
-        self.open.insert(log, Pull { peer, want, credit, from_height, last: false, appending: 0 });
+        let pull = Pull { peer, want, credit, from_height: height, height, answered: now, last: false, appending: 0 };
+        self.open.insert(log.clone(), pull);
+        self.settle(log);
     }
 
     /// The open pull that a peer's answer belongs to.
@@ -149,12 +233,14 @@ impl Pulls {
     pub(super) fn close(&mut self, log: &LogId) -> Option<Pull> {
         let pull = self.open.remove(log)?;
         self.by_want.remove(&pull.want);
+        self.settle(log);
         Some(pull)
     }
 
     /// A frame of a log went to the driver.
     pub(super) fn append_begins(&mut self, log: &LogId) {
         *self.appending.entry(log.clone()).or_default() += 1;
+        self.settle(log);
     }
 
     /// The driver is done with a frame of a log.
@@ -163,13 +249,27 @@ impl Pulls {
             *count -= 1;
             if *count == 0 {
                 self.appending.remove(log);
+                self.settle(log);
             }
         }
     }
 
     /// Leaves a log alone until then.
     pub(super) fn pause(&mut self, log: &LogId, until: Duration) {
-        self.not_before.insert(log.clone(), until);
+        if let Some(before) = self.paused.insert(log.clone(), until) {
+            self.wakes.remove(&(before, log.clone()));
+        }
+        self.wakes.insert((until, log.clone()));
+        self.settle(log);
+    }
+
+    /// Takes up the logs that have been left alone for long enough.
+    fn wake(&mut self, now: Duration) {
+        while let Some((_, log)) = self.wakes.first().filter(|(at, _)| *at <= now).cloned() {
+            self.wakes.pop_first();
+            self.paused.remove(&log);
+            self.settle(&log);
+        }
     }
 
     /// How many pulls a peer carries.

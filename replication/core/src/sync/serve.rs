@@ -12,7 +12,9 @@ use crate::limits;
 pub(super) struct Schedule {
     serves: BTreeMap<LogId, Serve>,
     by_want: BTreeMap<u64, LogId>,
-    reads: BTreeMap<u64, LogId>,
+    /// Reads that the driver has not answered, for which log; none where the want has been closed or replaced since.
+    /// These count as well: a peer that replaces its want again and again must not make us read without end.
+    reads: BTreeMap<u64, Option<LogId>>,
     /// Virtual time per stream, as in stride scheduling: bytes sent over the stream's weight.
     pass: BTreeMap<Stream, u64>,
     virtual_time: u64,
@@ -69,7 +71,7 @@ impl Schedule {
             self.virtual_time = start;
         }
         self.last_served.insert(log.stream, log.clone());
-        self.reads.insert(token, log.clone());
+        self.reads.insert(token, Some(log.clone()));
         Some((log, from_seq))
     }
 
@@ -92,7 +94,7 @@ impl Schedule {
 
     /// A read is done: what it was for, unless the want has been closed or replaced since.
     pub(super) fn read_done(&mut self, token: u64) -> Option<Answer> {
-        let log = self.reads.remove(&token)?;
+        let log = self.reads.remove(&token)??;
         let serve = self.serves.get_mut(&log).filter(|serve| serve.reading)?;
         serve.reading = false;
         Some(Answer { want: serve.want, log })
@@ -110,8 +112,13 @@ impl Schedule {
     pub(super) fn close(&mut self, log: &LogId) {
         if let Some(serve) = self.serves.remove(log) {
             self.by_want.remove(&serve.want);
-            self.reads.retain(|_, reading| reading != log);
+            self.reads.values_mut().filter(|reading| reading.as_ref() == Some(log)).for_each(|reading| *reading = None);
         }
+    }
+
+    /// Whether a want for this log is open.
+    pub(super) fn has(&self, log: &LogId) -> bool {
+        self.serves.contains_key(log)
     }
 
     /// Reads that the driver has not answered.

@@ -10,6 +10,8 @@ use crate::limits;
 use crate::testkit::network::{Conditions, Network, Numbers};
 use crate::testkit::{Author, Draft, key};
 
+mod hostile;
+
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
