@@ -16,6 +16,7 @@ use crate::frame::PiiScope;
 use crate::id::{AuthorKey, Head, LogId};
 
 mod admit;
+mod allowance;
 mod engine;
 mod hints;
 mod line;
@@ -251,6 +252,15 @@ pub enum Violation {
     /// Frames that nobody asked for.
     #[error("sent frames that were not asked for")]
     Unasked,
+    /// More wants that replaced an open one than [`crate::limits::SYNC_REPLACED_WANTS_BURST`].
+    #[error("asks for the same again before it is answered")]
+    ReplacesWants,
+    /// More frames that brought nothing than [`crate::limits::SYNC_IDLE_FRAMES_BURST`].
+    #[error("sends again what was sent already")]
+    SendsWhatIsThere,
+    /// More pulls that brought nothing than [`crate::limits::SYNC_EMPTY_PULLS_BURST`].
+    #[error("announces heads that it never sends")]
+    BrokenPromises,
 }
 
 /// What the engine knows of one connected peer.

@@ -5,6 +5,7 @@ use std::mem;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::allowance::{Allowance, Rate};
 use super::hints::Hints;
 use super::line::Line;
 use super::pull::Pulls;
@@ -58,12 +59,26 @@ pub(super) struct Peer {
     /// Logs whose new heads it is to be told.
     pub(super) hints: Hints,
     pub(super) exchange: Exchange,
+    oddities: Oddities,
     last_answer: Duration,
     /// Pieces of frames that it has sent.
     pieces_received: u64,
     /// Bytes of frames that may still arrive for wants that we closed early.
     stale_bytes: u64,
     unknown_messages: u64,
+}
+
+/// What costs us work and an honest peer has little reason to do.
+#[derive(Debug, Default)]
+struct Oddities {
+    /// Digests.
+    digests: Allowance,
+    /// Wants that replaced an open one.
+    replaced_wants: Allowance,
+    /// Frames that brought nothing.
+    idle_frames: Allowance,
+    /// Pulls that brought nothing of what was announced.
+    empty_pulls: Allowance,
 }
 
 /// When to compare and when to tell all our heads.
@@ -74,10 +89,14 @@ pub(super) struct Exchange {
     pub(super) under_way: Option<Option<LogId>>,
     /// Messages of comparisons by ranges since its last digest.
     pub(super) range_messages: u32,
+    /// Requests for heads since its last digest.
+    pub(super) tells: u32,
     /// Once events have stopped moving after this moment, digests are compared at once.
     pub(super) check_after: Option<Duration>,
     /// The digest that it was told last.
     told: Option<Digest>,
+    /// The last digest that both had.
+    shared: Option<Digest>,
     /// The digests, theirs and ours, that led to the last full exchange.
     led_by: Option<(Digest, Digest)>,
     not_before: Duration,
@@ -100,12 +119,15 @@ impl Peer {
                 next_compare: now,
                 under_way: None,
                 range_messages: 0,
+                tells: 0,
                 check_after: None,
                 told: None,
+                shared: None,
                 led_by: None,
                 not_before: now,
                 interval: Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS),
             },
+            oddities: Oddities::default(),
             last_answer: now,
             stale_bytes: 0,
             unknown_messages: 0,
@@ -240,7 +262,11 @@ impl Engine {
     fn on_message(&mut self, now: Duration, peer: AuthorKey, message: Message) -> Result<(), Violation> {
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
         match message {
-            Message::Digest { digest, logs } => self.on_digest(now, peer, digest, logs),
+            Message::Digest { digest, logs } => {
+                let often = rate(limits::SYNC_DIGESTS_BURST);
+                state.oddities.digests.spend(now, often).then_some(()).ok_or(Violation::ComparesWithoutEnd)?;
+                self.on_digest(now, peer, digest, logs);
+            }
             Message::Heads { coverage, entries } => {
                 for (log, head) in entries {
                     self.learn(peer, log, head)?;
@@ -253,6 +279,10 @@ impl Engine {
                 if from_seq > self.frontier.height(&log) {
                     self.send(now, peer, Message::Unavailable { want });
                 } else {
+                    let often = rate(limits::SYNC_REPLACED_WANTS_BURST);
+                    if state.schedule.has(&log) && !state.oddities.replaced_wants.spend(now, often) {
+                        return Err(Violation::ReplacesWants);
+                    }
                     state.schedule.open(want, log, from_seq, credit)?;
                 }
             }
@@ -260,9 +290,9 @@ impl Engine {
             Message::Frame { want, last, frame } => self.on_piece(now, peer, want, frame, Some(last))?,
             Message::Part { want, bytes } => self.on_piece(now, peer, want, bytes, None)?,
             Message::Received { pieces } => state.line.pieces_received(now, pieces)?,
-            Message::Unavailable { want } => self.on_unavailable(now, peer, want),
+            Message::Unavailable { want } => self.on_unavailable(now, peer, want)?,
             Message::Ranges { sums, lists } => self.on_ranges(now, peer, &sums, &lists)?,
-            Message::Tell { keys } => self.on_tell(peer, &keys),
+            Message::Tell { keys } => self.on_tell(peer, &keys)?,
             Message::Unknown { .. } => state.unknown_messages += 1,
         }
         Ok(())
@@ -275,11 +305,14 @@ impl Engine {
         let moving = self.pulls.load(&peer).total() > 0;
         let many = their_logs.max(self.frontier.len() as u64) > limits::SYNC_VECTOR_LOGS_MAX;
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.exchange.range_messages = 0;
+        (state.exchange.range_messages, state.exchange.tells) = (0, 0);
         if theirs == ours {
-            state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
+            // Once for each digest: it is a pass over all logs, and saying it again costs the peer nothing.
+            if state.exchange.shared.replace(ours) != Some(ours) {
+                state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
+                state.hints.clear();
+            }
             state.compared = true;
-            state.hints.clear();
             state.exchange.led_by = None;
             if state.exchange.told != Some(ours) {
                 // It shall know as well.
@@ -330,9 +363,10 @@ impl Engine {
         }
         state.theirs.insert(log.clone(), head);
         if log.author == self.own_key && head.seq > self.frontier.height(&log) {
-            let reported = self.reported.entry(log.clone()).or_default();
-            if *reported < head.seq {
-                *reported = head.seq;
+            let room = self.reported.len() < limits::SYNC_REPORTED_LOGS_MAX || self.reported.contains_key(&log);
+            let known = self.reported.get(&log).copied().unwrap_or(0);
+            if room && known < head.seq {
+                self.reported.insert(log.clone(), head.seq);
                 self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
             }
         }
@@ -344,8 +378,11 @@ impl Engine {
     pub(super) fn compare(&mut self, peer: AuthorKey, log: &LogId, theirs: Head) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let relation = self.frontier.relation(log, theirs);
-        let ahead = matches!(relation, Relation::Behind { .. }) && !state.forked.contains(log);
-        self.pulls.set_ahead(log, peer, ahead);
+        let missing = match relation {
+            Relation::Behind { ours, theirs } if !state.forked.contains(log) => theirs - ours,
+            _ => 0,
+        };
+        self.pulls.set_ahead(log, peer, missing);
         match relation {
             Relation::Ahead | Relation::Behind { .. } => {}
             Relation::Equal => state.hints.remove(log),
@@ -355,7 +392,7 @@ impl Engine {
 
     fn report_fork(&mut self, peer: AuthorKey, log: &LogId, theirs: Head, proven: bool) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        self.pulls.set_ahead(log, peer, false);
+        self.pulls.set_ahead(log, peer, 0);
         if let (true, Some(ours)) = (state.forked.insert(log.clone()), self.frontier.head(log)) {
             self.outputs.push(Output::Forked { peer, log: log.clone(), ours, theirs, proven });
         }
@@ -371,16 +408,17 @@ impl Engine {
         end: Option<bool>,
     ) -> Result<(), Violation> {
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
-        let bytes = piece.len() as u64;
-        state.last_answer = now;
+        let bytes = (piece.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
         state.pieces_received += 1;
         let (session, pieces) = (state.session, state.pieces_received);
         if let Some((log, pull)) = self.pulls.by_want(&peer, want) {
-            if let Some((last, frame)) = pull.take(piece, end)? {
+            state.last_answer = now;
+            if let Some((last, frame)) = pull.take(now, piece, end)? {
                 pull.last = last;
                 pull.appending += 1;
                 self.pulls.append_begins(&log);
-                let (token, bytes) = (Token(self.number()), frame.len() as u64);
+                let token = Token(self.number());
+                let bytes = (frame.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
                 self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
                 self.outputs.push(Output::Append { peer, token, log, frame });
             }
@@ -391,35 +429,37 @@ impl Engine {
         Ok(())
     }
 
-    fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) {
-        let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return };
+    fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) -> Result<(), Violation> {
+        let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return Ok(()) };
         pull.last = true;
-        if pull.appending == 0 {
-            self.finish_pull(&log);
-        }
+        let finished = pull.appending == 0;
         if let Some(state) = self.peers.get_mut(&peer) {
             state.last_answer = now;
         }
+        if finished { self.finish_pull(now, &log) } else { Ok(()) }
     }
 
     /// The peer has sent all it will, and hears how far we have it durably now: receipts count who holds what. A peer
     /// that announced more than it gave was wrong: it is not asked again before it announces something new.
-    fn finish_pull(&mut self, log: &LogId) {
-        let Some(pull) = self.pulls.close(log) else { return };
-        let Some(state) = self.peers.get_mut(&pull.peer) else { return };
-        if self.frontier.height(log) == pull.from_height {
-            state.theirs.remove(log);
-            self.pulls.set_ahead(log, pull.peer, false);
-        } else {
+    fn finish_pull(&mut self, now: Duration, log: &LogId) -> Result<(), Violation> {
+        let Some(pull) = self.pulls.close(log) else { return Ok(()) };
+        let Some(state) = self.peers.get_mut(&pull.peer) else { return Ok(()) };
+        if self.frontier.height(log) != pull.from_height {
             state.hints.insert(log.clone());
+            return Ok(());
         }
+        state.theirs.remove(log);
+        self.pulls.set_ahead(log, pull.peer, 0);
+        let often = rate(limits::SYNC_EMPTY_PULLS_BURST);
+        state.oddities.empty_pulls.spend(now, often).then_some(()).ok_or(Violation::BrokenPromises)
     }
 
     /// Ends a pull before the peer has sent all; what is still on its way will be dropped.
     fn abandon_pull(&mut self, log: &LogId) {
         let Some(pull) = self.pulls.close(log) else { return };
         if let (Some(state), false) = (self.peers.get_mut(&pull.peer), pull.last) {
-            state.stale_bytes += pull.credit + limits::FRAME_BYTES_MAX as u64;
+            let on_its_way = pull.credit.saturating_add(limits::FRAME_BYTES_MAX as u64);
+            state.stale_bytes = state.stale_bytes.saturating_add(on_its_way);
         }
     }
 
@@ -429,17 +469,36 @@ impl Engine {
         self.advance(now, &append.log, head);
         let Some((log, pull)) = self.pulls.by_want(&append.peer, append.want) else { return };
         pull.appending -= 1;
-        if pull.last {
-            if pull.appending == 0 {
-                self.finish_pull(&log);
+        let idle = head.seq <= pull.height;
+        pull.height = pull.height.max(head.seq);
+        let (last, appending) = (pull.last, pull.appending);
+        pull.credit = pull.credit.saturating_add(append.bytes);
+        pull.answered = now;
+        if idle && !self.may_be_idle(now, &append.peer) {
+            return self.disconnect(append.peer, Violation::SendsWhatIsThere.into());
+        }
+        if last {
+            if appending == 0
+                && let Err(violation) = self.finish_pull(now, &log)
+            {
+                self.disconnect(append.peer, violation.into());
             }
             return;
         }
-        pull.credit += append.bytes;
         if let Some(state) = self.peers.get_mut(&append.peer) {
             state.last_answer = now;
         }
+        if idle {
+            // Something else, an import, has overtaken this pull: it begins anew where we are now.
+            return self.abandon_pull(&log);
+        }
         self.send(now, append.peer, Message::Credit { want: append.want, bytes: append.bytes });
+    }
+
+    /// Frames that brought nothing: now and then they have been overtaken.
+    fn may_be_idle(&mut self, now: Duration, peer: &AuthorKey) -> bool {
+        let often = rate(limits::SYNC_IDLE_FRAMES_BURST);
+        self.peers.get_mut(peer).is_none_or(|state| state.oddities.idle_frames.spend(now, often))
     }
 
     fn on_append_failed(&mut self, now: Duration, token: Token, failure: AppendFailure) {
@@ -484,6 +543,12 @@ impl Engine {
         for peer in stalled {
             self.disconnect(peer, DisconnectReason::Stalled);
         }
+        for log in self.pulls.withheld(now) {
+            if let Some(peer) = self.pulls.get_mut(&log).map(|pull| pull.peer) {
+                self.pulls.note_withheld(&log, peer);
+                self.abandon_pull(&log);
+            }
+        }
     }
 
     fn open_wants(&mut self, now: Duration) {
@@ -492,8 +557,7 @@ impl Engine {
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;
             }
-            self.pulls.open(log.clone(), peer, want, height);
-            let credit = limits::SYNC_CREDIT_BYTES;
+            let credit = self.pulls.open(now, &log, peer, want, height);
             self.send(now, peer, Message::Want { want, log, from_seq: height + 1, credit });
         }
     }
@@ -544,6 +608,11 @@ impl Engine {
             self.send(now, peer, message);
         }
     }
+}
+
+/// So many at once, and then one every [`limits::SYNC_ODDITY_INTERVAL_MS`].
+const fn rate(burst: u32) -> Rate {
+    Rate { burst, every: Duration::from_millis(limits::SYNC_ODDITY_INTERVAL_MS) }
 }
 
 /// The heads after a log, as many as go into one message, and whether more follow.

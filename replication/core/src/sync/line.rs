@@ -91,6 +91,7 @@ impl Line {
         self.unwritten.push_back(bytes);
         self.unwritten_bytes += bytes;
         self.unwritten.len() <= limits::SYNC_UNWRITTEN_MESSAGES_MAX
+            && self.unwritten_bytes <= limits::SYNC_UNWRITTEN_BYTES_MAX
     }
 
     /// Notes that the oldest message was written.

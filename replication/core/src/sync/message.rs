@@ -236,9 +236,12 @@ fn read_eights(r: &mut Reader<'_>) -> Result<Vec<u64>, CborError> {
     Ok(numbers.iter().map(|eight| u64::from_be_bytes(*eight)).collect())
 }
 
+/// Ranges come in order and none twice, so that whatever a message makes us look up we look up once.
 fn read_ranges(r: &mut Reader<'_>) -> Result<Message, CborError> {
     let (mut sums, mut lists, mut entries) = (vec![], vec![], 0);
     let start = r.offset();
+    let overlap = || Reader::error(start, Problem::OutOfRange("order of ranges"));
+    let mut told_up_to = None;
     for _ in 0..r.array_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX, "number of runs of fingerprints")? {
         let first = read_range(r)?;
         let fingerprints = read_eights(r)?;
@@ -246,10 +249,18 @@ fn read_ranges(r: &mut Reader<'_>) -> Result<Message, CborError> {
         if first.prefix() + fingerprints.len() as u64 > 1 << first.depth() {
             return Err(Reader::error(start, Problem::OutOfRange("number of fingerprints in a run")));
         }
+        let last = first.run(fingerprints.len()).last().ok_or_else(overlap)?;
+        if told_up_to.replace(last.last_key()).is_some_and(|before| before >= first.first_key()) {
+            return Err(overlap());
+        }
         sums.push(Sums { first, fingerprints });
     }
+    let mut told_up_to = None;
     for _ in 0..r.array_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX, "number of listed ranges")? {
         let range = read_range(r)?;
+        if told_up_to.replace(range.last_key()).is_some_and(|before| before >= range.first_key()) {
+            return Err(overlap());
+        }
         let numbers = read_eights(r)?;
         let (pairs, rest) = numbers.as_chunks::<2>();
         let items: Vec<Item> = pairs.iter().map(|[key, head]| Item { key: *key, head: *head }).collect();
@@ -346,7 +357,15 @@ mod tests {
             List { range, items: items.into_iter().map(|(key, head)| Item { key: inside(key), head }).collect() }
         });
         let (sums, lists) = (proptest::collection::vec(sums, 0..4), proptest::collection::vec(lists, 0..4));
-        (sums, lists).prop_map(|(sums, lists)| Message::Ranges { sums, lists })
+        (sums, lists).prop_map(|(mut sums, mut lists)| {
+            let last = |run: &Sums| run.first.run(run.fingerprints.len()).last().map(Range::last_key);
+            sums.retain(|run| last(run).is_some());
+            sums.sort_by_key(|run| run.first.first_key());
+            sums.dedup_by(|next, before| last(before) >= Some(next.first.first_key()));
+            lists.sort_by_key(|list| list.range.first_key());
+            lists.dedup_by(|next, before| before.range.last_key() >= next.range.first_key());
+            Message::Ranges { sums, lists }
+        })
     }
 
     fn message_strategy() -> impl Strategy<Value = Message> {
@@ -392,6 +411,33 @@ mod tests {
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = Message::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_range_is_told_once_and_in_order() {
+        let range = |depth, prefix| Range::new(depth, prefix).unwrap();
+        let sums = |runs: &[(Range, usize)]| {
+            let run = |(first, len): &(Range, usize)| Sums { first: *first, fingerprints: vec![0; *len] };
+            Message::Ranges { sums: runs.iter().map(run).collect(), lists: vec![] }
+        };
+        let lists = |ranges: &[Range]| {
+            let list = |range: &Range| List { range: *range, items: vec![] };
+            Message::Ranges { sums: vec![], lists: ranges.iter().map(list).collect() }
+        };
+        let decodes = |message: &Message| Message::decode(&message.encode()).is_ok();
+        assert!(decodes(&sums(&[(range(3, 0), 2), (range(6, 16), 3)])));
+        assert!(decodes(&lists(&[range(3, 0), range(6, 8), range(6, 9)])));
+        for twice in [
+            sums(&[(Range::ALL, 1), (Range::ALL, 1)]),
+            sums(&[(range(3, 0), 3), (range(6, 16), 1)]),
+            sums(&[(range(3, 4), 1), (range(3, 0), 1)]),
+            sums(&[(range(3, 0), 0)]),
+            lists(&[Range::ALL, Range::ALL]),
+            lists(&[range(3, 1), range(3, 0)]),
+            lists(&[range(3, 0), range(6, 7)]),
+        ] {
+            assert!(!decodes(&twice), "{twice:?}");
         }
     }
 

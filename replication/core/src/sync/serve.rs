@@ -12,7 +12,9 @@ use crate::limits;
 pub(super) struct Schedule {
     serves: BTreeMap<LogId, Serve>,
     by_want: BTreeMap<u64, LogId>,
-    reads: BTreeMap<u64, LogId>,
+    /// Reads that the driver has not answered, for which log; none where the want has been closed or replaced since.
+    /// These count as well: a peer that replaces its want again and again must not make us read without end.
+    reads: BTreeMap<u64, Reading>,
     /// Virtual time per stream, as in stride scheduling: bytes sent over the stream's weight.
     pass: BTreeMap<Stream, u64>,
     virtual_time: u64,
@@ -28,6 +30,14 @@ struct Serve {
     reading: bool,
     /// A frame that was read and is not wholly sent.
     outgoing: Option<Outgoing>,
+}
+
+/// A read that the driver has not answered.
+#[derive(Debug)]
+struct Reading {
+    urgent: bool,
+    /// None when the want has been closed or replaced since: nobody gets it, but it occupies the disk.
+    log: Option<LogId>,
 }
 
 #[derive(Debug)]
@@ -67,10 +77,6 @@ impl Serve {
     fn may_be_read(&self) -> bool {
         self.credit > 0 && !self.reading && self.outgoing.is_none()
     }
-
-    fn in_pipeline(&self) -> bool {
-        self.reading || self.outgoing.is_some()
-    }
 }
 
 fn is_urgent(log: &LogId) -> bool {
@@ -107,7 +113,7 @@ impl Schedule {
         let Some(outgoing) = &mut serve.outgoing else {
             serve.reading = true;
             let from_seq = serve.next_seq;
-            self.reads.insert(token, log.clone());
+            self.reads.insert(token, Reading { urgent: is_urgent(&log), log: Some(log.clone()) });
             return Some(Next::Read(log, from_seq));
         };
         let message = outgoing.take(serve.want, usize::try_from(piece_bytes).unwrap_or(usize::MAX));
@@ -129,9 +135,11 @@ impl Schedule {
 
     /// Whose turn it is: among the logs that can be sent, if there is room, or read ahead.
     fn pick(&self, room: bool) -> Option<LogId> {
-        let in_pipeline =
-            |urgent| self.serves.iter().filter(move |(log, s)| is_urgent(log) == urgent && s.in_pipeline());
-        let may_read = [false, true].map(|urgent| in_pipeline(urgent).count() < limits::SYNC_FRAMES_IN_PIPELINE);
+        let reading = |urgent| self.reads.values().filter(move |read| read.urgent == urgent).count();
+        let waits =
+            |urgent| move |(log, serve): &(&LogId, &Serve)| is_urgent(log) == urgent && serve.outgoing.is_some();
+        let in_pipeline = |urgent| reading(urgent) + self.serves.iter().filter(waits(urgent)).count();
+        let may_read = [false, true].map(|urgent| in_pipeline(urgent) < limits::SYNC_FRAMES_IN_PIPELINE);
         let ready = |log: &LogId, serve: &Serve| {
             room && serve.outgoing.is_some() || serve.may_be_read() && may_read[usize::from(is_urgent(log))]
         };
@@ -170,7 +178,7 @@ impl Schedule {
         frame: Option<ReadFrame>,
         height: impl Fn(&LogId) -> u64,
     ) -> Option<u64> {
-        let log = self.reads.remove(&token)?;
+        let log = self.reads.remove(&token)?.log?;
         let serve = self.serves.get_mut(&log).filter(|serve| serve.reading)?;
         serve.reading = false;
         let want = serve.want;
@@ -188,13 +196,18 @@ impl Schedule {
     pub(super) fn close(&mut self, log: &LogId) {
         if let Some(serve) = self.serves.remove(log) {
             self.by_want.remove(&serve.want);
-            self.reads.retain(|_, reading| reading != log);
+            self.reads.values_mut().filter(|read| read.log.as_ref() == Some(log)).for_each(|read| read.log = None);
         }
     }
 
     /// Whether nothing is on its way from the disk, or read and not sent.
     pub(super) fn is_idle(&self) -> bool {
-        !self.serves.values().any(Serve::in_pipeline)
+        self.reads.is_empty() && self.serves.values().all(|serve| serve.outgoing.is_none())
+    }
+
+    /// Whether a want for this log is open.
+    pub(super) fn has(&self, log: &LogId) -> bool {
+        self.serves.contains_key(log)
     }
 
     /// Open wants.

@@ -10,6 +10,8 @@ use crate::limits;
 use crate::testkit::network::{Conditions, Network, Numbers};
 use crate::testkit::{Author, Draft, key};
 
+mod hostile;
+
 /// A greeting on a LAN.
 const QUICK: Duration = Duration::from_millis(3);
 
@@ -255,7 +257,7 @@ fn several_peers_share_the_work_of_a_catch_up() {
     let mut network = Network::new(7, 4, Conditions::default());
     let mut writers = authors(36);
     for writer in &mut writers {
-        let run = writer.write_many(Stream::TEAMS, 20, 60);
+        let run = writer.write_many(Stream::TEAMS, limits::SYNC_SHORT_WANT_EVENTS as usize + 1, 60);
         for node in 0..3 {
             network.write(node, &run);
         }
@@ -273,6 +275,19 @@ fn several_peers_share_the_work_of_a_catch_up() {
     });
     assert!(done && most_pulling.iter().all(|most| *most >= 3), "{most_pulling:?}");
     assert_eq!(network.nodes[3].redundant_events, 0);
+}
+
+#[test]
+fn a_day_of_many_short_logs_is_asked_for_at_once() {
+    let far = Conditions { delay: Duration::from_millis(100), jitter: Duration::ZERO, ..Conditions::default() };
+    let mut network = Network::new(14, 2, far);
+    for writer in &mut authors(50) {
+        network.write(0, &writer.write_many(Stream::TEAMS, 2, 60));
+    }
+    network.connect(0, 1);
+    assert!(network.run_until(seconds(5), Network::agrees));
+    // Digests, heads, wants, frames: two round trips of 200 ms, and the disk.
+    assert!(network.now() < Duration::from_millis(450), "{:?}", network.now());
 }
 
 #[test]

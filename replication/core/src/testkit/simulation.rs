@@ -241,7 +241,9 @@ impl District {
 
     /// Nobody broke a rule, sent durable events again, let queues grow, or fails to know that all is equal.
     fn check_nodes(&self) -> Result<(), String> {
-        let bound = (limits::SYNC_WANTS_MAX as u64 + 8) * (limits::SYNC_CREDIT_BYTES + limits::FRAME_BYTES_MAX as u64);
+        let wants = (limits::SYNC_WANTS_MAX + 8) as u64;
+        let bound =
+            limits::SYNC_WANTED_BYTES_MAX + 8 * limits::SYNC_CREDIT_BYTES + wants * limits::FRAME_BYTES_MAX as u64;
         for (n, node) in self.network.nodes.iter().enumerate() {
             if let Some(reason) = node.disconnects.first() {
                 return Err(format!("node {n} hung up on an honest peer: {reason}"));
