@@ -151,7 +151,7 @@ pub const SYNC_PIECE_BYTES_MIN: u64 = 1024;
 pub const SYNC_PART_BYTES_MIN: usize = 512;
 
 /// Bytes of frames that may be on their way to a peer before its line was measured, when its greeting was quick: a
-/// hundred events at once. At 100 kbit/s, about where a greeting stops being quick, they hold the line for 2.6 s, once.
+/// hundred events at once. At 200 kbit/s, about where a greeting stops being quick, they hold the line for 1.3 s, once.
 pub const SYNC_ON_WAY_BYTES_START: u64 = 32 * 1024;
 
 /// Bytes of frames that may always be on their way to a peer, however slow its line: a quarter of a second at 64 kbit/s.
@@ -161,9 +161,9 @@ pub const SYNC_ON_WAY_BYTES_MIN: u64 = 2 * 1024;
 /// makes us keep.
 pub const SYNC_ON_WAY_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// A greeting (some two and a half round trips, and four kilobytes) within this time, in milliseconds, shows a line on
-/// which one may begin with [`SYNC_ON_WAY_BYTES_START`]. At 64 kbit/s it takes longer.
-pub const SYNC_QUICK_GREETING_MS: u64 = 100;
+/// Credentials (a kilobyte or two) that take no longer than this beyond a round trip, in milliseconds, show a line on
+/// which one may begin with [`SYNC_ON_WAY_BYTES_START`]. At 64 kbit/s they take some 200 ms.
+pub const SYNC_QUICK_GREETING_MS: u64 = 60;
 
 /// How long pieces of frames may occupy the line before a warning can overtake, in milliseconds, besides the round trip
 /// that keeps the line filled.

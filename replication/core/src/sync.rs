@@ -46,7 +46,8 @@ pub enum Input {
         peer: AuthorKey,
         /// Areas whose personal payloads it may have.
         pii_areas: Vec<Area>,
-        /// How long the greeting took, some round trips and a few kilobytes: all that is known of the line.
+        /// How long the credentials of the greeting, a kilobyte or two, took beyond a round trip: all that is known of
+        /// the line.
         greeting: Duration,
     },
     /// The charter has changed what a connected peer may have.

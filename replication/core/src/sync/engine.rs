@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::allowance::{Allowance, Rate};
 use super::hints::Hints;
 use super::line::Line;
-use super::pull::Pulls;
+use super::pull::{Pulls, signed};
 use super::ranges::Ranges;
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
@@ -458,7 +458,7 @@ impl Engine {
     fn abandon_pull(&mut self, log: &LogId) {
         let Some(pull) = self.pulls.close(log) else { return };
         if let (Some(state), false) = (self.peers.get_mut(&pull.peer), pull.last) {
-            let on_its_way = pull.credit.saturating_add(limits::FRAME_BYTES_MAX as u64);
+            let on_its_way = u64::try_from(pull.credit).unwrap_or(0) + limits::FRAME_BYTES_MAX as u64;
             state.stale_bytes = state.stale_bytes.saturating_add(on_its_way);
         }
     }
@@ -472,7 +472,7 @@ impl Engine {
         let idle = head.seq <= pull.height;
         pull.height = pull.height.max(head.seq);
         let (last, appending) = (pull.last, pull.appending);
-        pull.credit = pull.credit.saturating_add(append.bytes);
+        pull.credit = pull.credit.saturating_add(signed(append.bytes));
         pull.answered = now;
         if idle && !self.may_be_idle(now, &append.peer) {
             return self.disconnect(append.peer, Violation::SendsWhatIsThere.into());

@@ -67,7 +67,7 @@ impl Best {
 }
 
 impl Line {
-    /// A line on which the greeting, some round trips and a few kilobytes, took so long.
+    /// A line on which the credentials of the greeting took so long beyond a round trip.
     pub(super) fn new(greeting: Duration) -> Self {
         let quick = greeting < Duration::from_millis(limits::SYNC_QUICK_GREETING_MS);
         Self {

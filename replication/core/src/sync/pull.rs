@@ -37,8 +37,9 @@ type Ready = BTreeMap<AuthorKey, BTreeSet<LogId>>;
 pub(super) struct Pull {
     pub(super) peer: AuthorKey,
     pub(super) want: u64,
-    /// Bytes that the peer may still send.
-    pub(super) credit: u64,
+    /// Bytes that the peer may still send. A frame may begin while there are any, and takes all that it is long: below
+    /// zero is owed. If either side forgave that, they would disagree on what is allowed.
+    pub(super) credit: i64,
     /// Credit that it was given at first.
     first_credit: u64,
     /// Our height when the want was opened.
@@ -67,7 +68,7 @@ impl Pull {
         piece: Vec<u8>,
         end: Option<bool>,
     ) -> Result<Option<(bool, Vec<u8>)>, Violation> {
-        if self.last || (self.credit == 0 && self.begun.is_empty()) {
+        if self.last || (self.credit <= 0 && self.begun.is_empty()) {
             return Err(Violation::CreditOverrun);
         }
         if self.begun.len() + piece.len() > limits::FRAME_BYTES_MAX {
@@ -75,7 +76,7 @@ impl Pull {
         }
         let bytes = piece.len() as u64;
         let counted = if self.begun.is_empty() { bytes.max(limits::SYNC_FRAME_BYTES_LEAST) } else { bytes };
-        self.credit = self.credit.saturating_sub(counted);
+        self.credit = self.credit.saturating_sub(signed(counted));
         self.answered = now;
         if end.is_some() && self.begun.is_empty() {
             return Ok(end.map(|last| (last, piece)));
@@ -127,6 +128,11 @@ impl Load {
 /// Credit for a pull that lacks so many events: many short ones may be under way where one long one is.
 const fn first_credit(missing: u64) -> u64 {
     if missing <= limits::SYNC_SHORT_WANT_EVENTS { limits::SYNC_SHORT_CREDIT_BYTES } else { limits::SYNC_CREDIT_BYTES }
+}
+
+/// A number of bytes, all far below what an `i64` takes.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 const fn is_urgent(log: &LogId) -> bool {
@@ -279,7 +285,7 @@ impl Pulls {
         let pull = Pull {
             peer,
             want,
-            credit,
+            credit: signed(credit),
             first_credit: credit,
             from_height: height,
             height,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pull::signed;
 use super::{Message, ReadFrame, Violation};
 use crate::id::{LogId, Stream};
 use crate::limits;
@@ -26,7 +27,8 @@ pub(super) struct Schedule {
 struct Serve {
     want: u64,
     next_seq: u64,
-    credit: u64,
+    /// Bytes that may still be sent; below zero after a frame that was longer.
+    credit: i64,
     reading: bool,
     /// A frame that was read and is not wholly sent.
     outgoing: Option<Outgoing>,
@@ -94,15 +96,16 @@ impl Schedule {
             return Err(Violation::TooManyWants);
         }
         self.by_want.insert(want, log.clone());
-        self.serves.insert(log, Serve { want, next_seq: from_seq, credit, reading: false, outgoing: None });
+        self.serves
+            .insert(log, Serve { want, next_seq: from_seq, credit: signed(credit), reading: false, outgoing: None });
         Ok(())
     }
 
     /// Adds credit. A want that has just been closed is no error: the messages crossed.
     pub(super) fn add_credit(&mut self, want: u64, bytes: u64) -> Result<(), Violation> {
         let Some(serve) = self.by_want.get(&want).and_then(|log| self.serves.get_mut(log)) else { return Ok(()) };
-        serve.credit += bytes;
-        if serve.credit > limits::SYNC_CREDIT_BYTES_MAX { Err(Violation::TooMuchCredit) } else { Ok(()) }
+        serve.credit = serve.credit.saturating_add(signed(bytes));
+        if serve.credit > signed(limits::SYNC_CREDIT_BYTES_MAX) { Err(Violation::TooMuchCredit) } else { Ok(()) }
     }
 
     /// What to do next: send a piece of about `piece_bytes` if there is `room` for one, or read ahead; `token` names the
@@ -186,7 +189,7 @@ impl Schedule {
             self.close(&log);
             return Some(want);
         };
-        serve.credit = serve.credit.saturating_sub(frame.len() as u64);
+        serve.credit = serve.credit.saturating_sub(signed(frame.len() as u64));
         serve.next_seq = last_seq.saturating_add(1);
         serve.outgoing = Some(Outgoing { frame, sent: 0, last: last_seq >= height(&log) });
         None

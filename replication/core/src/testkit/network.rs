@@ -250,7 +250,7 @@ impl Network {
         for (from, to) in [(a, b), (b, a)] {
             self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now, parked: None });
             let pii_areas = vec![crate::testkit::area("320508")];
-            let greeting = self.conditions.delay * 5 + self.conditions.on_line(GREETING_BYTES);
+            let greeting = self.conditions.on_line(GREETING_BYTES);
             self.input(from, Input::PeerConnected { peer: self.keys[to], pii_areas, greeting });
         }
     }
