@@ -151,8 +151,8 @@ pub const SYNC_PIECE_BYTES_MIN: u64 = 1024;
 pub const SYNC_PART_BYTES_MIN: usize = 512;
 
 /// Bytes of frames that may be on their way to a peer before its line was measured, when its greeting was quick: a
-/// hundred events at once. At 200 kbit/s, about where a greeting stops being quick, they hold the line for 1.3 s, once.
-pub const SYNC_ON_WAY_BYTES_START: u64 = 32 * 1024;
+/// hundred events at once. At 200 kbit/s, about where a greeting stops being quick, they hold the line for 2 s, once.
+pub const SYNC_ON_WAY_BYTES_START: u64 = 48 * 1024;
 
 /// Bytes of frames that may always be on their way to a peer, however slow its line: a quarter of a second at 64 kbit/s.
 pub const SYNC_ON_WAY_BYTES_MIN: u64 = 2 * 1024;
