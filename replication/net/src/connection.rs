@@ -24,6 +24,7 @@ use crate::limits;
 use crate::link::{LinkEvent, Protocol};
 use crate::mesh::BehaviourEvent;
 use crate::session::{Session, unix_ms};
+use crate::trouble::Reason;
 
 /// How soon a sync stream is asked for again when the peer was not ready for it.
 const SYNC_RETRY: Duration = Duration::from_millis(100);
@@ -123,7 +124,7 @@ impl Driver {
         self.book.over(Instant::now(), connection, replicated);
         let peer = closed.map(|closed| closed.peer);
         if let Some(peer) = peer.filter(|peer| self.sessions.get(peer).is_some_and(|s| s.connection == connection)) {
-            self.end_session(peer, cause);
+            self.end_session(peer, Reason::Lost, cause);
         }
     }
 
@@ -151,7 +152,7 @@ impl Driver {
             }
             (LinkEvent::Failed(Protocol::Hello), _) => {
                 let peer = state.peer;
-                self.book.note(peer).refused = Some("it does not speak this protocol".to_owned());
+                self.note_trouble(peer, Reason::NoProtocol, "it does not speak this protocol".to_owned());
                 self.metrics.refused_hellos.with_label_values(&["no_protocol"]).inc();
                 self.swarm.close_connection(connection);
             }
@@ -193,7 +194,7 @@ impl Driver {
             Err(error) => {
                 tracing::info!(peer = %peer.short(), %error, "a hello was not completed");
                 self.metrics.refused_hellos.with_label_values(&[error.label()]).inc();
-                self.book.note(peer).refused = Some(error.to_string());
+                self.note_trouble(peer, Reason::from(&error), error.to_string());
                 if matches!(error, HelloError::OtherFederation | HelloError::NotEnrolled | HelloError::Malformed(_)) {
                     self.book.shun(Instant::now(), peer);
                 }
@@ -207,7 +208,8 @@ impl Driver {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let peer_id = state.peer_id;
         state.stage = Stage::Greeted(greeted.areas);
-        self.book.note(peer).refused = None;
+        let note = self.book.note(peer);
+        (note.refused, note.refused_for) = (None, None);
         for (log, head) in greeted.heads_of_ours {
             if head.seq > self.engine.frontier().height(&log) {
                 self.tell(MeshEvent::PeerReportsOurHead { log, head });
@@ -247,7 +249,7 @@ impl Driver {
     }
 
     /// Ends replication with a peer and closes its connection.
-    pub(crate) fn end_session(&mut self, peer: AuthorKey, reason: String) {
+    pub(crate) fn end_session(&mut self, peer: AuthorKey, why: Reason, reason: String) {
         let Some(session) = self.sessions.remove(&peer) else { return };
         tracing::info!(peer = %peer.short(), reason, "not replicating any more");
         let heard_ms = unix_ms().saturating_sub(u64::try_from(session.traffic.silent_for().as_millis()).unwrap_or(0));
@@ -255,7 +257,7 @@ impl Driver {
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
         self.swarm.close_connection(session.connection);
         self.input(Input::PeerDisconnected { peer });
-        self.book.note(peer).refused = Some(reason.clone());
+        self.note_trouble(peer, why, reason.clone());
         self.tell_state();
         self.tell(MeshEvent::Disconnected { peer, reason });
     }

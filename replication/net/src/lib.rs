@@ -23,11 +23,13 @@ mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod wire;
 
-pub use config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError, SyncState};
+pub use config::{LinkEstimate, MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError, SyncState};
 pub use door::{BatchDone, Job, append_batch, read_frame};
 pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
 pub use packing::{Packer, UnpackError, unpack};
+pub use trouble::{Misbehaviour, Reason};

@@ -6,13 +6,16 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::line::Line;
+use super::moved::Arrivals;
 use super::pull::Pulls;
 use super::ranges::Ranges;
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
-use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, ReadFrame, Token, Violation};
+use super::{
+    AppendFailure, Coverage, DisconnectReason, Input, Message, Moved, Output, PeerView, ReadFrame, Token, Violation,
+};
 use crate::area::Area;
-use crate::frame::PiiScope;
+use crate::frame::{FrameHead, PiiScope};
 use crate::frontier::{Frontier, Relation};
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
@@ -54,6 +57,8 @@ pub(super) struct Peer {
     forked: BTreeSet<LogId>,
     compared: bool,
     line: Line,
+    arrivals: Arrivals,
+    sent: Moved,
     schedule: Schedule,
     /// Logs whose new heads it has not been told.
     pub(super) hints: BTreeSet<LogId>,
@@ -91,6 +96,8 @@ impl Peer {
             forked: BTreeSet::new(),
             compared: false,
             line: Line::new(now),
+            arrivals: Arrivals::default(),
+            sent: Moved::default(),
             schedule: Schedule::default(),
             hints: BTreeSet::new(),
             exchange: Exchange {
@@ -192,6 +199,9 @@ impl Engine {
             pulling: self.pulls.load(peer).total(),
             serving: state.schedule.len(),
             bytes_per_second: state.line.bytes_per_second(),
+            received_bytes_per_second: state.arrivals.bytes_per_second(),
+            sent: state.sent,
+            received: state.arrivals.moved(),
             unknown_messages: state.unknown_messages,
             forked_logs: state.forked.len(),
         })
@@ -395,6 +405,8 @@ impl Engine {
         if pull.credit == 0 || pull.last {
             return Err(Violation::CreditOverrun);
         }
+        // What the frame says of itself is good enough for an estimate.
+        state.arrivals.frame(now, FrameHead::of(&frame).map_or(0, |head| head.events as u64), bytes);
         pull.credit = pull.credit.saturating_sub(bytes);
         pull.last = last;
         pull.appending += 1;
@@ -497,7 +509,8 @@ impl Engine {
             return self.send(now, peer, Message::Unavailable { want: answer.want });
         };
         let last = last_seq >= self.frontier.height(&answer.log);
-        state.schedule.sent(&answer.log, bytes.len() as u64, last_seq);
+        let events = state.schedule.sent(&answer.log, bytes.len() as u64, last_seq);
+        state.sent.add(events, bytes.len() as u64);
         if last {
             state.schedule.close(&answer.log);
         }
@@ -520,6 +533,7 @@ impl Engine {
             let (want, height) = (self.number(), self.frontier.height(&log));
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;
+                state.arrivals.begin();
             }
             self.pulls.open(log.clone(), peer, want, height);
             let credit = limits::SYNC_CREDIT_BYTES;

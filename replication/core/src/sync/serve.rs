@@ -98,12 +98,14 @@ impl Schedule {
         Some(Answer { want: serve.want, log })
     }
 
-    /// A frame of `bytes` up to `last_seq` goes out for a log.
-    pub(super) fn sent(&mut self, log: &LogId, bytes: u64, last_seq: u64) {
-        if let Some(serve) = self.serves.get_mut(log) {
-            serve.credit = serve.credit.saturating_sub(bytes);
-            serve.next_seq = last_seq.saturating_add(1);
-        }
+    /// A frame of `bytes` up to `last_seq` goes out for a log. Says how many events it holds.
+    pub(super) fn sent(&mut self, log: &LogId, bytes: u64, last_seq: u64) -> u64 {
+        let Some(serve) = self.serves.get_mut(log) else { return 0 };
+        let after = last_seq.saturating_add(1);
+        let events = after.saturating_sub(serve.next_seq);
+        serve.credit = serve.credit.saturating_sub(bytes);
+        serve.next_seq = after;
+        events
     }
 
     /// Closes the want for a log, if one is open.

@@ -187,6 +187,10 @@ fn a_warning_overtakes_a_long_catch_up_on_a_slow_line() {
     assert!(view.behind_events > 1000, "the catch-up is still under way: {view:?}");
     let speed = network.nodes[0].engine.view(&key(2).public()).unwrap().bytes_per_second.unwrap();
     assert!((20_000..40_000).contains(&speed), "measured {speed} bytes a second");
+    let coming = view.received_bytes_per_second.unwrap();
+    assert!((20_000..40_000).contains(&coming), "measured {coming} bytes a second coming in");
+    let waiting = view.received.bytes_of(view.behind_events).unwrap();
+    assert!((200..400).contains(&(waiting / view.behind_events)), "{waiting} bytes for {} events", view.behind_events);
 }
 
 #[test]
