@@ -130,9 +130,6 @@ impl Node {
         if let Some(header) = opened.header {
             self.note_volume(&header, opened.last, &mut report)?;
         }
-        if report.new > 0 {
-            self.projector.catch_up()?;
-        }
         tracing::info!(
             volume = report.volume,
             new = report.new,

@@ -167,3 +167,39 @@ pub fn read_frame(
     let run: Vec<ReceivedEvent> = run.into_iter().map(|event| lean(event.into_event())).collect();
     Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
 }
+
+#[cfg(test)]
+mod tests {
+    use linli_core::testkit::{Author, Draft};
+
+    use super::*;
+
+    const CANARY: &[u8] = b"canary-Zhang-San-51d07a3b";
+
+    #[test]
+    fn a_frame_for_a_peer_without_the_right_holds_no_byte_of_a_personal_payload() {
+        // Given a log with personal payloads in it, of which one shares a frame with what anybody may have,
+        let mut author = Author::new(1, "320508005", None);
+        let stream = Stream::COMMUNITY;
+        let plain = author.write(Draft { op: Some(b"\xa0".to_vec()), ..Draft::new(stream, "listed", None) });
+        let personal =
+            |salted: u8| Draft { pii: Some([CANARY, &[salted]].concat()), ..Draft::new(stream, "listed", None) };
+        let run = vec![plain, author.write(personal(1)), author.write(personal(2))];
+        let (log, head) = (author.log_id(stream), run[2].head());
+        let store = Store::in_memory();
+        let proven = verify_run(Join::Start, run, &mut KeyCache::default()).unwrap();
+        store.append(vec![proven]).unwrap();
+        let frame = |scope| read_frame(&store, &log, 1, 100, 1 << 20, scope).unwrap();
+        let holds = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY);
+        // when it is read for a peer that may have them, the frame has them; for one that may not, it has not,
+        assert!(holds(&frame(PiiScope::Covered).bytes), "the search does not work");
+        let withheld = frame(PiiScope::Withheld);
+        assert!(!holds(&withheld.bytes));
+        // and the peer holds all events and proves them, and whatever it reads for others has no payload either.
+        let next = Store::in_memory();
+        let job = Job { token: (), log: log.clone(), frame: withheld.bytes };
+        let done = append_batch(&next, vec![job]);
+        assert_eq!(done.outcomes[0].1, Ok(head));
+        assert!(!holds(&read_frame(&next, &log, 1, 100, 1 << 20, PiiScope::Covered).unwrap().bytes));
+    }
+}

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::desk_teams;
 use super::labels;
-use super::layout::{Frame, as_of_line};
+use super::layout::{Frame, as_of_line, when_empty};
 use super::options::Options;
 use super::rows::{Row, section};
 use super::summaries::row;
@@ -31,8 +31,8 @@ use crate::words::{Lang, Word};
 pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, HttpError> {
     let operator = visitor.operator()?;
     let (node, lang) = (app.node.clone(), visitor.lang);
-    let (desk, figures, as_of, summaries) =
-        aside(move || (node.desk(), node.figures(), node.as_of(), node.summaries())).await?;
+    let ((desk, figures, summaries), as_of) =
+        aside(move || node.reading(|| (node.desk(), node.figures(), node.summaries()))).await?;
     let content = html! {
         div.head { h1 { (lang.t(Word::Desk)) } (as_of_line(lang, &as_of)) }
         nav.urgent data-live="urgent" data-quiet aria-label=(lang.t(Word::ToDoNow)) { (urgent::tiles(lang, &desk, &as_of)) }
@@ -78,20 +78,21 @@ fn figures_line(lang: Lang, figures: &Figures) -> Markup {
 
 fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Markup {
     let (day, now_ms) = (today(), as_of.now_ms);
+    let empty = |word| when_empty(as_of, word);
     let rows = |summaries: &[Summary]| summaries.iter().map(|summary| row(lang, summary, day)).collect::<Vec<_>>();
     html! {
         div.columns {
             div.stack {
-                (section(lang, "incidents", Word::OpenIncidents, Word::NoOpenIncidents, &rows(&desk.incidents), now_ms))
-                (section(lang, "conflicts", Word::Conflicts, Word::NoConflicts, &conflicts(lang, desk), now_ms))
-                (section(lang, "hazards", Word::OpenHazards, Word::NoOpenHazards, &rows(&desk.hazards), now_ms))
-                (desk_teams::section(lang, desk, summaries, now_ms))
+                (section(lang, "incidents", Word::OpenIncidents, empty(Word::NoOpenIncidents), &rows(&desk.incidents), now_ms))
+                (section(lang, "conflicts", Word::Conflicts, empty(Word::NoConflicts), &conflicts(lang, desk), now_ms))
+                (section(lang, "hazards", Word::OpenHazards, empty(Word::NoOpenHazards), &rows(&desk.hazards), now_ms))
+                (desk_teams::section(lang, desk, summaries, as_of))
             }
             div.stack {
                 (section(lang, "silent", Word::NotHeardFrom, all_heard(as_of), &silent(as_of, lang), now_ms))
-                (section(lang, "short", Word::ShortStock, Word::NoShortStock, &short(lang, desk), now_ms))
-                (section(lang, "expiring", Word::ExpiringStock, Word::NoExpiringStock, &expiring(lang, desk), now_ms))
-                (section(lang, "transit", Word::InTransit, Word::NoneInTransit, &in_transit(lang, desk), now_ms))
+                (section(lang, "short", Word::ShortStock, empty(Word::NoShortStock), &short(lang, desk), now_ms))
+                (section(lang, "expiring", Word::ExpiringStock, empty(Word::NoExpiringStock), &expiring(lang, desk), now_ms))
+                (section(lang, "transit", Word::InTransit, empty(Word::NoneInTransit), &in_transit(lang, desk), now_ms))
             }
         }
     }
