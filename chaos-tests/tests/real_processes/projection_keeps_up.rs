@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Acts in one request.
-const ACTS_AT_ONCE: usize = 5_000;
+const ACTS_AT_ONCE: usize = 2_000;
 /// Incidents that all updates are about, so that each record has many.
-const INCIDENTS: usize = 200;
+const INCIDENTS: usize = 1_000;
 /// What folding may add to a process, in bytes. A pass holds events of 8 MiB at most, which are some times as much when
 /// decoded, the batch of their views, and one record at a time; RocksDB's tables in memory come on top.
 const FOLDING_BYTES_MAX: u64 = 160 << 20;

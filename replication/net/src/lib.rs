@@ -27,7 +27,7 @@ mod trouble;
 mod wire;
 
 pub use config::{LinkEstimate, MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError, SyncState};
-pub use door::{BatchDone, Job, append_batch, read_frame};
+pub use door::{BatchDone, HeadsAhead, Job, Proven, append_batch, append_proven, prove_batch, read_frame};
 pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};

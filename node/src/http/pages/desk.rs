@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::desk_teams;
 use super::labels;
-use super::layout::{Frame, as_of_line, when_empty};
+use super::layout::{Frame, as_of_line, count, when_empty};
 use super::options::Options;
 use super::rows::{Row, section};
 use super::summaries::row;
@@ -45,7 +45,7 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
             (sections(lang, &desk, &as_of, &summaries))
             section.card.figures-card aria-labelledby="h-figures" {
                 h2 #h-figures { (lang.t(Word::PilotFigures)) }
-                div.figures data-live="figures" data-quiet { (figures_line(lang, &figures)) }
+                div.figures data-live="figures" data-quiet { (figures_line(lang, &figures, &as_of)) }
             }
         }
         (all_acts(lang, operator))
@@ -54,24 +54,25 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
     Ok(frame.page(content))
 }
 
-fn figures_line(lang: Lang, figures: &Figures) -> Markup {
+fn figures_line(lang: Lang, figures: &Figures, as_of: &AsOf) -> Markup {
+    let number = |n: u64| count(as_of, usize::try_from(n).unwrap_or(usize::MAX));
     let share = match figures.buildings {
         0 => lang.t(Word::Unknown).to_owned(),
         _ => format!("{}.{} %", figures.covered_permille / 10, figures.covered_permille % 10),
     };
-    let covered = lang.fill(Word::FigureCoveredOf, &[&figures.buildings_covered, &figures.buildings]);
+    let covered = lang.fill(Word::FigureCoveredOf, &[&number(figures.buildings_covered), &number(figures.buildings)]);
     let no_position = match figures.buildings_without_position {
         0 => String::new(),
         n => format!("{}{}", lang.of("；", "; "), lang.fill(Word::FigureNoPosition, &[&n])),
     };
-    let certified = lang.fill(Word::FigureCertifiedOf, &[&figures.teams, &CERTIFICATES_FOR_READY]);
+    let certified = lang.fill(Word::FigureCertifiedOf, &[&number(figures.teams), &CERTIFICATES_FOR_READY]);
     html! {
-        div.figure { span.name { (lang.t(Word::FigurePoints)) } b { (figures.points) } }
+        div.figure { span.name { (lang.t(Word::FigurePoints)) } b { (number(figures.points)) } }
         div.figure { span.name { (lang.t(Word::FigureCovered)) } b { (share) } span.note-line { (covered) (no_position) } }
-        div.figure { span.name { (lang.t(Word::FigureCertified)) } b { (figures.teams_certified) " / " (figures.teams) } span.note-line { (certified) } }
+        div.figure { span.name { (lang.t(Word::FigureCertified)) } b { (number(figures.teams_certified)) " / " (number(figures.teams)) } span.note-line { (certified) } }
         div.figure {
-            span.name { (lang.t(Word::Households)) } b { (figures.households) }
-            span.note-line { (lang.fill(Word::FigureResidents, &[&figures.residents])) }
+            span.name { (lang.t(Word::Households)) } b { (number(figures.households)) }
+            span.note-line { (lang.fill(Word::FigureResidents, &[&number(figures.residents)])) }
         }
     }
 }

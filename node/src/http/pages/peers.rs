@@ -66,14 +66,15 @@ fn row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
 }
 
 fn state(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
-    html! {
+    // One element: on a phone it stands beside its label.
+    html! { div {
         @if peer.connected { (tag("blue", lang.t(Word::Connected))) } @else { (tag("orange", lang.t(Word::NotConnected))) }
         @if let Some(misbehaved) = &peer.misbehaved { " " (misdeeds(lang, now_ms, misbehaved)) }
         @else if let (Some(reason), false) = (&peer.refused_for, peer.connected) {
             div.soft { (lang.fill(Word::AttemptFailed, &[&said(lang, reason)])) }
         }
         @if let Some(ms) = peer.let_back_ms { div.soft { (at(lang, Word::LetBackAt, ms, now_ms)) } }
-    }
+    } }
 }
 
 fn misdeeds(lang: Lang, now_ms: u64, misbehaved: &MisbehavedLine) -> Markup {
@@ -94,24 +95,29 @@ fn at(lang: Lang, word: Word, ms: u64, now_ms: u64) -> Markup {
 /// One direction: what waits, how fast it goes, how long it takes. Only a number that is known is shown as one.
 fn link(lang: Lang, link: Option<&LinkLine>) -> Markup {
     let Some(link) = link else { return or_unknown(lang, None) };
-    let speed = link.bytes_per_second.map(|speed| lang.fill(Word::LinkSpeed, &[&bytes_text(speed)]));
+    let speed = link.bytes_per_second.map(|speed| lang.fill(Word::LinkSpeed, &[&whole(speed)]));
     let speed = speed.unwrap_or_else(|| lang.t(Word::SpeedUnknown).to_owned());
     let waiting = match link.waiting_events {
         None => or_unknown(lang, None),
         Some(0) => html! { (lang.t(Word::NothingWaits)) },
         Some(events) => {
-            let bytes = link.waiting_bytes.map(|bytes| lang.fill(Word::WaitingBytes, &[&bytes_text(bytes)]));
+            let bytes = link.waiting_bytes.map(|bytes| lang.fill(Word::WaitingBytes, &[&whole(bytes)]));
             let bytes = bytes.unwrap_or_else(|| lang.t(Word::SizeUnknown).to_owned());
             html! { span.num { (lang.fill(Word::WaitingEvents, &[&events])) } (lang.of("，", ", ")) (bytes) }
         }
     };
-    html! {
+    html! { div {
         div { (waiting) }
         div.soft {
             (speed)
             @if link.waiting_events != Some(0) { (lang.of("，", ", ")) (duration(lang, link.seconds)) }
         }
-    }
+    } }
+}
+
+/// A length that is not broken before its unit.
+fn whole(bytes: u64) -> String {
+    bytes_text(bytes).replace(' ', "\u{a0}")
 }
 
 fn duration(lang: Lang, seconds: Option<u64>) -> String {
@@ -127,7 +133,7 @@ mod tests {
 
     fn told(line: LinkLine) -> String {
         let page = link(Lang::Zh, Some(&line)).into_string();
-        page.split('<').filter_map(|piece| piece.split_once('>')).map(|(_, text)| text).collect()
+        page.split('<').filter_map(|piece| piece.split_once('>')).map(|(_, text)| text.replace('\u{a0}', " ")).collect()
     }
 
     #[test]
