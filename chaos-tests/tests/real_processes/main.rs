@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod canary;
 mod demo;
 mod discovery;
 mod kill_minus_nine;
+mod projection_keeps_up;
 mod restore;
 mod strangers;
 mod views_rebuilt;

@@ -21,6 +21,7 @@ mod engine;
 mod hints;
 mod line;
 mod message;
+mod moved;
 mod outgoing;
 mod pull;
 pub mod ranges;
@@ -264,6 +265,15 @@ pub enum Violation {
     BrokenPromises,
 }
 
+/// What went over a connection in frames, in one direction. Bytes are those that the speed of a line counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moved {
+    /// Events.
+    pub events: u64,
+    /// Bytes of the frames that held them.
+    pub bytes: u64,
+}
+
 /// What the engine knows of one connected peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
@@ -279,6 +289,12 @@ pub struct PeerView {
     pub serving: usize,
     /// Measured speed of the line to it.
     pub bytes_per_second: Option<u64>,
+    /// Measured speed at which its frames come in while we wait for them; none before enough have come.
+    pub received_bytes_per_second: Option<u64>,
+    /// Frames that it was sent on this connection.
+    pub sent: Moved,
+    /// Frames that it sent on this connection.
+    pub received: Moved,
     /// Messages of unknown numbers that were ignored.
     pub unknown_messages: u64,
     /// Logs of which it holds another history than we do.

@@ -16,6 +16,7 @@ use crate::address::{Way, destination, key_in, naming, relay, unnamed};
 use crate::address_file::Remembered;
 use crate::identity::{author_key, peer_id};
 use crate::limits;
+use crate::trouble::{Misbehaviour, Reason};
 
 /// Addresses to call and peers to remember.
 #[derive(Debug, Default)]
@@ -71,6 +72,9 @@ struct Shun {
 pub(crate) struct Note {
     pub(crate) last_heard_unix_ms: Option<u64>,
     pub(crate) refused: Option<String>,
+    /// The same, as something that can be said in any language.
+    pub(crate) refused_for: Option<Reason>,
+    pub(crate) misbehaved: Option<Misbehaviour>,
     pub(crate) address: Option<Multiaddr>,
 }
 
@@ -384,6 +388,11 @@ impl Book {
     /// Whether a peer is not to be spoken to now.
     pub(crate) fn is_shunned(&self, now: Instant, peer: &AuthorKey) -> bool {
         self.shunned.get(peer).is_some_and(|shun| now < shun.until)
+    }
+
+    /// Until when a peer is not to be spoken to, past moments included.
+    pub(crate) fn shunned_until(&self, peer: &AuthorKey) -> Option<Instant> {
+        self.shunned.get(peer).map(|shun| shun.until)
     }
 
     /// What is remembered of a peer, to be changed. Forgets another one when there are too many.

@@ -11,6 +11,8 @@ use linli_core::sign::SecretKey;
 use linli_store::Store;
 use prometheus::Registry;
 
+use crate::trouble::{Misbehaviour, Reason};
+
 /// Where to listen and whom to call.
 #[derive(Debug, Clone, Default)]
 pub struct MeshConfig {
@@ -148,6 +150,20 @@ pub enum SyncState {
     UpToDate,
 }
 
+/// One direction of a connection: how fast it is and what still has to go over it. Whatever has not been measured or
+/// said is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkEstimate {
+    /// Measured speed of frames in this direction, in bytes a second.
+    pub bytes_per_second: Option<u64>,
+    /// Events that wait on one side and that the other lacks, as far as it said.
+    pub waiting_events: Option<u64>,
+    /// About how many bytes these are, going by those that went over this connection before.
+    pub waiting_bytes: Option<u64>,
+    /// About how many seconds they will take at that speed, rounded up.
+    pub seconds: Option<u64>,
+}
+
 /// What is known of one other node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -171,8 +187,20 @@ pub struct PeerStatus {
     pub ahead_events: Option<u64>,
     /// Logs of which it holds another history than we do.
     pub forked_logs: usize,
-    /// Why the last attempt to replicate with it failed, for people.
+    /// Why the last attempt to replicate with it failed, for logs.
     pub refused: Option<String>,
+    /// The same as one of a few reasons, to be said in any language.
+    pub refused_for: Option<Reason>,
+    /// What it did lately that no honest node does, whether or not it is connected again.
+    pub misbehaved: Option<Misbehaviour>,
+    /// When it is spoken to again, in Unix milliseconds, while it is left alone.
+    pub let_back_ms: Option<u64>,
+    /// When this was said, in Unix milliseconds.
+    pub as_of_ms: u64,
+    /// What goes to it, while it is connected.
+    pub to_peer: Option<LinkEstimate>,
+    /// What comes from it, while it is connected.
+    pub from_peer: Option<LinkEstimate>,
     /// Bytes of sync messages received from it on this connection, as they were on the wire.
     pub received_bytes: u64,
     /// Bytes of sync messages sent to it on this connection, as they were on the wire.

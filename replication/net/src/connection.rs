@@ -28,6 +28,7 @@ use crate::limits;
 use crate::link::{LinkEvent, Protocol};
 use crate::mesh::BehaviourEvent;
 use crate::session::{Session, unix_ms};
+use crate::trouble::Reason;
 use crate::whereabouts::Telling;
 
 /// How soon a sync stream is asked for again when the peer was not ready for it.
@@ -208,7 +209,7 @@ impl Driver {
         self.book.over(Instant::now(), connection, replicated);
         let peer = closed.map(|closed| closed.peer);
         if let Some(peer) = peer.filter(|peer| self.sessions.get(peer).is_some_and(|s| s.connection == connection)) {
-            self.end_session(peer, cause);
+            self.end_session(peer, Reason::Lost, cause);
         }
     }
 
@@ -239,7 +240,7 @@ impl Driver {
             }
             (LinkEvent::Failed(Protocol::Hello), _) => {
                 let peer = state.peer;
-                self.book.note(peer).refused = Some("it does not speak this protocol".to_owned());
+                self.note_trouble(peer, Reason::NoProtocol, "it does not speak this protocol".to_owned());
                 self.metrics.refused_hellos.with_label_values(&["no_protocol"]).inc();
                 self.swarm.close_connection(connection);
             }
@@ -281,7 +282,7 @@ impl Driver {
             Err(error) => {
                 tracing::info!(peer = %peer.short(), %error, "a hello was not completed");
                 self.metrics.refused_hellos.with_label_values(&[error.label()]).inc();
-                self.book.note(peer).refused = Some(error.to_string());
+                self.note_trouble(peer, Reason::from(&error), error.to_string());
                 if matches!(error, HelloError::OtherFederation | HelloError::NotEnrolled | HelloError::Malformed(_)) {
                     self.book.shun(Instant::now(), peer);
                 }
@@ -295,7 +296,8 @@ impl Driver {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer_id, dialled, relayed) = (state.peer_id, state.dialled, state.relayed);
         state.stage = Stage::Greeted(greeted.areas, greeted.credentials_took);
-        self.book.note(peer).refused = None;
+        let note = self.book.note(peer);
+        (note.refused, note.refused_for) = (None, None);
         if dialled {
             self.book.proven(Instant::now(), connection, peer, unix_ms());
         } else if !relayed {
@@ -348,7 +350,7 @@ impl Driver {
     }
 
     /// Ends replication with a peer and closes its connection.
-    pub(crate) fn end_session(&mut self, peer: AuthorKey, reason: String) {
+    pub(crate) fn end_session(&mut self, peer: AuthorKey, why: Reason, reason: String) {
         let Some(session) = self.sessions.remove(&peer) else { return };
         tracing::info!(peer = %peer.short(), reason, "not replicating any more");
         let heard_ms = unix_ms().saturating_sub(u64::try_from(session.traffic.silent_for().as_millis()).unwrap_or(0));
@@ -357,7 +359,7 @@ impl Driver {
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
         self.hang_up(session.connection, true);
         self.input(Input::PeerDisconnected { peer });
-        self.book.note(peer).refused = Some(reason.clone());
+        self.note_trouble(peer, why, reason.clone());
         self.tell_state();
         self.tell(MeshEvent::Disconnected { peer, reason });
     }
@@ -384,7 +386,7 @@ impl Driver {
                 if !alive {
                     tracing::info!(peer = %peer.short(), %error, "a connection does not answer");
                     if replicated {
-                        self.end_session(peer, error.to_string());
+                        self.end_session(peer, Reason::Lost, error.to_string());
                     } else {
                         self.hang_up(event.connection, false);
                     }

@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::session::{Session, SessionEnd};
 use crate::status::{State, Told};
+use crate::trouble::Reason;
 use crate::whereabouts::{Places, Whereabouts};
 
 /// What the handle asks.
@@ -212,10 +213,10 @@ impl Driver {
             Happened::Written { number, peer } if self.is_current(&peer, number) => self.input(Input::Written { peer }),
             Happened::Written { .. } => {}
             Happened::SessionEnded { number, peer, end } if self.is_current(&peer, number) => match end {
-                SessionEnd::Lost(what) => self.end_session(peer, what),
+                SessionEnd::Lost(what) => self.end_session(peer, Reason::Lost, what),
                 SessionEnd::Garbage(what) => {
                     self.book.shun(Instant::now(), peer);
-                    self.end_session(peer, format!("sent bytes that are no message: {what}"));
+                    self.end_session(peer, Reason::Garbage, format!("sent bytes that are no message: {what}"));
                     self.metrics.disconnects.with_label_values(&["garbage"]).inc();
                 }
             },
@@ -272,7 +273,7 @@ impl Driver {
         if matches!(reason, DisconnectReason::Violation(_) | DisconnectReason::BadFrame { .. }) {
             self.book.shun(Instant::now(), peer);
         }
-        self.end_session(peer, reason.to_string());
+        self.end_session(peer, Reason::from(reason), reason.to_string());
     }
 
     fn run_batches(&mut self) {
@@ -346,6 +347,8 @@ impl Driver {
     /// Publishes what the handle answers from. Costs a pass over all logs per connected peer.
     pub(crate) fn tell_state(&mut self) {
         let (peers, reachability) = (self.peer_statuses(), self.reachability());
+        let misbehaving = peers.iter().filter(|peer| peer.misbehaved.is_some()).count();
+        self.metrics.misbehaving_peers.set(i64::try_from(misbehaving).unwrap_or(i64::MAX));
         self.told.set(State { peers, listeners: self.swarm.listeners().cloned().collect(), reachability });
         self.told_at = Some(Instant::now());
     }

@@ -29,14 +29,17 @@ mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod whereabouts;
 mod wire;
 
 pub use config::{
-    MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, RelayUse, SpawnError, SyncState,
+    LinkEstimate, MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, RelayUse, SpawnError,
+    SyncState,
 };
-pub use door::{BatchDone, Job, append_batch, read_frame};
+pub use door::{BatchDone, HeadsAhead, Job, Proven, append_batch, append_proven, prove_batch, read_frame};
 pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
 pub use packing::{Packer, UnpackError, unpack};
+pub use trouble::{Misbehaviour, Reason};

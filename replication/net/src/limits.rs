@@ -55,6 +55,10 @@ pub const SHUN_MIN: Duration = Duration::from_secs(5);
 /// Longest time that a peer is shunned: a person may have repaired it meanwhile.
 pub const SHUN_MAX: Duration = Duration::from_secs(60);
 
+/// How long people are told that a peer misbehaved after it last did: it is let back in sooner, and somebody who looks a
+/// few minutes later should still find out why a node was away.
+pub const MISBEHAVIOUR_TOLD: Duration = Duration::from_secs(600);
+
 /// Most connections in all. A district has some hundred nodes, and each holds a few neighbours.
 pub const CONNECTIONS_MAX: u32 = 256;
 

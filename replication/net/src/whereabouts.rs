@@ -21,6 +21,7 @@ use crate::identity::author_key;
 use crate::limits;
 use crate::link::Protocol;
 use crate::packing::Packer;
+use crate::trouble::Reason;
 use crate::wire;
 
 /// One message.
@@ -272,7 +273,7 @@ impl Driver {
             Some(Err(what)) => {
                 self.book.shun(now, peer);
                 self.metrics.disconnects.with_label_values(&["garbage"]).inc();
-                self.end_session(peer, format!("sent whereabouts that are none: {what}"));
+                self.end_session(peer, Reason::Garbage, format!("sent whereabouts that are none: {what}"));
                 return;
             }
             None => return,

@@ -8,12 +8,14 @@ use std::time::Duration;
 use super::allowance::{Allowance, Rate};
 use super::hints::Hints;
 use super::line::Line;
+use super::moved::Arrivals;
 use super::pull::{Pulls, signed};
 use super::ranges::Ranges;
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
 use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, Token, Violation};
 use crate::area::Area;
+use crate::frame::FrameHead;
 use crate::frontier::{Frontier, Relation};
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
@@ -55,6 +57,7 @@ pub(super) struct Peer {
     forked: BTreeSet<LogId>,
     compared: bool,
     pub(super) line: Line,
+    arrivals: Arrivals,
     pub(super) schedule: Schedule,
     /// Logs whose new heads it is to be told.
     pub(super) hints: Hints,
@@ -112,6 +115,7 @@ impl Peer {
             forked: BTreeSet::new(),
             compared: false,
             line: Line::new(greeting),
+            arrivals: Arrivals::default(),
             schedule: Schedule::default(),
             hints: Hints::default(),
             pieces_received: 0,
@@ -213,6 +217,9 @@ impl Engine {
             pulling: self.pulls.load(peer).total(),
             serving: state.schedule.len(),
             bytes_per_second: state.line.bytes_per_second(),
+            received_bytes_per_second: state.arrivals.bytes_per_second(),
+            sent: state.schedule.moved(),
+            received: state.arrivals.moved(),
             unknown_messages: state.unknown_messages,
             forked_logs: state.forked.len(),
         })
@@ -413,7 +420,11 @@ impl Engine {
         let (session, pieces) = (state.session, state.pieces_received);
         if let Some((log, pull)) = self.pulls.by_want(&peer, want) {
             state.last_answer = now;
-            if let Some((last, frame)) = pull.take(now, piece, end)? {
+            let whole = pull.take(now, piece, end)?;
+            // What a frame says of itself is good enough for an estimate.
+            let head = whole.as_ref().and_then(|(_, frame)| FrameHead::of(frame).ok());
+            state.arrivals.piece(now, head.map_or(0, |head| head.events as u64), bytes);
+            if let Some((last, frame)) = whole {
                 pull.last = last;
                 pull.appending += 1;
                 self.pulls.append_begins(&log);
@@ -556,6 +567,7 @@ impl Engine {
             let (want, height) = (self.number(), self.frontier.height(&log));
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;
+                state.arrivals.begin();
             }
             let credit = self.pulls.open(now, &log, peer, want, height);
             self.send(now, peer, Message::Want { want, log, from_seq: height + 1, credit });

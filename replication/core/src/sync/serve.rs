@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::pull::signed;
-use super::{Message, ReadFrame, Violation};
+use super::{Message, Moved, ReadFrame, Violation};
 use crate::id::{LogId, Stream};
 use crate::limits;
 
@@ -19,6 +19,7 @@ pub(super) struct Schedule {
     /// Virtual time per stream, as in stride scheduling: bytes sent over the stream's weight.
     pass: BTreeMap<Stream, u64>,
     virtual_time: u64,
+    moved: Moved,
     /// The log of each stream that was served last, to take turns.
     last_served: BTreeMap<Stream, LogId>,
 }
@@ -189,8 +190,10 @@ impl Schedule {
             self.close(&log);
             return Some(want);
         };
+        let next_seq = last_seq.saturating_add(1);
+        self.moved.add(next_seq.saturating_sub(serve.next_seq), frame.len() as u64);
         serve.credit = serve.credit.saturating_sub(signed(frame.len() as u64));
-        serve.next_seq = last_seq.saturating_add(1);
+        serve.next_seq = next_seq;
         serve.outgoing = Some(Outgoing { frame, sent: 0, last: last_seq >= height(&log) });
         None
     }
@@ -201,6 +204,11 @@ impl Schedule {
             self.by_want.remove(&serve.want);
             self.reads.values_mut().filter(|read| read.log.as_ref() == Some(log)).for_each(|read| read.log = None);
         }
+    }
+
+    /// What was read to be sent.
+    pub(super) const fn moved(&self) -> Moved {
+        self.moved
     }
 
     /// Whether nothing is on its way from the disk, or read and not sent.

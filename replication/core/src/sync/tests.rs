@@ -218,6 +218,10 @@ fn a_warning_overtakes_a_backlog_on_a_radio_of_64_kbit_a_second() {
         assert!(view.behind_events > 1000, "the catch-up is still under way: {view:?}");
         let speed = network.nodes[0].engine.view(&key(2).public()).unwrap().bytes_per_second;
         assert!(after < 1_000 || (7_000..9_000).contains(&speed.unwrap()), "measured {speed:?} bytes a second");
+        let coming = view.received_bytes_per_second;
+        assert!(after < 10_000 || (7_000..9_000).contains(&coming.unwrap()), "measured {coming:?} coming in");
+        let waiting = view.received.bytes_of(view.behind_events).unwrap_or(0) / view.behind_events;
+        assert!(after < 10_000 || (200..400).contains(&waiting), "{waiting} bytes an event");
     }
 }
 
