@@ -1,7 +1,10 @@
 //! Signed logs as a district writes them, and stores that hold them.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use linli_core::cbor::Writer;
 use linli_core::chain::{Join, verify_run, verify_single};
@@ -22,6 +25,8 @@ pub const RUN: usize = 640;
 
 /// The streams that carry most.
 const STREAMS: [Stream; 5] = [Stream::INCIDENTS, Stream::TEAMS, Stream::SUPPLIES, Stream::DRILLS, Stream::COMMUNITY];
+/// A database that has not touched its tables for so long is done with merging them.
+const QUIET: Duration = Duration::from_millis(300);
 /// Keys of the testkit that are not those of the district's root and nodes.
 const FIRST_AUTHOR: usize = 1000;
 
@@ -192,17 +197,34 @@ impl Stock {
         }
     }
 
-    /// Opens the store once more, which moves what stands in its write-ahead log to where it stays: from then on each
-    /// opening finds the same.
+    /// Opens the store once more, which moves what stands in its write-ahead log to where it stays, and waits until
+    /// nothing is merged any more: from then on each opening finds the same, and serving is all that a server does.
     fn settle(&self, store: Store) {
         store.close();
-        Store::open(&self.path, OpenOptions::default()).unwrap().close();
+        let store = Store::open(&self.path, OpenOptions::default()).unwrap();
+        let (mut before, mut quiet_since) = (tables(&self.path), Instant::now());
+        while quiet_since.elapsed() < QUIET {
+            std::thread::sleep(QUIET / 10);
+            let now = tables(&self.path);
+            if now != before {
+                (before, quiet_since) = (now, Instant::now());
+            }
+        }
+        store.close();
     }
 
     /// The same store for a process that may write to it.
     pub fn lend(&self, path: &Path) {
         copy(&self.path, path);
     }
+}
+
+/// The table files of a store and their lengths: they change while the database merges them.
+fn tables(path: &Path) -> BTreeMap<OsString, u64> {
+    let files = std::fs::read_dir(path).unwrap().flatten();
+    let tables = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "sst"));
+    // One that was merged away meanwhile is as good as one that is not listed.
+    tables.map(|file| (file.file_name(), file.metadata().map_or(0, |data| data.len()))).collect()
 }
 
 /// Copies a store. Its table files never change, so they are shared: copying them would leave the disk busy with

@@ -9,6 +9,9 @@ use crate::PROCESS;
 /// What the cable's end is called inside a namespace.
 const INTERFACE: &str = "cable";
 
+/// How names of namespaces begin; the id of the benchmark's process follows.
+const NAMESPACE: &str = "linli-bench-";
+
 /// Two hosts; what was made for them is gone when dropped.
 pub struct Lab {
     /// The host that listens.
@@ -27,10 +30,11 @@ pub struct Host {
 impl Lab {
     /// Two namespaces and a cable, or loopback where that is not to be had.
     pub fn new() -> Self {
+        remove_left_behind();
         let id = std::process::id();
         let mut lab = Self {
-            a: Host { namespace: Some(format!("linli-bench-{id}-a")), address: "10.78.0.1" },
-            b: Host { namespace: Some(format!("linli-bench-{id}-b")), address: "10.78.0.2" },
+            a: Host { namespace: Some(format!("{NAMESPACE}{id}-a")), address: "10.78.0.1" },
+            b: Host { namespace: Some(format!("{NAMESPACE}{id}-b")), address: "10.78.0.2" },
         };
         if let Err(why) = lab.lay_cable() {
             eprintln!("no network namespaces ({why}): loopback instead");
@@ -74,6 +78,18 @@ impl Drop for Host {
     fn drop(&mut self) {
         if let Some(name) = &self.namespace {
             // It may never have come to be.
+            let _ = run(&format!("ip netns del {name}"));
+        }
+    }
+}
+
+/// An interrupted benchmark could not clean up. What belongs to a process that is gone goes with the next one.
+fn remove_left_behind() {
+    let listing = Command::new("ip").args(["netns", "list"]).stdin(Stdio::null()).output();
+    let listing = listing.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    for name in listing.lines().filter_map(|line| line.split_whitespace().next()) {
+        let owner = name.strip_prefix(NAMESPACE).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|owner| !std::path::Path::new("/proc").join(owner).exists()) {
             let _ = run(&format!("ip netns del {name}"));
         }
     }

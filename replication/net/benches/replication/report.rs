@@ -30,9 +30,11 @@ impl Figure {
         self
     }
 
-    /// The run in the middle.
+    /// The run in the middle; the upper one of two.
     pub fn median(&self) -> f64 {
-        median(&self.runs)
+        let mut sorted = self.runs.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
     /// The least and the most.
@@ -40,13 +42,6 @@ impl Figure {
         let fold = |with: fn(f64, f64) -> f64, from| self.runs.iter().copied().fold(from, with);
         [fold(f64::min, f64::INFINITY), fold(f64::max, f64::NEG_INFINITY)]
     }
-}
-
-/// The value in the middle; the upper one of two.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// One case over one transport.
@@ -95,7 +90,8 @@ impl Report {
     /// Prints an outcome and keeps it.
     pub fn add(&mut self, outcome: Outcome) {
         let runs = outcome.figures.first().map_or(0, |figure| figure.runs.len());
-        println!("\n{}, {}, {runs} runs", outcome.case, outcome.transport);
+        let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+        println!("\n{}, {}, {runs}", outcome.case, outcome.transport);
         for figure in &outcome.figures {
             let [least, most] = figure.spread().map(short);
             let verdict = figure.goal.map_or_else(String::new, |goal| {

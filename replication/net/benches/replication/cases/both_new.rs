@@ -5,7 +5,7 @@ use crate::host::Lab;
 use crate::meeting::{Meeting, Room, Transport};
 use crate::report::{Figure, Outcome, Report};
 
-use super::{Round, Sizes, costs, each, floor_of, lent, messages, of_the_floor, times};
+use super::{Round, Sizes, costs, each, floor_of, lent, many, messages, of_the_floor, times};
 
 /// What it may cost, in floors: the floors of both directions, one after the other.
 const GOAL_FLOORS: f64 = 2.5;
@@ -52,7 +52,7 @@ fn outcome(sizes: &Sizes, transport: Transport, rounds: &[Round]) -> Outcome {
     figures.push(Figure::new("sync messages, of the payload", "x", of_payloads));
     let floor = figures[0].median();
     Outcome {
-        case: format!("both hold {}, each lacks {} of the other's", sizes.held, sizes.each_lacks),
+        case: format!("both hold {}, each lacks {}", many(sizes.held), many(sizes.each_lacks)),
         transport: transport.name(),
         figures,
         notes: vec![],

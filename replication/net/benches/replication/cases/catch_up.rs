@@ -5,7 +5,7 @@ use crate::host::Lab;
 use crate::meeting::{Meeting, Room, Transport};
 use crate::report::{Figure, Outcome, Report};
 
-use super::{Round, Sizes, costs, each, floor_of, of_the_floor, times};
+use super::{Round, Sizes, costs, each, floor_of, many, of_the_floor, times};
 
 /// What a catch-up may cost, in floors.
 const GOAL_FLOORS: f64 = 2.0;
@@ -61,7 +61,7 @@ fn outcome(lab: &Lab, sizes: &Sizes, events: usize, transport: Transport, rounds
     }
     let floor = figures[0].median();
     Outcome {
-        case: format!("catch-up of {events} events, {} logs", sizes.logs),
+        case: format!("catch-up of {} events, {} authors", many(events), sizes.logs),
         transport: transport.name(),
         figures,
         notes: vec![],

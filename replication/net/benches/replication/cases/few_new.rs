@@ -8,7 +8,7 @@ use crate::meeting::{Meeting, Met, Room, Transport};
 use crate::report::{Figure, Outcome, Report};
 
 use super::round_trips::Trips;
-use super::{Round, Sizes, costs, each, floor_of, kb, lent, messages, times};
+use super::{Round, Sizes, costs, each, floor_of, kb, lent, many, messages, times};
 
 /// From the call to the last durable event.
 const GOAL_MS: f64 = 100.0;
@@ -28,7 +28,8 @@ pub fn run(lab: &Lab, sizes: &Sizes, report: &mut Report) {
                 (0..sizes.runs_short).map(|_| round(lab, sizes, &held, &newer, transport)).collect();
             let trips =
                 Trips::count(sizes, |delay| meet(lab, sizes, &held, &newer, transport, Some(delay), &Room::new()));
-            let case = format!("both hold {}, {} new in {writing} logs", sizes.held, sizes.few);
+            let authors = if writing == 1 { "one author".to_owned() } else { format!("{writing} authors") };
+            let case = format!("both hold {}, {} new of {authors}", many(sizes.held), sizes.few);
             report.add(outcome(lab, case, transport, &rounds, &trips));
         }
     }

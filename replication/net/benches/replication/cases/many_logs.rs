@@ -9,7 +9,7 @@ use crate::meeting::{Meeting, Met, Room, Transport};
 use crate::report::{Figure, Outcome, Report};
 
 use super::round_trips::Trips;
-use super::{Round, Sizes, costs, each, floor_of, kb, lent, messages, times};
+use super::{Round, Sizes, costs, each, floor_of, kb, lent, many, messages, times};
 
 /// Until it is known which logs differ, after the handshake.
 const GOAL_ROUND_TRIPS: f64 = 3.0;
@@ -75,7 +75,7 @@ fn outcome(
     figures.extend(costs(rounds));
     let notes = vec![trips.note.clone(), "one of the round trips asks for the events and gets them".to_owned()];
     Outcome {
-        case: format!("{} logs, {} differ", sizes.many_logs, sizes.differ),
+        case: format!("{} logs, {} differ", many(sizes.many_logs), sizes.differ),
         transport: transport.name(),
         figures,
         notes,

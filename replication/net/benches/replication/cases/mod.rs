@@ -82,9 +82,11 @@ impl Sizes {
     }
 }
 
+type Case = fn(&Lab, &Sizes, &mut Report);
+
 /// Runs all cases, or the one that is named.
 pub fn run(lab: &Lab, sizes: &Sizes, only: Option<&str>, report: &mut Report) {
-    let cases: [(&str, fn(&Lab, &Sizes, &mut Report)); 4] = [
+    let cases: [(&str, Case); 4] = [
         ("few-new", few_new::run),
         ("both-new", both_new::run),
         ("many-logs", many_logs::run),
@@ -105,6 +107,15 @@ struct Round {
 
 fn each(rounds: &[Round], value: impl Fn(&Round) -> f64) -> Vec<f64> {
     rounds.iter().map(value).collect()
+}
+
+/// A number of events or logs, for people.
+fn many(n: usize) -> String {
+    match n {
+        1_000_000.. if n.is_multiple_of(1_000_000) => format!("{} M", n / 1_000_000),
+        10_000.. if n.is_multiple_of(1_000) => format!("{} k", n / 1_000),
+        _ => n.to_string(),
+    }
 }
 
 fn ms(span: Duration) -> f64 {
@@ -144,14 +155,16 @@ fn of_the_floor(rounds: &[Round]) -> Figure {
 /// What both processes used.
 fn costs(rounds: &[Round]) -> Vec<Figure> {
     let of = |node: usize, value: fn(&Costs) -> f64| each(rounds, |r| value(&r.met.costs[node]));
-    let (cpu, peak): (fn(&Costs) -> f64, fn(&Costs) -> f64) = (|c| c.cpu.as_secs_f64(), |c| mb(c.peak_bytes));
+    let cpu = |node| of(node, |costs| costs.cpu.as_secs_f64());
+    let peak = |node| of(node, |costs| mb(costs.peak_bytes));
+    let syncs = |node| of(node, |costs| costs.syncs as f64);
     vec![
-        Figure::new("CPU, node that is called", "s", of(0, cpu)),
-        Figure::new("CPU, node that calls", "s", of(1, cpu)),
-        Figure::new("peak memory, node that is called", "MB", of(0, peak)).at_most(200.0),
-        Figure::new("peak memory, node that calls", "MB", of(1, peak)).at_most(200.0),
-        Figure::new("synced appends, node that is called", "", of(0, |c| c.syncs as f64)),
-        Figure::new("synced appends, node that calls", "", of(1, |c| c.syncs as f64)),
+        Figure::new("CPU, node that is called", "s", cpu(0)),
+        Figure::new("CPU, node that calls", "s", cpu(1)),
+        Figure::new("peak memory, node that is called", "MB", peak(0)).at_most(200.0),
+        Figure::new("peak memory, node that calls", "MB", peak(1)).at_most(200.0),
+        Figure::new("synced appends, node that is called", "", syncs(0)),
+        Figure::new("synced appends, node that calls", "", syncs(1)),
     ]
 }
 
