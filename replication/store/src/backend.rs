@@ -86,8 +86,18 @@ pub trait Backend: Send + Sync {
     /// One value.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Walks from `from` (inclusive) to `to` (exclusive), ascending.
+    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError>;
+
     /// Up to `limit` pairs from `from` (inclusive) to `to` (exclusive), ascending.
-    fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError>;
+    fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
+        let (mut walk, mut pairs) = (self.walk(family, from, to)?, vec![]);
+        while let Some((key, value)) = walk.pair().filter(|_| pairs.len() < limit) {
+            pairs.push((key.to_vec(), value.to_vec()));
+            walk.step()?;
+        }
+        Ok(pairs)
+    }
 
     /// The greatest key below `to` that is at least `from`.
     fn last(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
@@ -100,6 +110,16 @@ pub trait Backend: Send + Sync {
 
     /// Empties a family.
     fn clear(&self, family: Family) -> Result<(), StoreError>;
+}
+
+/// A walk over a range, standing on one pair after another. Pairs are lent, not copied: a run of events is read by three
+/// walks side by side, and stops where it is long enough.
+pub trait Walk {
+    /// The pair it stands on; none after the last.
+    fn pair(&self) -> Option<(&[u8], &[u8])>;
+
+    /// Goes to the next pair.
+    fn step(&mut self) -> Result<(), StoreError>;
 }
 
 /// The first key after all keys that start with `prefix`.

@@ -42,6 +42,15 @@ impl Family {
         }
     }
 
+    /// Bytes of one block on disk: what is compressed and read at a time. Events are read in runs, where larger blocks
+    /// compress better and with less work for each; everything else is read key by key.
+    pub const fn block_bytes(self) -> usize {
+        match self {
+            Self::Entries | Self::Op | Self::Pii => 16 << 10,
+            Self::Meta | Self::Logs | Self::Forks | Self::Projection | Self::Local => 4 << 10,
+        }
+    }
+
     /// Memory that collects writes before they go to a file, in bytes. Families that grow with every event get more;
     /// all of them together, twice over while flushing, stay well under the 150 MB of a small machine.
     pub const fn write_buffer_bytes(self) -> usize {
@@ -63,3 +72,6 @@ pub const DISK_FORMAT: u32 = 1;
 pub const META_FORMAT: &[u8] = b"format";
 /// Memory for uncompressed blocks, in bytes: reads are mostly of recent events.
 pub const BLOCK_CACHE_BYTES: usize = 16 << 20;
+/// zstd level of what has settled on disk. Level 1 takes half the time of the default, which during a catch-up is time
+/// taken from it, and packs headers and short payloads nearly as well.
+pub const COMPRESSION_LEVEL: i32 = 1;

@@ -1,9 +1,9 @@
 //! A backend in memory, deterministic, for tests and simulations. It passes the same contract as the one on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::{Backend, Batch, Pairs};
+use crate::backend::{Backend, Batch, Pairs, Walk};
 use crate::catalogue::Family;
 use crate::error::StoreError;
 
@@ -25,6 +25,12 @@ impl Memory {
 impl Backend for Memory {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.lock().get(&(family, key.to_vec())).cloned())
+    }
+
+    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError> {
+        let mut steps = Steps { memory: self, family, from: from.to_vec(), to: to.to_vec(), ahead: VecDeque::new() };
+        steps.look_ahead()?;
+        Ok(Box::new(steps))
     }
 
     fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
@@ -59,5 +65,41 @@ impl Backend for Memory {
     fn clear(&self, family: Family) -> Result<(), StoreError> {
         self.lock().retain(|(f, _), _| *f != family);
         Ok(())
+    }
+}
+
+/// Pairs that a walk copies at a time.
+const AHEAD: usize = 64;
+
+/// A walk that copies a few pairs at a time, so that nobody waits for the lock while it goes on.
+struct Steps<'m> {
+    memory: &'m Memory,
+    family: Family,
+    /// Where what was not copied yet begins.
+    from: Vec<u8>,
+    to: Vec<u8>,
+    ahead: VecDeque<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Steps<'_> {
+    fn look_ahead(&mut self) -> Result<(), StoreError> {
+        if self.ahead.is_empty() {
+            self.ahead = self.memory.range(self.family, &self.from, &self.to, AHEAD)?.into();
+            if let Some((key, _)) = self.ahead.back() {
+                self.from = [&key[..], &[0]].concat();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Walk for Steps<'_> {
+    fn pair(&self) -> Option<(&[u8], &[u8])> {
+        self.ahead.front().map(|(key, value)| (&key[..], &value[..]))
+    }
+
+    fn step(&mut self) -> Result<(), StoreError> {
+        self.ahead.pop_front();
+        self.look_ahead()
     }
 }

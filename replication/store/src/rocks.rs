@@ -6,18 +6,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, Direction,
+    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use crate::backend::{Backend, Batch, Pairs, prefix_end};
-use crate::catalogue::{BLOCK_CACHE_BYTES, DISK_FORMAT, Family, META_FORMAT};
+use crate::backend::{Backend, Batch, Walk, prefix_end};
+use crate::catalogue::{BLOCK_CACHE_BYTES, COMPRESSION_LEVEL, DISK_FORMAT, Family, META_FORMAT};
 use crate::error::StoreError;
 
 /// How often a read-only open is tried beside a process that writes.
 const READ_ONLY_ATTEMPTS: u32 = 100;
 /// How long a writer that is flushing is given before the next attempt.
 const READ_ONLY_PAUSE: Duration = Duration::from_millis(20);
+
+/// RocksDB's own default; zstd does not look at it.
+const ZSTD_WINDOW_BITS: i32 = -14;
 
 /// An open database.
 pub struct Rocks {
@@ -113,6 +116,7 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
+    table.set_block_size(family.block_bytes());
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(family.write_buffer_bytes());
@@ -120,6 +124,7 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     options.set_target_file_size_base(32 << 20);
     options.set_compression_type(DBCompressionType::None);
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    options.set_bottommost_compression_options(ZSTD_WINDOW_BITS, COMPRESSION_LEVEL, 0, 0, true);
     options
 }
 
@@ -127,17 +132,35 @@ fn failed(error: rocksdb::Error) -> StoreError {
     StoreError::Backend(error.to_string())
 }
 
+/// A RocksDB iterator that knows its end.
+struct Steps<'d>(DBRawIterator<'d>);
+
+impl Walk for Steps<'_> {
+    fn pair(&self) -> Option<(&[u8], &[u8])> {
+        self.0.item()
+    }
+
+    fn step(&mut self) -> Result<(), StoreError> {
+        // Past its end or after an error an iterator must not be moved.
+        if self.0.valid() {
+            self.0.next();
+        }
+        self.0.status().map_err(failed)
+    }
+}
+
 impl Backend for Rocks {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.db.get_cf(self.family(family)?, key).map_err(failed)
     }
 
-    fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
+    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(to);
-        let mode = IteratorMode::From(from, Direction::Forward);
-        let pairs = self.db.iterator_cf_opt(self.family(family)?, options, mode).take(limit);
-        pairs.map(|pair| pair.map(|(key, value)| (key.into_vec(), value.into_vec())).map_err(failed)).collect()
+        let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
+        iterator.seek(from);
+        iterator.status().map_err(failed)?;
+        Ok(Box::new(Steps(iterator)))
     }
 
     fn last(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

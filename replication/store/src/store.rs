@@ -1,19 +1,18 @@
 //! The store itself: opening, the one door, reading whole logs, erasing payloads.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use linli_core::event::{ReceivedEvent, Slot, StoredEvent, VerifiedEvent, event_id};
+use linli_core::event::{Payload, ReceivedEvent, Slot, StoredEvent, VerifiedEvent, event_id};
 use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, LogId};
 use linli_core::limits;
 
 use crate::append::{Answer, Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
-use crate::backend::{Backend, Batch};
+use crate::backend::{Backend, Batch, Walk};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
 use crate::codec::{ERASED, LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
 use crate::error::{AppendError, StoreError};
@@ -23,8 +22,6 @@ use crate::side::{Local, Projection};
 
 /// Most logs that are opened: far above a district's, and a bound on memory.
 const LOGS_MAX: usize = 1_000_000;
-/// Entries read from the database in one go.
-const READ_CHUNK: usize = 256;
 
 /// How to open a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,34 +184,20 @@ impl Store {
         bytes_max: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let Some((number, height)) = self.inner.shared.durable(log) else { return Ok(vec![]) };
+        let (from, end) = (entry_key(number, from_seq), entry_key(number, height + 1));
+        let walk = |family| self.inner.shared.backend.walk(family, &from, &end);
+        let (mut entries, mut op, mut pii) = (walk(Family::Entries)?, walk(Family::Op)?, walk(Family::Pii)?);
         let (mut events, mut bytes) = (vec![], 0usize);
-        let mut next = from_seq;
-        while events.len() < events_max {
-            let chunk = self.read_chunk(number, next..height + 1, READ_CHUNK.min(events_max - events.len()))?;
-            let Some(last) = chunk.last() else { break };
-            next = last.event().header().seq + 1;
-            for event in chunk {
-                bytes = bytes.saturating_add(size_of(event.event()));
-                if bytes > bytes_max && !events.is_empty() {
-                    return Ok(events);
-                }
-                events.push(event);
+        while let Some((key, value)) = entries.pair().filter(|_| events.len() < events_max) {
+            let event = decode(value, slot_at(&mut *op, key)?, slot_at(&mut *pii, key)?)?;
+            bytes = bytes.saturating_add(size_of(event.event()));
+            if bytes > bytes_max && !events.is_empty() {
+                break;
             }
+            events.push(event);
+            entries.step()?;
         }
         Ok(events)
-    }
-
-    fn read_chunk(&self, log: LogNumber, seqs: Range<u64>, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        let backend = &self.inner.shared.backend;
-        let (from, end) = (entry_key(log, seqs.start), entry_key(log, seqs.end));
-        let entries = backend.range(Family::Entries, &from, &end, limit)?;
-        let Some((last, _)) = entries.last() else { return Ok(vec![]) };
-        let end = [&last[..], &[0]].concat();
-        let slots = |family| -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
-            Ok(backend.range(family, &from, &end, limit)?.into_iter().collect())
-        };
-        let (mut op, mut pii) = (slots(Family::Op)?, slots(Family::Pii)?);
-        entries.into_iter().map(|(key, value)| decode(&value, op.remove(&key), pii.remove(&key))).collect()
     }
 
     /// As [`Store::read`], and ends on a signed event, so that the run can be proven: what a frame is made of.
@@ -259,7 +242,10 @@ impl Store {
         };
         let (backend, key) = (&self.inner.shared.backend, entry_key(number, seq));
         let Some(value) = backend.get(Family::Entries, &key)? else { return Ok(None) };
-        decode(&value, backend.get(Family::Op, &key)?, backend.get(Family::Pii, &key)?).map(Some)
+        let slot = |family| -> Result<Option<Payload>, StoreError> {
+            backend.get(family, &key)?.map_or(Ok(None), |value| read_slot(&value))
+        };
+        decode(&value, slot(Family::Op)?, slot(Family::Pii)?).map(Some)
     }
 
     /// Erases the payload of an event that is here: its bytes are gone from the files when this returns, and no peer
@@ -334,10 +320,16 @@ fn size_of(event: &ReceivedEvent) -> usize {
     event.header_bytes().len() + slots.sum::<usize>()
 }
 
-fn decode(value: &[u8], op: Option<Vec<u8>>, pii: Option<Vec<u8>>) -> Result<StoredEvent, StoreError> {
+/// The payload at a key, on a walk that goes forward with the entries: none if it never came or was erased.
+fn slot_at(walk: &mut dyn Walk, key: &[u8]) -> Result<Option<Payload>, StoreError> {
+    while walk.pair().is_some_and(|(at, _)| at < key) {
+        walk.step()?;
+    }
+    walk.pair().filter(|(at, _)| *at == key).map_or(Ok(None), |(_, value)| read_slot(value))
+}
+
+fn decode(value: &[u8], op: Option<Payload>, pii: Option<Payload>) -> Result<StoredEvent, StoreError> {
     let (signature, header) = read_entry(value)?;
-    let slot = |value: Option<Vec<u8>>| value.map_or(Ok(None), |value| read_slot(&value));
-    let (op, pii) = (slot(op)?, slot(pii)?);
     let event = ReceivedEvent::new(header, signature, op, pii);
     event.map(StoredEvent::read_back).map_err(|error| StoreError::Damaged(error.to_string()))
 }

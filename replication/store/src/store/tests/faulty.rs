@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::backend::Pairs;
+use crate::backend::{Pairs, Walk};
 
 /// What the disk does when it fails.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,10 @@ struct Faulty {
 impl Backend for Faulty {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.get(family, key)
+    }
+
+    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError> {
+        self.inner.walk(family, from, to)
     }
 
     fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
