@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::json;
 
+use crate::lab::Pace;
 use crate::lab::link::Link;
 use crate::lab::namespace::Network;
-use crate::lab::process::{NodeProcess, wait_until};
+use crate::lab::process::{NodeProcess, Transport, wait_until};
 
 /// Where the links run.
 pub enum Wires {
@@ -27,8 +28,19 @@ pub struct District {
     pub wires: Wires,
 }
 
-/// A node to be: name, area.
+/// A node to be: name, area, label.
 pub type Plan<'a> = (&'a str, &'a str, &'a str);
+
+/// What the nodes of a district are connected by. By default: relays on loopback, TCP, as fast as the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wiring {
+    /// Namespaces instead of relays: the third number of their addresses, see [`Network::with_hosts`].
+    pub namespaces: Option<u8>,
+    /// What the nodes speak.
+    pub transport: Transport,
+    /// A node behind a slow line, and how slow that is.
+    pub slow: Option<(usize, Pace)>,
+}
 
 impl District {
     /// Founds a district with the first node and lets the others join; all are running and linked at the end.
@@ -36,12 +48,24 @@ impl District {
     /// # Errors
     /// When a step fails; the message says which.
     pub fn found(root: &Path, plans: &[Plan<'_>], namespaces: Option<u8>) -> anyhow::Result<Self> {
-        let network = namespaces.map(|block| Network::with_hosts(plans.len() as u8, block)).transpose()?;
+        Self::wired(root, plans, Wiring { namespaces, ..Wiring::default() })
+    }
+
+    /// As [`District::found`], over lines of one's choice.
+    ///
+    /// # Errors
+    /// As [`District::found`].
+    pub fn wired(root: &Path, plans: &[Plan<'_>], wiring: Wiring) -> anyhow::Result<Self> {
+        let network = wiring.namespaces.map(|block| Network::with_hosts(plans.len() as u8, block)).transpose()?;
+        if let (Some(network), Some((node, pace))) = (&network, wiring.slow) {
+            network.slow_down(node, pace)?;
+        }
         let mut nodes = vec![];
         for (i, (name, _, _)) in plans.iter().enumerate() {
             let host = network.as_ref().map(|n| &n.hosts[i]);
             let address = host.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |h| IpAddr::V4(h.address));
             let mut node = NodeProcess::new(name, root, address, host.map(|h| h.name.clone()))?;
+            node.transport = wiring.transport;
             if host.is_some() {
                 // In a namespace of its own every node may use the usual ports.
                 (node.api.http, node.mesh) = ((address, 8420).into(), (address, 8421).into());
@@ -50,7 +74,7 @@ impl District {
         }
         let wires = match network {
             Some(network) => Wires::Namespaces(network),
-            None => Wires::Relays(relays(&nodes)?),
+            None => Wires::Relays(relays(&nodes, wiring.slow)?),
         };
         let mut district = Self { nodes, wires };
         district.enrol(plans)?;
@@ -91,13 +115,22 @@ impl District {
     /// # Errors
     /// When the system refuses.
     pub fn cut_off(&self, node: usize) -> anyhow::Result<()> {
-        let others: Vec<usize> = (0..self.nodes.len()).filter(|i| *i != node).collect();
+        self.split(&[node])
+    }
+
+    /// Cuts some nodes off from all others, but not from each other. Their pages stay reachable from here.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn split(&self, apart: &[usize]) -> anyhow::Result<()> {
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|node| !apart.contains(node)).collect();
         match &self.wires {
             Wires::Relays(links) => {
-                links.iter().filter(|(a, b, _)| *a == node || *b == node).for_each(|(_, _, link)| link.cut());
+                let crosses = |(a, b, _): &&(usize, usize, Link)| apart.contains(a) != apart.contains(b);
+                links.iter().filter(crosses).for_each(|(_, _, link)| link.cut());
                 Ok(())
             }
-            Wires::Namespaces(network) => network.cut(node, &others),
+            Wires::Namespaces(network) => apart.iter().try_for_each(|node| network.cut(*node, &others)),
         }
     }
 
@@ -106,12 +139,20 @@ impl District {
     /// # Errors
     /// When the system refuses.
     pub fn heal(&self, node: usize) -> anyhow::Result<()> {
+        self.rejoin(&[node])
+    }
+
+    /// Mends what [`District::split`] broke.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn rejoin(&self, apart: &[usize]) -> anyhow::Result<()> {
         match &self.wires {
             Wires::Relays(links) => {
                 links.iter().for_each(|(_, _, link)| link.heal());
                 Ok(())
             }
-            Wires::Namespaces(network) => network.heal(node),
+            Wires::Namespaces(network) => apart.iter().try_for_each(|node| network.heal(*node)),
         }
     }
 
@@ -146,11 +187,12 @@ impl District {
     }
 }
 
-fn relays(nodes: &[NodeProcess]) -> anyhow::Result<Vec<(usize, usize, Link)>> {
+fn relays(nodes: &[NodeProcess], slow: Option<(usize, Pace)>) -> anyhow::Result<Vec<(usize, usize, Link)>> {
     let mut links = vec![];
     for from in 1..nodes.len() {
         for (to, node) in nodes.iter().enumerate().take(from) {
-            links.push((from, to, Link::to(node.mesh)?));
+            let pace = slow.filter(|(node, _)| [from, to].contains(node)).map(|(_, pace)| pace);
+            links.push((from, to, Link::to(node.mesh, pace)?));
         }
     }
     Ok(links)
