@@ -56,6 +56,21 @@ impl District {
     /// # Errors
     /// As [`District::found`].
     pub fn wired(root: &Path, plans: &[Plan<'_>], wiring: Wiring) -> anyhow::Result<Self> {
+        let mut district = Self::laid_out(root, plans, wiring)?;
+        district.found_first(plans[0])?;
+        for (node, plan) in plans.iter().enumerate().skip(1) {
+            district.admit(node, *plan)?;
+            district.nodes[node].peers = (0..node).map(|other| district.dial_address(node, other)).collect();
+            district.nodes[node].start().with_context(|| format!("starting {}", plan.0))?;
+        }
+        Ok(district)
+    }
+
+    /// Places and lines for nodes; nothing is founded, nobody is a member, nothing runs.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn laid_out(root: &Path, plans: &[Plan<'_>], wiring: Wiring) -> anyhow::Result<Self> {
         let network = wiring.namespaces.map(|block| Network::with_hosts(plans.len() as u8, block)).transpose()?;
         if let (Some(network), Some((node, pace))) = (&network, wiring.slow) {
             network.slow_down(node, pace)?;
@@ -76,31 +91,36 @@ impl District {
             Some(network) => Wires::Namespaces(network),
             None => Wires::Relays(relays(&nodes, wiring.slow)?),
         };
-        let mut district = Self { nodes, wires };
-        district.enrol(plans)?;
-        Ok(district)
+        Ok(Self { nodes, wires })
     }
 
-    fn enrol(&mut self, plans: &[Plan<'_>]) -> anyhow::Result<()> {
-        let (_, area, label) = plans[0];
+    /// The first node founds the district and runs.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn found_first(&mut self, (_, area, label): Plan<'_>) -> anyhow::Result<()> {
         self.nodes[0].command(&["init", "--name", label, "--area", area, "--district", "临湖区(演示)"])?;
-        self.nodes[0].start()?;
-        for (i, (_, area, label)) in plans.iter().enumerate().skip(1) {
-            let asked = self.nodes[i].command(&["join"])?;
-            let request = asked["request"].as_str().context("no request")?;
-            // The links below say whom to dial; the ticket's own address would bypass a relay.
-            let address = self.dial_address(i, 0);
-            let answered =
-                self.nodes[0].command(&["invite", "--name", label, "--area", area, "--address", &address, request])?;
-            let ticket = answered["ticket"].as_str().context("no ticket")?.to_owned();
-            self.nodes[i].command(&["join", &ticket])?;
-            self.nodes[i].peers = (0..i).map(|j| self.dial_address(i, j)).collect();
-            self.nodes[i].start().with_context(|| format!("starting {}", plans[i].0))?;
-        }
+        self.nodes[0].start()
+    }
+
+    /// The first node lets another one in, which does not run yet. Request and ticket are texts: they need no network.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn admit(&self, node: usize, (_, area, label): Plan<'_>) -> anyhow::Result<()> {
+        let asked = self.nodes[node].command(&["join"])?;
+        let request = asked["request"].as_str().context("no request")?;
+        // The lines say whom to dial; the ticket's own address would bypass a relay.
+        let address = self.dial_address(node, 0);
+        let invite = ["invite", "--name", label, "--area", area, "--address", &address, request];
+        let answered = self.nodes[0].command(&invite)?;
+        let ticket = answered["ticket"].as_str().context("no ticket")?;
+        self.nodes[node].command(&["join", ticket])?;
         Ok(())
     }
 
-    fn dial_address(&self, from: usize, to: usize) -> String {
+    /// Where one node dials another.
+    pub fn dial_address(&self, from: usize, to: usize) -> String {
         match &self.wires {
             Wires::Relays(links) => links
                 .iter()

@@ -38,6 +38,17 @@ pub fn available() -> bool {
     works
 }
 
+/// Whether this process may also make lines slow: the kernel has the shapers and `tc` works here.
+pub fn can_slow_down() -> bool {
+    let name = format!("linli-slow-{}", std::process::id());
+    let tc = format!("tc -n {name}");
+    let pace = Pace::RADIO;
+    let works = run(&format!("ip netns add {name}")).is_ok()
+        && shape(&tc, "lo", "dst", ("10.77.0.1", "10.77.0.0/24"), pace).is_ok();
+    let _ = run(&format!("ip netns del {name}"));
+    works
+}
+
 impl Network {
     /// Makes `count` namespaces that reach each other and this process. `block` is the third number of their
     /// addresses in 10.77.0.0/16, so that networks of tests that run side by side do not meet.

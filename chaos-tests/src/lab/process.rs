@@ -36,6 +36,8 @@ pub struct NodeProcess {
     pub mesh: SocketAddr,
     /// What speaks on that port.
     pub transport: Transport,
+    /// Whether it listens there at all. One that does not can be called by nobody.
+    pub listens: bool,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
     /// Whether it looks for nodes on its local network.
@@ -60,6 +62,7 @@ impl NodeProcess {
             dir,
             mesh: SocketAddr::new(address, super::free_port()?),
             transport: Transport::default(),
+            listens: true,
             peers: vec![],
             mdns: false,
             namespace,
@@ -116,7 +119,11 @@ impl NodeProcess {
     /// When it does not come up in time; the message ends with the last lines of its log.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = self.program(&["serve", "--listen", &self.multiaddr()])?;
+        let mut command = self.program(&["serve"])?;
+        match self.listens {
+            true => command.args(["--listen", &self.multiaddr()]),
+            false => command.env("LINLI_LISTEN", "[]"),
+        };
         if !self.mdns {
             command.arg("--no-mdns");
         }
