@@ -25,10 +25,24 @@ pub struct Config {
     pub peers: Vec<String>,
     /// Whether to find nodes on the local network by mDNS.
     pub mdns: bool,
+    /// When to be reachable through the relays of other nodes: `auto`, `always` or `never`.
+    pub relays: Relays,
     /// What to log, as `tracing` directives.
     pub log: String,
     /// `text` or `json`.
     pub log_format: LogFormat,
+}
+
+/// When a node keeps places on the relays of its peers, so that others can call it through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relays {
+    /// Where it turns out that a peer cannot call this node.
+    Auto,
+    /// On all peers that this node calls, without finding out.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// How log lines look.
@@ -47,9 +61,17 @@ impl Default for Config {
             http: SocketAddr::from(([127, 0, 0, 1], 8420)),
             host_names: vec![],
             residents_open: true,
-            listen: vec!["/ip4/0.0.0.0/udp/8421/quic-v1".into(), "/ip4/0.0.0.0/tcp/8421".into()],
+            listen: [
+                "/ip4/0.0.0.0/udp/8421/quic-v1",
+                "/ip4/0.0.0.0/tcp/8421",
+                "/ip6/::/udp/8421/quic-v1",
+                "/ip6/::/tcp/8421",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             peers: vec![],
             mdns: true,
+            relays: Relays::Auto,
             log: "info,libp2p=warn,libp2p_mdns=error".into(),
             log_format: LogFormat::Text,
         }
@@ -63,11 +85,16 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("residents_open", "true", "Whether anybody on the network may read the residents' part without signing in."),
     (
         "listen",
-        "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\"]",
-        "Where other nodes reach this one, as multiaddrs: QUIC first, TCP as fallback.",
+        "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\", \"/ip6/::/udp/8421/quic-v1\", \"/ip6/::/tcp/8421\"]",
+        "Where other nodes reach this one, as multiaddrs: QUIC first, TCP as fallback, over IPv4 and IPv6.",
     ),
     ("peers", "[]", "Nodes to keep connected to, such as \"/ip4/192.0.2.7/udp/8421/quic-v1\"."),
     ("mdns", "true", "Find nodes on the local network without being told."),
+    (
+        "relays",
+        "\"auto\"",
+        "Be reachable through the relays of other nodes: auto where they cannot call this one, always, or never.",
+    ),
     ("log", "\"info,libp2p=warn,libp2p_mdns=error\"", "What to log, as tracing directives."),
     ("log_format", "\"text\"", "text for people, json for log collectors."),
 ];

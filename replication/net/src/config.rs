@@ -1,5 +1,6 @@
 //! What a mesh is made from, and what it tells of itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use libp2p::Multiaddr;
@@ -19,6 +20,39 @@ pub struct MeshConfig {
     pub peers: Vec<Multiaddr>,
     /// Whether to look for nodes on the LAN and to answer those that look.
     pub mdns: bool,
+    /// Whether to keep places on the relays of peers, so that nodes can call that could not otherwise.
+    pub relays: RelayUse,
+    /// The file in which addresses of peers survive a restart; none: they are forgotten.
+    pub address_file: Option<PathBuf>,
+}
+
+/// When a node keeps places on the relays of its peers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RelayUse {
+    /// On those of peers that were asked to call back and could not.
+    #[default]
+    WhenNeeded,
+    /// On those of all peers that it called itself.
+    Always,
+    /// On none, and no peer is asked to call back.
+    Never,
+}
+
+/// Whether other nodes can call this one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reachability {
+    /// Nobody has called yet, and nobody who was asked to has had the time.
+    #[default]
+    Unknown,
+    /// Peers have called it directly, and none that was asked to failed.
+    Direct,
+    /// Some peer could not call it, so it keeps places on relays, through which everybody can.
+    Relayed {
+        /// How many.
+        relays: usize,
+    },
+    /// Some peer could not call it, and it has no place on a relay.
+    Unreachable,
 }
 
 /// Who this node is, and where it takes from what it needs.
@@ -123,11 +157,13 @@ pub struct PeerStatus {
     pub addresses: Vec<String>,
     /// Whether it replicates with us now.
     pub connected: bool,
+    /// Whether that goes through another node's relay.
+    pub relayed: bool,
     /// Since when it has, in Unix milliseconds.
     pub since_ms: Option<u64>,
     /// Last measured round trip, in milliseconds.
     pub rtt_ms: Option<u64>,
-    /// When bytes last came from it, in Unix milliseconds; none if never since this node started.
+    /// When bytes last came from it, in Unix milliseconds; none if never. Survives restarts with the address file.
     pub last_heard_ms: Option<u64>,
     /// Events that it says it has and we lack; none while unknown.
     pub behind_events: Option<u64>,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::Multiaddr;
+use libp2p::core::transport::ListenerId;
 use libp2p::swarm::{ConnectionId, Swarm};
 use linli_core::id::{AuthorKey, Head, LogId, Stream};
 use linli_core::sync::{DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
@@ -16,15 +17,18 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::book::Book;
-use crate::config::{MeshEvent, MeshNode, SpawnError};
+use crate::config::{MeshConfig, MeshEvent, MeshNode, SpawnError};
 use crate::connection::Connection;
 use crate::door::{self, BatchDone, Door, Job};
 use crate::hello::{Greeted, HelloError, node_areas};
 use crate::limits;
+use crate::memory::Memory;
 use crate::mesh::Behaviour;
 use crate::metrics::Metrics;
+use crate::reach::Reach;
 use crate::session::{Session, SessionEnd};
-use crate::status::Told;
+use crate::status::{State, Told};
+use crate::whereabouts::{Places, Whereabouts};
 
 /// What the handle asks.
 pub(crate) enum Request {
@@ -43,6 +47,7 @@ pub(crate) enum Happened {
     SessionEnded { number: u64, peer: AuthorKey, end: SessionEnd },
     Read { peer: AuthorKey, token: Token, frame: Option<ReadFrame> },
     Batch(BatchDone),
+    Whereabouts { connection: ConnectionId, heard: Option<Result<Whereabouts, String>> },
 }
 
 /// Heads that rose in the store and that the loop has not seen: one per log however often it rose.
@@ -80,7 +85,12 @@ pub(crate) struct Driver {
     pub(crate) metrics: Metrics,
     pub(crate) queue: mpsc::Sender<Happened>,
     pub(crate) next_session: u64,
-    pub(crate) listeners_awaited: usize,
+    pub(crate) listeners_awaited: Vec<ListenerId>,
+    pub(crate) places: Places,
+    pub(crate) reach: Reach,
+    /// When an own address went away: connections that have shown no life since are doubtful.
+    pub(crate) doubted_since: Option<Instant>,
+    pub(crate) memory: Memory,
     happened: mpsc::Receiver<Happened>,
     events: broadcast::Sender<MeshEvent>,
     risen: Arc<Risen>,
@@ -97,7 +107,7 @@ impl Driver {
         node: MeshNode,
         metrics: Metrics,
         events: broadcast::Sender<MeshEvent>,
-        peers: &[Multiaddr],
+        config: MeshConfig,
         told: Arc<Told>,
     ) -> Self {
         let (queue, happened) = mpsc::channel(limits::LOOP_QUEUE);
@@ -108,9 +118,11 @@ impl Driver {
         let own_key = node.key.public();
         let engine = Engine::new(own_key, (*node.store.frontier()).clone());
         let (mut book, now) = (Book::default(), Instant::now());
-        for address in peers {
-            book.add(now, address.clone());
+        for address in config.peers {
+            book.add(now, address);
         }
+        let memory = Memory::new(config.address_file);
+        book.remember(now, memory.recall());
         let mut driver = Self {
             swarm,
             node,
@@ -122,7 +134,11 @@ impl Driver {
             metrics,
             queue,
             next_session: 0,
-            listeners_awaited: 0,
+            listeners_awaited: vec![],
+            places: Places::default(),
+            reach: Reach::new(config.relays),
+            doubted_since: None,
+            memory,
             happened,
             events,
             risen,
@@ -139,11 +155,11 @@ impl Driver {
     pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
-        listeners: usize,
+        listeners: Vec<ListenerId>,
         ready: oneshot::Sender<Result<(), SpawnError>>,
     ) {
+        let mut ready = Some(ready).filter(|_| !listeners.is_empty());
         self.listeners_awaited = listeners;
-        let mut ready = Some(ready).filter(|_| listeners > 0);
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let risen = Arc::clone(&self.risen);
@@ -203,6 +219,7 @@ impl Driver {
             Happened::SessionEnded { .. } => {}
             Happened::Read { peer, token, frame } => self.input(Input::ReadDone { peer, token, frame }),
             Happened::Batch(done) => self.on_batch(done),
+            Happened::Whereabouts { connection, heard } => self.on_whereabouts(connection, heard),
         }
     }
 
@@ -314,6 +331,10 @@ impl Driver {
         self.input(Input::Tick);
         self.close_overdue();
         self.call_due();
+        self.tell_whereabouts();
+        self.end_calls_back();
+        self.keep_reservations();
+        self.save_addresses();
         if self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
             self.tell_state();
         }
@@ -321,11 +342,13 @@ impl Driver {
 
     /// Publishes what the handle answers from. Costs a pass over all logs per connected peer.
     pub(crate) fn tell_state(&mut self) {
-        self.told.set(self.peer_statuses(), self.swarm.listeners().cloned().collect());
+        let (peers, reachability) = (self.peer_statuses(), self.reachability());
+        self.told.set(State { peers, listeners: self.swarm.listeners().cloned().collect(), reachability });
         self.told_at = Some(Instant::now());
     }
 
     async fn close_all(&mut self) {
+        self.save_addresses_at_last().await;
         let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
         self.sessions.clear();
         for connection in connections {

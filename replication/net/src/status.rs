@@ -8,31 +8,44 @@ use libp2p::Multiaddr;
 use linli_core::charter::Role;
 use linli_core::id::{AuthorKey, LogId};
 
-use crate::config::{PeerStatus, SyncState};
+use crate::config::{PeerStatus, Reachability, SyncState};
 use crate::driver::Driver;
 use crate::session::{Session, unix_ms};
 
 /// What the mesh last said of itself, for whoever asks without waiting.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<(Vec<PeerStatus>, Vec<Multiaddr>)>);
+pub(crate) struct Told(Mutex<State>);
+
+/// What the mesh says of itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) peers: Vec<PeerStatus>,
+    pub(crate) listeners: Vec<Multiaddr>,
+    pub(crate) reachability: Reachability,
+}
 
 impl Told {
     /// Replaces what is said.
-    pub(crate) fn set(&self, peers: Vec<PeerStatus>, listeners: Vec<Multiaddr>) {
-        *self.lock() = (peers, listeners);
+    pub(crate) fn set(&self, state: State) {
+        *self.lock() = state;
     }
 
     /// All other nodes.
     pub(crate) fn peers(&self) -> Vec<PeerStatus> {
-        self.lock().0.clone()
+        self.lock().peers.clone()
     }
 
     /// Addresses that are listened on.
     pub(crate) fn listeners(&self) -> Vec<Multiaddr> {
-        self.lock().1.clone()
+        self.lock().listeners.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Vec<PeerStatus>, Vec<Multiaddr>)> {
+    /// Whether others can call this node.
+    pub(crate) fn reachability(&self) -> Reachability {
+        self.lock().reachability
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Replaced as a whole, so it is whole whatever a panicking thread was doing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,6 +88,7 @@ impl Driver {
             key: peer,
             addresses: self.book.addresses(&peer).iter().map(Multiaddr::to_string).collect(),
             connected: session.is_some(),
+            relayed: connection.is_some_and(|connection| connection.relayed),
             since_ms: session.map(|session| session.since_unix_ms),
             rtt_ms: connection.and_then(|connection| connection.round_trip).map(whole_ms),
             last_heard_ms: session.map(heard_unix_ms).or(note.last_heard_unix_ms),
@@ -89,7 +103,7 @@ impl Driver {
     }
 }
 
-fn heard_unix_ms(session: &Session) -> u64 {
+pub(crate) fn heard_unix_ms(session: &Session) -> u64 {
     unix_ms().saturating_sub(whole_ms(session.traffic.silent_for()))
 }
 
