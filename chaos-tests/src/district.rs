@@ -81,6 +81,7 @@ impl District {
             let address = host.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |h| IpAddr::V4(h.address));
             let mut node = NodeProcess::new(name, root, address, host.map(|h| h.name.clone()))?;
             node.transport = wiring.transport;
+            node.confined = host.is_none();
             if host.is_some() {
                 // In a namespace of its own every node may use the usual ports.
                 (node.api.http, node.mesh) = ((address, 8420).into(), (address, 8421).into());

@@ -99,8 +99,9 @@ fn district(root: &Path, namespaces: Option<u8>) -> anyhow::Result<District> {
             network.hide(STICK, &[])?;
         }
         Wires::Relays(_) => {
-            // What listens nowhere cannot be called either.
-            district.nodes[HIDDEN].listens = false;
+            // What listens nowhere cannot be called either. It may be met through a relay, and the others, being confined,
+            // tell nobody where they are: so it cannot call the bureau either.
+            (district.nodes[HIDDEN].listens, district.nodes[HIDDEN].confined) = (false, false);
             district.nodes[STICK].listens = false;
             district.cut_off(STICK)?;
         }

@@ -38,6 +38,9 @@ pub struct NodeProcess {
     pub transport: Transport,
     /// Whether it listens there at all. One that does not can be called by nobody.
     pub listens: bool,
+    /// Whether other nodes meet it over lines of the laboratory only. All processes of a machine could call each other, so
+    /// such a node tells nobody where it is, and keeps no place on a relay.
+    pub confined: bool,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
     /// Whether it looks for nodes on its local network.
@@ -63,6 +66,7 @@ impl NodeProcess {
             mesh: SocketAddr::new(address, super::free_port()?),
             transport: Transport::default(),
             listens: true,
+            confined: false,
             peers: vec![],
             mdns: false,
             namespace,
@@ -124,6 +128,9 @@ impl NodeProcess {
             true => command.args(["--listen", &self.multiaddr()]),
             false => command.env("LINLI_LISTEN", "[]"),
         };
+        if self.confined {
+            command.env("LINLI_ANNOUNCE", "[]").env("LINLI_RELAYS", "never");
+        }
         if !self.mdns {
             command.arg("--no-mdns");
         }
