@@ -9,14 +9,19 @@
 //! order and answers reads and appends. It never calls back from within; there is no clock, no randomness and no
 //! unordered map in here, so a run is a function of its inputs. Normative text: `docs/sync.md`.
 
+use std::time::Duration;
+
 use crate::area::Area;
 use crate::frame::PiiScope;
 use crate::id::{AuthorKey, Head, LogId};
 
 mod admit;
+mod allowance;
 mod engine;
+mod hints;
 mod line;
 mod message;
+mod outgoing;
 mod pull;
 pub mod ranges;
 mod reconcile;
@@ -41,6 +46,9 @@ pub enum Input {
         peer: AuthorKey,
         /// Areas whose personal payloads it may have.
         pii_areas: Vec<Area>,
+        /// How long the credentials of the greeting, a kilobyte or two, took beyond a round trip: all that is known of
+        /// the line.
+        greeting: Duration,
     },
     /// The charter has changed what a connected peer may have.
     PiiAreas {
@@ -236,9 +244,24 @@ pub enum Violation {
     /// More messages of a comparison than [`crate::limits::SYNC_RECONCILE_MESSAGES_MAX`].
     #[error("compares without end")]
     ComparesWithoutEnd,
+    /// Parts that together are longer than [`crate::limits::FRAME_BYTES_MAX`].
+    #[error("sent a frame that is too long")]
+    FrameTooLong,
+    /// Confirmed more pieces of frames than it was sent.
+    #[error("confirmed what was never sent")]
+    ConfirmedUnsent,
     /// Frames that nobody asked for.
     #[error("sent frames that were not asked for")]
     Unasked,
+    /// More wants that replaced an open one than [`crate::limits::SYNC_REPLACED_WANTS_BURST`].
+    #[error("asks for the same again before it is answered")]
+    ReplacesWants,
+    /// More frames that brought nothing than [`crate::limits::SYNC_IDLE_FRAMES_BURST`].
+    #[error("sends again what was sent already")]
+    SendsWhatIsThere,
+    /// More pulls that brought nothing than [`crate::limits::SYNC_EMPTY_PULLS_BURST`].
+    #[error("announces heads that it never sends")]
+    BrokenPromises,
 }
 
 /// What the engine knows of one connected peer.

@@ -31,7 +31,7 @@ use crate::session::{Session, unix_ms};
 use crate::whereabouts::Telling;
 
 /// How soon a sync stream is asked for again when the peer was not ready for it.
-const SYNC_RETRY: Duration = Duration::from_millis(100);
+const SYNC_RETRY: Duration = Duration::from_millis(10);
 
 /// One connection and how far it has come.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ enum Stage {
     New,
     /// The hello is under way.
     Greeting,
-    /// Enrolled, for these areas; no sync stream yet.
-    Greeted(Vec<Area>),
+    /// Enrolled, for these areas; the credentials took so long beyond a round trip. No sync stream yet.
+    Greeted(Vec<Area>, Duration),
     /// Replicating.
     Syncing(Vec<Area>),
 }
@@ -67,7 +67,7 @@ impl Connection {
     /// Areas for which the peer has proven to be enrolled on this connection.
     pub(crate) fn areas(&self) -> Vec<Area> {
         match &self.stage {
-            Stage::Greeted(areas) | Stage::Syncing(areas) => areas.clone(),
+            Stage::Greeted(areas, _) | Stage::Syncing(areas) => areas.clone(),
             Stage::New | Stage::Greeting => vec![],
         }
     }
@@ -90,6 +90,7 @@ impl Driver {
                     let address = address.with_p2p(peer).unwrap_or_else(|address| address);
                     self.book.found(Instant::now(), address);
                 }
+                self.call_due();
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
@@ -219,16 +220,16 @@ impl Driver {
             (LinkEvent::Accepted(Protocol::Hello, stream), Stage::New) if !state.dialled => {
                 self.greet(connection, stream);
             }
-            (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(_)) if opens_sync => {
+            (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(..)) if opens_sync => {
                 self.start_session(connection, stream);
             }
-            (LinkEvent::Accepted(Protocol::Sync, stream), Stage::Greeted(_)) if !opens_sync => {
+            (LinkEvent::Accepted(Protocol::Sync, stream), Stage::Greeted(..)) if !opens_sync => {
                 self.start_session(connection, stream);
             }
             (LinkEvent::Opened(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.tell_on(connection, stream),
             (LinkEvent::Accepted(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.hear_on(connection, stream),
             (LinkEvent::Failed(Protocol::Whereabouts), _) => self.told_in_vain(connection),
-            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(_)) => {
+            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(..)) => {
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(SYNC_RETRY).await;
@@ -293,7 +294,7 @@ impl Driver {
     fn on_greeted(&mut self, connection: ConnectionId, peer: AuthorKey, greeted: Greeted) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer_id, dialled, relayed) = (state.peer_id, state.dialled, state.relayed);
-        state.stage = Stage::Greeted(greeted.areas);
+        state.stage = Stage::Greeted(greeted.areas, greeted.credentials_took);
         self.book.note(peer).refused = None;
         if dialled {
             self.book.proven(Instant::now(), connection, peer, unix_ms());
@@ -319,7 +320,7 @@ impl Driver {
         let of_session = self.sessions.get(&state.peer).and_then(|session| self.connections.get(&session.connection));
         // Begun before the direct one was known. Later a peer calls through a relay only when it lost the direct one.
         let late = state.relayed && of_session.is_some_and(|s| !s.relayed && s.since.elapsed() < limits::HELLO_TIMEOUT);
-        if matches!(state.stage, Stage::Greeted(_)) && self.own_key < state.peer && !late {
+        if matches!(state.stage, Stage::Greeted(..)) && self.own_key < state.peer && !late {
             let peer_id = state.peer_id;
             self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Sync);
         }
@@ -328,6 +329,7 @@ impl Driver {
     fn start_session(&mut self, connection: ConnectionId, stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer, pii_areas) = (state.peer, state.areas());
+        let greeting = if let Stage::Greeted(_, took) = state.stage { took } else { limits::HELLO_TIMEOUT };
         state.stage = Stage::Syncing(pii_areas.clone());
         self.next_session += 1;
         let session = Session::start(self.next_session, peer, connection, stream, &self.metrics, &self.queue);
@@ -341,7 +343,7 @@ impl Driver {
         }
         self.book.note(peer).last_heard_unix_ms = Some(unix_ms());
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
-        self.input(Input::PeerConnected { peer, pii_areas });
+        self.input(Input::PeerConnected { peer, pii_areas, greeting });
         self.tell_state();
     }
 
@@ -353,11 +355,18 @@ impl Driver {
         self.book.note(peer).last_heard_unix_ms = Some(heard_ms);
         self.places.gone(&peer);
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
-        self.swarm.close_connection(session.connection);
+        self.hang_up(session.connection, true);
         self.input(Input::PeerDisconnected { peer });
         self.book.note(peer).refused = Some(reason.clone());
         self.tell_state();
         self.tell(MeshEvent::Disconnected { peer, reason });
+    }
+
+    /// Closes a connection, and lets its peer be called again at once: over a dead line closing takes as long as the
+    /// system goes on sending what nobody confirms, a minute and more.
+    fn hang_up(&mut self, connection: ConnectionId, replicated: bool) {
+        self.book.over(Instant::now(), connection, replicated);
+        self.swarm.close_connection(connection);
     }
 
     /// Probes starve while a line is busy, so a missing answer counts only when nothing else came either.
@@ -371,9 +380,14 @@ impl Driver {
             Err(error) => {
                 let session = self.sessions.get(&state.peer).filter(|session| session.connection == event.connection);
                 let alive = session.is_some_and(|s| s.traffic.silent_for() < limits::ALIVE_AFTER_BYTES);
+                let (peer, replicated) = (state.peer, session.is_some());
                 if !alive {
-                    tracing::info!(peer = %state.peer.short(), %error, "a connection does not answer");
-                    self.swarm.close_connection(event.connection);
+                    tracing::info!(peer = %peer.short(), %error, "a connection does not answer");
+                    if replicated {
+                        self.end_session(peer, error.to_string());
+                    } else {
+                        self.hang_up(event.connection, false);
+                    }
                 }
             }
         }

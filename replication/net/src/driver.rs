@@ -174,7 +174,10 @@ impl Driver {
                 _ = tick.tick() => self.on_tick(),
                 request = requests.recv() => match request {
                     Some(Request::Holders(log, seq, answer)) => drop(answer.send(self.holders(&log, seq))),
-                    Some(Request::AddPeer(address)) => self.book.add(Instant::now(), address),
+                    Some(Request::AddPeer(address)) => {
+                        self.book.add(Instant::now(), address);
+                        self.call_due();
+                    }
                     Some(Request::Shutdown(done)) => {
                         self.close_all().await;
                         let _ = done.send(());

@@ -35,8 +35,9 @@ pub const APPENDS_AT_A_TIME: usize = 2;
 /// How often a live connection is probed.
 pub const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a probe may stay without answer. With the interval a dead line is noticed within 15 seconds.
-pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a probe may stay without answer. The second one in a row that does is told, so with the interval a dead line
+/// is noticed within 20 seconds. A slow line is not a dead one: no more than a second of ours is ever on it.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A line on which bytes arrived this recently is alive, whatever became of its probes: they starve under load.
 pub const ALIVE_AFTER_BYTES: Duration = Duration::from_secs(10);
@@ -63,8 +64,9 @@ pub const CONNECTIONS_IN_MAX: u32 = 192;
 /// Most connections that are being set up in one direction.
 pub const CONNECTIONS_PENDING_MAX: u32 = 64;
 
-/// Most connections to one peer: an old one that is dead, a new one, and both sides dialling at once.
-pub const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// Most connections to one peer: a new one, both sides dialling at once, one through a relay, and old ones that are dead
+/// and whose closing the system has not given up yet.
+pub const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 
 /// Most peers that are remembered because they were found on the LAN or refused, beyond the configured ones.
 pub const REMEMBERED_PEERS_MAX: usize = 256;
