@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+/// Stands among the addresses to announce for those that the node finds out itself.
+pub const AUTO: &str = "auto";
+
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +24,8 @@ pub struct Config {
     pub residents_open: bool,
     /// Multiaddrs on which other nodes reach this one.
     pub listen: Vec<String>,
+    /// Multiaddrs at which other nodes are told to call this one; `auto` stands for finding out.
+    pub announce: Vec<String>,
     /// Multiaddrs of nodes to keep connected to.
     pub peers: Vec<String>,
     /// Whether to find nodes on the local network by mDNS.
@@ -69,6 +74,7 @@ impl Default for Config {
             ]
             .map(str::to_owned)
             .to_vec(),
+            announce: vec![AUTO.into()],
             peers: vec![],
             mdns: true,
             relays: Relays::Auto,
@@ -87,6 +93,11 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
         "listen",
         "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\", \"/ip6/::/udp/8421/quic-v1\", \"/ip6/::/tcp/8421\"]",
         "Where other nodes reach this one, as multiaddrs: QUIC first, TCP as fallback, over IPv4 and IPv6.",
+    ),
+    (
+        "announce",
+        "[\"auto\"]",
+        "Where others are told to call this node: auto, the addresses at which a router passes the port on, or [].",
     ),
     ("peers", "[]", "Nodes to keep connected to, such as \"/ip4/192.0.2.7/udp/8421/quic-v1\"."),
     ("mdns", "true", "Find nodes on the local network without being told."),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, RelayUse};
+use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Relays};
+use crate::config::{AUTO, Config, Relays};
 use crate::data_dir::DataDir;
 use crate::node::{Node, NodeError, random_u64};
 
@@ -33,6 +33,10 @@ pub async fn join(node: &Arc<Node>, config: &Config) -> anyhow::Result<()> {
         peers,
         mdns: config.mdns,
         relays: config.relays.into(),
+        announce: match config.announce.iter().any(|announced| announced == AUTO) {
+            true => None,
+            false => Some(addresses(&config.announce, "announce")?),
+        },
         address_file: node.dir.as_ref().map(DataDir::addresses),
     };
     let (charter_of, credentials) = (node.clone(), node.enrolment.credentials.clone());
@@ -92,6 +96,16 @@ impl Node {
                 arrived.notified().await;
             }
         })
+    }
+
+    /// Whether other nodes can call this one, in a word.
+    pub fn reachability(&self) -> &'static str {
+        match self.mesh.get().map(linli_net::MeshHandle::reachability).unwrap_or_default() {
+            Reachability::Unknown => "unknown",
+            Reachability::Direct => "direct",
+            Reachability::Relayed { .. } => "relayed",
+            Reachability::Unreachable => "unreachable",
+        }
     }
 
     /// Addresses on which other nodes reach this one.

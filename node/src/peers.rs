@@ -28,6 +28,8 @@ pub struct PeerLine {
     pub address: String,
     /// Whether there is a live connection.
     pub connected: bool,
+    /// Whether that goes through another node's relay.
+    pub relayed: bool,
     /// When it was last heard, in Unix milliseconds.
     pub last_heard_ms: Option<u64>,
     /// Round trip, in milliseconds.
@@ -158,6 +160,7 @@ impl PeerLine {
             area,
             address: String::new(),
             connected: false,
+            relayed: false,
             last_heard_ms: None,
             rtt_ms: None,
             behind_events: None,
@@ -175,6 +178,7 @@ impl PeerLine {
     fn heed(&mut self, peer: PeerStatus) {
         self.address = peer.addresses.join(" ");
         self.connected = peer.connected;
+        self.relayed = peer.relayed;
         self.last_heard_ms = peer.last_heard_ms;
         self.rtt_ms = peer.rtt_ms;
         self.behind_events = peer.behind_events;

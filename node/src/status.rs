@@ -82,6 +82,8 @@ pub struct NodeStatus {
     pub store_bytes: Option<u64>,
     /// Other nodes.
     pub peers: Vec<PeerLine>,
+    /// Whether they can call this one: `unknown`, `direct`, `relayed` or `unreachable`.
+    pub reachability: &'static str,
     /// Positions at which somebody signed two histories.
     pub forks: u64,
     /// What needs attention. Empty is well.
@@ -155,6 +157,7 @@ impl Node {
             disk_free_bytes,
             store_bytes: self.dir.as_ref().and_then(|dir| occupied_bytes(&dir.store())),
             peers: self.peers(),
+            reachability: self.reachability(),
             forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
         };

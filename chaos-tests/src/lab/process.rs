@@ -14,6 +14,16 @@ use super::api::Api;
 /// How long a node may take to start: a cold store opens in well under a second; slow machines get room.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Over what other nodes reach a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// TCP with Noise and Yamux.
+    #[default]
+    Tcp,
+    /// QUIC over UDP, which the relays on loopback do not carry.
+    Quic,
+}
+
 /// Where a node lives and where it listens. The process may be running or not.
 pub struct NodeProcess {
     /// Short name for messages.
@@ -22,8 +32,15 @@ pub struct NodeProcess {
     pub dir: PathBuf,
     /// Its pages and its API.
     pub api: Api,
-    /// Its TCP port for other nodes.
+    /// Its port for other nodes.
     pub mesh: SocketAddr,
+    /// What speaks on that port.
+    pub transport: Transport,
+    /// Whether it listens there at all. One that does not can be called by nobody.
+    pub listens: bool,
+    /// Whether other nodes meet it over lines of the laboratory only. All processes of a machine could call each other, so
+    /// such a node tells nobody where it is, and keeps no place on a relay.
+    pub confined: bool,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
     /// Whether it looks for nodes on its local network.
@@ -47,6 +64,9 @@ impl NodeProcess {
             api: Api::new(name, http, &dir),
             dir,
             mesh: SocketAddr::new(address, super::free_port()?),
+            transport: Transport::default(),
+            listens: true,
+            confined: false,
             peers: vec![],
             mdns: false,
             namespace,
@@ -57,7 +77,16 @@ impl NodeProcess {
 
     /// The multiaddr on which it listens.
     pub fn multiaddr(&self) -> String {
-        format!("/ip4/{}/tcp/{}", self.mesh.ip(), self.mesh.port())
+        let (ip, port) = (self.mesh.ip(), self.mesh.port());
+        match self.transport {
+            Transport::Tcp => format!("/ip4/{ip}/tcp/{port}"),
+            Transport::Quic => format!("/ip4/{ip}/udp/{port}/quic-v1"),
+        }
+    }
+
+    /// Where its store is. Only for a node that does not run.
+    pub fn store(&self) -> PathBuf {
+        self.dir.join("store")
     }
 
     /// Runs a `linli` command on its data directory to the end and returns the JSON it printed.
@@ -94,7 +123,14 @@ impl NodeProcess {
     /// When it does not come up in time; the message ends with the last lines of its log.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = self.program(&["serve", "--listen", &self.multiaddr()])?;
+        let mut command = self.program(&["serve"])?;
+        match self.listens {
+            true => command.args(["--listen", &self.multiaddr()]),
+            false => command.env("LINLI_LISTEN", "[]"),
+        };
+        if self.confined {
+            command.env("LINLI_ANNOUNCE", "[]").env("LINLI_RELAYS", "never");
+        }
         if !self.mdns {
             command.arg("--no-mdns");
         }
@@ -130,9 +166,17 @@ impl NodeProcess {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    /// The process's number, if it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    /// What the system says of the running process under a key of `/proc/<pid>/status`, such as `VmRSS` (in KiB) or
+    /// `Threads`.
+    ///
+    /// # Errors
+    /// When it does not run, or there is no such number.
+    pub fn counted(&self, key: &str) -> anyhow::Result<u64> {
+        let pid = self.child.as_ref().map(Child::id).with_context(|| format!("{} does not run", self.name))?;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.with_context(|| format!("/proc/{pid}/status has no number {key}"))
     }
 
     /// `kill -9`: the process ends between two instructions.

@@ -24,6 +24,9 @@ pub struct MeshConfig {
     pub mdns: bool,
     /// Whether to keep places on the relays of peers, so that nodes can call that could not otherwise.
     pub relays: RelayUse,
+    /// Where others are told that this node can be called; none: where it listens and where peers see it. Of use where a
+    /// router passes a port on. Places on relays are told besides.
+    pub announce: Option<Vec<Multiaddr>>,
     /// The file in which addresses of peers survive a restart; none: they are forgotten.
     pub address_file: Option<PathBuf>,
 }

@@ -89,6 +89,8 @@ pub(crate) struct Driver {
     pub(crate) listeners_awaited: Vec<ListenerId>,
     pub(crate) places: Places,
     pub(crate) reach: Reach,
+    /// Where others are told to call, if that is not found out.
+    pub(crate) announce: Option<Vec<Multiaddr>>,
     /// When an own address went away: connections that have shown no life since are doubtful.
     pub(crate) doubted_since: Option<Instant>,
     pub(crate) memory: Memory,
@@ -138,6 +140,7 @@ impl Driver {
             listeners_awaited: vec![],
             places: Places::default(),
             reach: Reach::new(config.relays),
+            announce: config.announce,
             doubted_since: None,
             memory,
             happened,

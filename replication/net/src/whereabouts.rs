@@ -176,7 +176,8 @@ impl Driver {
         (news != Whereabouts::default()).then_some(news)
     }
 
-    /// Where this node may be called: through relays, then at its own addresses, then where peers saw it.
+    /// Where this node may be called: through relays, then where it is set to be, else at its own addresses and where
+    /// peers saw it.
     fn own_addresses(&self, on_this_machine: bool) -> Vec<Multiaddr> {
         let listeners: Vec<&Multiaddr> = self.swarm.listeners().collect();
         let relayed = self.swarm.external_addresses().chain(listeners.iter().copied()).filter(|a| is_relayed(a));
@@ -191,7 +192,10 @@ impl Driver {
                 own.push(address.clone());
             }
         }
-        for address in direct.into_iter().chain(&self.places.observed) {
+        let found_out = || direct.iter().copied().chain(&self.places.observed).collect();
+        let told: Vec<&Multiaddr> =
+            self.announce.as_ref().map_or_else(found_out, |announced| announced.iter().collect());
+        for address in told {
             if is_of_use(address, on_this_machine) && !own.contains(address) {
                 own.push(address.clone());
             }
