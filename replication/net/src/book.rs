@@ -17,6 +17,14 @@ pub(crate) struct Book {
     targets: Vec<Target>,
     shunned: BTreeMap<AuthorKey, Shun>,
     notes: BTreeMap<AuthorKey, Note>,
+    visits: BTreeMap<AuthorKey, Visits>,
+}
+
+/// Sessions with a peer in the current interval.
+#[derive(Debug)]
+struct Visits {
+    since: Instant,
+    count: u32,
 }
 
 #[derive(Debug)]
@@ -97,6 +105,7 @@ impl Book {
     ) -> Vec<Multiaddr> {
         self.targets.retain(|t| t.connection.is_some() || t.believed_until.is_none_or(|until| now < until));
         self.shunned.retain(|_, shun| now < shun.until + shun.pause);
+        self.visits.retain(|_, visits| now < visits.since + limits::VISITS_INTERVAL);
         let busy: Vec<AuthorKey> =
             self.targets.iter().filter(|t| t.connection.is_some()).filter_map(|t| t.peer).collect();
         let callable = |target: &&Target| {
@@ -151,10 +160,19 @@ impl Book {
     /// Does not speak to a peer for a while, longer each time.
     pub(crate) fn shun(&mut self, now: Instant, peer: AuthorKey) {
         if self.shunned.len() >= limits::REMEMBERED_PEERS_MAX && !self.shunned.contains_key(&peer) {
-            self.shunned.pop_first();
+            // Whoever is spoken to again soonest: strangers with ever new keys do not wipe out the longer ones.
+            let soonest = self.shunned.iter().min_by_key(|(_, shun)| shun.until).map(|(key, _)| *key);
+            soonest.and_then(|key| self.shunned.remove(&key));
         }
         let pause = self.shunned.get(&peer).map_or(limits::SHUN_MIN, |shun| (shun.pause * 2).min(limits::SHUN_MAX));
         self.shunned.insert(peer, Shun { until: now + pause, pause });
+    }
+
+    /// A peer has completed its hello once more. False when it does so again and again.
+    pub(crate) fn visited(&mut self, now: Instant, peer: AuthorKey) -> bool {
+        let visits = self.visits.entry(peer).or_insert(Visits { since: now, count: 0 });
+        visits.count += 1;
+        visits.count <= limits::VISITS_MAX
     }
 
     /// Whether a peer is not to be spoken to now.
@@ -200,6 +218,36 @@ mod tests {
 
     fn address(text: &str) -> Multiaddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_peer_that_comes_again_and_again_is_noticed_and_forgiven() {
+        let (mut book, now, own, peer) = (Book::default(), Instant::now(), key(1).public(), key(2).public());
+        assert!((0..limits::VISITS_MAX).all(|_| book.visited(now, peer)));
+        assert!(!book.visited(now, peer));
+        assert!(book.visited(now, key(3).public()));
+        let later = now + limits::VISITS_INTERVAL;
+        book.due(later, own, |_| false);
+        assert!(book.visited(later, peer));
+    }
+
+    #[test]
+    fn pauses_grow_end_and_are_not_wiped_out_by_strangers() {
+        let (mut book, mut now, own, peer) = (Book::default(), Instant::now(), key(1).public(), key(2).public());
+        for pause in [5, 10, 20, 40, 60, 60] {
+            book.shun(now, peer);
+            now += Duration::from_secs(pause) - Duration::from_millis(1);
+            assert!(book.is_shunned(now, &peer), "{pause}");
+            now += Duration::from_millis(1);
+            assert!(!book.is_shunned(now, &peer), "{pause}");
+            book.due(now, own, |_| false);
+        }
+        book.shun(now, peer);
+        (0..2 * limits::REMEMBERED_PEERS_MAX as u16).for_each(|n| book.shun(now, key(100 + n).public()));
+        assert!(book.is_shunned(now, &peer) && book.shunned.len() <= limits::REMEMBERED_PEERS_MAX);
+        book.due(now + limits::SHUN_MAX * 2, own, |_| false);
+        book.shun(now, peer);
+        assert!(!book.is_shunned(now + limits::SHUN_MIN, &peer), "after good behaviour the shortest pause again");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     dialled: bool,
     since: Instant,
     stage: Stage,
+    /// Streams that it opened out of turn.
+    strays: u32,
 }
 
 #[derive(Debug)]
@@ -113,8 +115,21 @@ impl Driver {
             self.book.answered(connection, peer, endpoint.get_remote_address().clone());
             self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Hello);
         }
-        let stage = Stage::New;
-        self.connections.insert(connection, Connection { peer, peer_id, round_trip: None, dialled, since: now, stage });
+        let state = Connection { peer, peer_id, round_trip: None, dialled, since: now, stage: Stage::New, strays: 0 };
+        self.connections.insert(connection, state);
+        self.make_room_for_newcomers();
+    }
+
+    /// Strangers who say nothing keep nobody out: the oldest makes room for the newest.
+    fn make_room_for_newcomers(&mut self) {
+        let is_stranger = |c: &Connection| !c.dialled && matches!(c.stage, Stage::New | Stage::Greeting);
+        let strangers = || self.connections.iter().filter(|(_, connection)| is_stranger(connection));
+        if strangers().count() > limits::STRANGERS_MAX
+            && let Some(oldest) = strangers().min_by_key(|(_, connection)| connection.since).map(|(id, _)| *id)
+        {
+            self.connections.remove(&oldest);
+            self.swarm.close_connection(oldest);
+        }
     }
 
     fn on_closed(&mut self, connection: ConnectionId, cause: String) {
@@ -156,8 +171,19 @@ impl Driver {
                 self.swarm.close_connection(connection);
             }
             // A stream out of turn is dropped, which closes it; nothing was said on it.
-            (LinkEvent::Opened(..) | LinkEvent::Accepted(..) | LinkEvent::Failed(..), _) => {}
+            (LinkEvent::Accepted(..), _) if state.strays >= limits::STRAY_STREAMS_MAX => self.on_stray(connection),
+            (LinkEvent::Accepted(..), _) => state.strays += 1,
+            (LinkEvent::Opened(..) | LinkEvent::Failed(..), _) => {}
         }
+    }
+
+    /// Too many streams out of turn.
+    fn on_stray(&mut self, connection: ConnectionId) {
+        let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
+        let reason = "opens streams without end".to_owned();
+        self.book.note(peer).refused = Some(reason.clone());
+        self.break_off(peer, "streams", reason);
+        self.swarm.close_connection(connection);
     }
 
     fn greet(&mut self, connection: ConnectionId, mut stream: Stream) {
@@ -205,6 +231,13 @@ impl Driver {
 
     fn on_greeted(&mut self, connection: ConnectionId, peer: AuthorKey, greeted: Greeted) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
+        if !self.book.visited(Instant::now(), peer) {
+            let reason = "connects again and again".to_owned();
+            self.book.note(peer).refused = Some(reason.clone());
+            self.break_off(peer, "visits", reason);
+            self.swarm.close_connection(connection);
+            return;
+        }
         let peer_id = state.peer_id;
         state.stage = Stage::Greeted(greeted.areas);
         self.book.note(peer).refused = None;
@@ -309,7 +342,7 @@ impl Driver {
     }
 
     fn note_listener(&mut self, ready: &mut Ready) {
-        self.tell_state();
+        self.tell_now(Instant::now());
         self.listeners_awaited = self.listeners_awaited.saturating_sub(1);
         if self.listeners_awaited == 0
             && let Some(ready) = ready.take()

@@ -84,9 +84,14 @@ fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>,
     };
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, few_streams)
         .map_err(|error| transport(error.to_string()))?
-        .with_quic();
+        .with_quic_config(|mut quic| {
+            quic.max_concurrent_stream_limit = limits::STREAMS_PER_CONNECTION_MAX as u32;
+            (quic.max_stream_data, quic.max_connection_data) =
+                (limits::QUIC_STREAM_BYTES, limits::QUIC_CONNECTION_BYTES);
+            quic
+        });
     let swarm = builder
         .with_behaviour(|_| behaviour)
         .map_err(|error| transport(error.to_string()))?
@@ -94,6 +99,13 @@ fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>,
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(30)))
         .build();
     Ok(swarm)
+}
+
+/// What was sent on streams that nobody reads stays in memory: few streams bound it.
+fn few_streams() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(limits::STREAMS_PER_CONNECTION_MAX);
+    config
 }
 
 fn mdns_behaviour(own: PeerId) -> std::io::Result<mdns::tokio::Behaviour> {
