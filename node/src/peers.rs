@@ -148,6 +148,8 @@ const fn word_of(reason: Reason) -> Word {
         Reason::BadFrame => Word::ReasonBadFrame,
         Reason::Stalled => Word::ReasonStalled,
         Reason::NotReading => Word::ReasonNotReading,
+        Reason::Trickles => Word::ReasonTrickles,
+        Reason::Visits => Word::ReasonVisits,
     }
 }
 
@@ -277,6 +279,8 @@ mod tests {
             Reason::BadFrame,
             Reason::Stalled,
             Reason::NotReading,
+            Reason::Trickles,
+            Reason::Visits,
         ];
         let all: Vec<ReasonLine> =
             others.into_iter().chain(violations.map(Reason::Violation)).map(ReasonLine::from).collect();

@@ -584,6 +584,8 @@ words! {
     ReasonBrokenPromises => "反复声称有却不发", "it announces again and again what it never sends";
     ReasonBadFrame => "发来的记录无法核验", "it sent events that do not verify";
     ReasonStalled => "答应发送却一直不发", "it did not send what it announced";
+    ReasonTrickles => "一条消息迟迟发不完", "it does not finish a message that it began";
+    ReasonVisits => "反复断开重连", "it connects again and again";
     ReasonNotReading => "不接收发给它的内容", "it does not read what is sent to it";
 
     Address => "地址", "Address";

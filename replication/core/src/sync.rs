@@ -91,6 +91,12 @@ pub enum Input {
         /// The peer.
         peer: AuthorKey,
     },
+    /// A good part of a message from a peer has come, and the rest has not yet. On a slow line a long frame takes minutes;
+    /// the peer is answering all the while.
+    Arriving {
+        /// The peer.
+        peer: AuthorKey,
+    },
     /// Answers [`Output::Append`]: the frame's events are durable, or were already.
     FrameAppended {
         /// The append.

@@ -27,6 +27,14 @@ pub(crate) struct Book {
     /// Addresses that were given up, and until when they are not believed again.
     hopeless: BTreeMap<Multiaddr, Instant>,
     changed: bool,
+    visits: BTreeMap<AuthorKey, Visits>,
+}
+
+/// Sessions with a peer in the current interval.
+#[derive(Debug)]
+struct Visits {
+    since: Instant,
+    count: u32,
 }
 
 /// Where an address comes from.
@@ -304,6 +312,7 @@ impl Book {
         self.targets.retain(|target| target.is_believed(now, unix_ms));
         self.changed |= self.targets.len() != before;
         self.shunned.retain(|_, shun| now < shun.until + shun.pause);
+        self.visits.retain(|_, visits| now < visits.since + limits::VISITS_INTERVAL);
     }
 
     /// Everybody is to be called soon: this node's own place in the network has changed.
@@ -379,10 +388,19 @@ impl Book {
     /// Does not speak to a peer for a while, longer each time.
     pub(crate) fn shun(&mut self, now: Instant, peer: AuthorKey) {
         if self.shunned.len() >= limits::REMEMBERED_PEERS_MAX && !self.shunned.contains_key(&peer) {
-            self.shunned.pop_first();
+            // Whoever is spoken to again soonest: strangers with ever new keys do not wipe out the longer ones.
+            let soonest = self.shunned.iter().min_by_key(|(_, shun)| shun.until).map(|(key, _)| *key);
+            soonest.and_then(|key| self.shunned.remove(&key));
         }
         let pause = self.shunned.get(&peer).map_or(limits::SHUN_MIN, |shun| (shun.pause * 2).min(limits::SHUN_MAX));
         self.shunned.insert(peer, Shun { until: now + pause, pause });
+    }
+
+    /// A peer has completed its hello once more. False when it does so again and again.
+    pub(crate) fn visited(&mut self, now: Instant, peer: AuthorKey) -> bool {
+        let visits = self.visits.entry(peer).or_insert(Visits { since: now, count: 0 });
+        visits.count += 1;
+        visits.count <= limits::VISITS_MAX
     }
 
     /// Whether a peer is not to be spoken to now.

@@ -50,6 +50,8 @@ pub(crate) struct Connection {
     last_answer: Option<Instant>,
     since: Instant,
     stage: Stage,
+    /// Streams that it opened out of turn.
+    strays: u32,
 }
 
 #[derive(Debug)]
@@ -158,9 +160,21 @@ impl Driver {
         }
         let (telling, stage) = (Telling::default(), Stage::New);
         let (round_trip, last_answer, since) = (None, None, now);
-        let state =
-            Connection { peer, peer_id, round_trip, relayed, remote, dialled, telling, last_answer, since, stage };
+        let state = Connection {
+            peer,
+            peer_id,
+            round_trip,
+            relayed,
+            remote,
+            dialled,
+            telling,
+            last_answer,
+            since,
+            stage,
+            strays: 0,
+        };
         self.connections.insert(connection, state);
+        self.make_room_for_newcomers();
     }
 
     /// This node listens at an address that it did not have: others are called from there at once, if they are missing.
@@ -199,6 +213,18 @@ impl Driver {
             (true, _) => Tie::None,
             (false, true) => Tie::Relayed,
             (false, false) => Tie::Direct,
+        }
+    }
+
+    /// Strangers who say nothing keep nobody out: the oldest makes room for the newest.
+    fn make_room_for_newcomers(&mut self) {
+        let is_stranger = |c: &Connection| !c.dialled && matches!(c.stage, Stage::New | Stage::Greeting);
+        let strangers = || self.connections.iter().filter(|(_, connection)| is_stranger(connection));
+        if strangers().count() > limits::STRANGERS_MAX
+            && let Some(oldest) = strangers().min_by_key(|(_, connection)| connection.since).map(|(id, _)| *id)
+        {
+            self.connections.remove(&oldest);
+            self.swarm.close_connection(oldest);
         }
     }
 
@@ -245,8 +271,19 @@ impl Driver {
                 self.swarm.close_connection(connection);
             }
             // A stream out of turn is dropped, which closes it; nothing was said on it.
-            (LinkEvent::Opened(..) | LinkEvent::Accepted(..) | LinkEvent::Failed(..), _) => {}
+            (LinkEvent::Accepted(..), _) if state.strays >= limits::STRAY_STREAMS_MAX => self.on_stray(connection),
+            (LinkEvent::Accepted(..), _) => state.strays += 1,
+            (LinkEvent::Opened(..) | LinkEvent::Failed(..), _) => {}
         }
+    }
+
+    /// Too many streams out of turn.
+    fn on_stray(&mut self, connection: ConnectionId) {
+        let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
+        let reason = "opens streams without end".to_owned();
+        self.book.note(peer).refused = Some(reason.clone());
+        self.break_off(peer, "streams", reason);
+        self.swarm.close_connection(connection);
     }
 
     fn greet(&mut self, connection: ConnectionId, mut stream: Stream) {
@@ -295,6 +332,11 @@ impl Driver {
     fn on_greeted(&mut self, connection: ConnectionId, peer: AuthorKey, greeted: Greeted) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer_id, dialled, relayed) = (state.peer_id, state.dialled, state.relayed);
+        if !self.book.visited(Instant::now(), peer) {
+            self.break_off(peer, Reason::Visits, "connects again and again".to_owned());
+            self.swarm.close_connection(connection);
+            return;
+        }
         state.stage = Stage::Greeted(greeted.areas, greeted.credentials_took);
         let note = self.book.note(peer);
         (note.refused, note.refused_for) = (None, None);
@@ -434,7 +476,7 @@ impl Driver {
     }
 
     fn note_listener(&mut self, listener: ListenerId, ready: &mut Ready) {
-        self.tell_state();
+        self.tell_now(Instant::now());
         self.listeners_awaited.retain(|awaited| *awaited != listener);
         if self.listeners_awaited.is_empty()
             && let Some(ready) = ready.take()

@@ -38,41 +38,67 @@ pub struct BatchDone<T = Token> {
     pub events: u64,
 }
 
-/// Frames that wait, and the logs that batches under way belong to. What waits is bounded by the credit that the
+/// Frames that wait, by log, and the logs that batches under way belong to. What waits is bounded by the credit that the
 /// engine gives.
-#[derive(Debug, Default)]
-pub(crate) struct Door {
-    waiting: VecDeque<Job>,
+#[derive(Debug)]
+pub(crate) struct Waiting<T> {
+    waiting: BTreeMap<LogId, VecDeque<Job<T>>>,
+    /// Logs with frames that wait and no batch under way, in turn: many small frames of one do not hold up the others.
+    turns: VecDeque<LogId>,
     under_way: BTreeSet<LogId>,
     batches: usize,
 }
 
-impl Door {
+/// Frames as the engine names them.
+pub(crate) type Door = Waiting<Token>;
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { waiting: BTreeMap::new(), turns: VecDeque::new(), under_way: BTreeSet::new(), batches: 0 }
+    }
+}
+
+impl<T> Waiting<T> {
     /// Queues a frame.
-    pub(crate) fn push(&mut self, job: Job) {
-        self.waiting.push_back(job);
+    pub(crate) fn push(&mut self, job: Job<T>) {
+        if !self.under_way.contains(&job.log) && !self.waiting.contains_key(&job.log) {
+            self.turns.push_back(job.log.clone());
+        }
+        self.waiting.entry(job.log.clone()).or_default().push_back(job);
     }
 
     /// The next batch to run, if one may run now.
-    pub(crate) fn next_batch(&mut self) -> Option<Vec<Job>> {
+    pub(crate) fn next_batch(&mut self) -> Option<Vec<Job<T>>> {
         if self.batches >= limits::APPENDS_AT_A_TIME {
             return None;
         }
-        let (mut batch, mut rest, mut bytes) = (vec![], VecDeque::new(), 0);
-        for job in self.waiting.drain(..) {
-            if bytes < limits::APPEND_BATCH_BYTES && !self.under_way.contains(&job.log) {
+        let (mut batch, mut bytes) = (vec![], 0);
+        let mut logs = std::mem::take(&mut self.turns);
+        while let Some(log) = logs.pop_front() {
+            if bytes >= limits::APPEND_BATCH_BYTES || batch.len() >= limits::APPEND_BATCH_FRAMES {
+                self.turns.push_back(log);
+                continue;
+            }
+            // One frame of each in turn; a log of which nothing more waits has had its share.
+            let Some(frames) = self.waiting.get_mut(&log) else { continue };
+            if let Some(job) = frames.pop_front() {
                 bytes += job.frame.len();
                 batch.push(job);
+            }
+            self.under_way.insert(log.clone());
+            if frames.is_empty() {
+                self.waiting.remove(&log);
             } else {
-                rest.push_back(job);
+                logs.push_back(log);
             }
         }
-        self.waiting = rest;
+        // Logs that go on in a later batch wait for this one.
+        let under_way = &self.under_way;
+        self.turns.retain(|log| !under_way.contains(log));
         if batch.is_empty() {
             return None;
         }
         self.batches += 1;
-        self.under_way.extend(batch.iter().map(|job| job.log.clone()));
         Some(batch)
     }
 
@@ -84,7 +110,11 @@ impl Door {
     /// Notes that a batch is done.
     pub(crate) fn done(&mut self, logs: &BTreeSet<LogId>) {
         self.batches -= 1;
-        self.under_way.retain(|log| !logs.contains(log));
+        for log in logs {
+            if self.under_way.remove(log) && self.waiting.contains_key(log) {
+                self.turns.push_back(log.clone());
+            }
+        }
     }
 }
 
@@ -230,5 +260,32 @@ mod tests {
         let done = append_batch(&next, vec![job]);
         assert_eq!(done.outcomes[0].1, Ok(head));
         assert!(!holds(&read_frame(&next, &log, 1, 100, 1 << 20, PiiScope::Covered).unwrap().bytes));
+    }
+
+    #[test]
+    fn frames_of_a_log_keep_their_order_and_one_log_does_not_hold_up_another() {
+        let log = |n| Author::new(n, "320508", None).log_id(Stream::TEAMS);
+        // The tokens of the engine are its own; here the frame says which one it is.
+        let job = |n, frame: u32| Job { token: (), log: log(n), frame: frame.to_be_bytes().to_vec() };
+        let (mut door, frames) = (Waiting::default(), limits::APPEND_BATCH_FRAMES as u32 * 3);
+        (0..frames).for_each(|n| door.push(job(1, n)));
+        let first = door.next_batch().unwrap();
+        assert_eq!(first.len(), limits::APPEND_BATCH_FRAMES);
+        (frames..frames + 10).for_each(|n| door.push(job(1, n)));
+        (0..3).for_each(|n| door.push(job(2, n)));
+        let second = door.next_batch().unwrap();
+        assert!(second.len() == 3 && second.iter().all(|job| job.log == log(2)), "the first log is under way");
+        assert!(door.next_batch().is_none());
+        door.done(&BTreeSet::from([log(2)]));
+        assert!(door.next_batch().is_none(), "nothing else waits");
+        let mut taken = first;
+        door.done(&BTreeSet::from([log(1)]));
+        while let Some(batch) = door.next_batch() {
+            taken.extend(batch);
+            door.done(&BTreeSet::from([log(1)]));
+        }
+        let order: Vec<Vec<u8>> = taken.into_iter().map(|job| job.frame).collect();
+        assert_eq!(order, (0..frames + 10).map(|n| n.to_be_bytes().to_vec()).collect::<Vec<_>>());
+        assert!(!door.is_busy() && door.waiting.is_empty() && door.turns.is_empty());
     }
 }

@@ -101,6 +101,9 @@ pub(crate) struct Driver {
     start: Instant,
     told: Arc<Told>,
     told_at: Option<Instant>,
+    /// When the time that telling took is made up for, at the share that it may have.
+    tells_even_at: Instant,
+    tell_due: bool,
 }
 
 impl Driver {
@@ -150,6 +153,8 @@ impl Driver {
             start: now,
             told,
             told_at: None,
+            tells_even_at: now,
+            tell_due: false,
         };
         driver.tell_state();
         driver
@@ -207,26 +212,49 @@ impl Driver {
         match happened {
             Happened::Hello { connection, peer, result } => self.on_hello(connection, peer, result),
             Happened::OpenSync { connection } => self.open_sync(connection),
-            Happened::Message { number, peer, message, permit } => {
-                if self.is_current(&peer, number) {
-                    self.input(Input::Message { peer, message });
-                }
-                drop(permit);
+            Happened::Message { number, peer, message, permit } if self.is_current(&peer, number) => {
+                self.on_message(peer, message, permit);
             }
+            Happened::Message { .. } => {}
             Happened::Written { number, peer } if self.is_current(&peer, number) => self.input(Input::Written { peer }),
             Happened::Written { .. } => {}
             Happened::SessionEnded { number, peer, end } if self.is_current(&peer, number) => match end {
                 SessionEnd::Lost(what) => self.end_session(peer, Reason::Lost, what),
                 SessionEnd::Garbage(what) => {
-                    self.book.shun(Instant::now(), peer);
-                    self.end_session(peer, Reason::Garbage, format!("sent bytes that are no message: {what}"));
-                    self.metrics.disconnects.with_label_values(&["garbage"]).inc();
+                    self.break_off(peer, Reason::Garbage, format!("sent bytes that are no message: {what}"));
                 }
+                SessionEnd::Trickles(what) => self.break_off(peer, Reason::Trickles, what),
+                SessionEnd::NotReading(what) => self.break_off(peer, Reason::NotReading, what),
             },
             Happened::SessionEnded { .. } => {}
             Happened::Read { peer, token, frame } => self.input(Input::ReadDone { peer, token, frame }),
             Happened::Batch(done) => self.on_batch(done),
             Happened::Whereabouts { connection, heard } => self.on_whereabouts(connection, heard),
+        }
+    }
+
+    /// A peer whose messages keep the loop busy is read more slowly; the others notice nothing.
+    fn on_message(&mut self, peer: AuthorKey, message: Message, permit: OwnedSemaphorePermit) {
+        let begun = Instant::now();
+        self.input(Input::Message { peer, message });
+        let wait = self.sessions.get_mut(&peer).and_then(|session| session.took(begun, begun.elapsed()));
+        if let Some(wait) = wait {
+            self.metrics.slowed_messages.inc();
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Ends replication with a peer that broke a rule, and does not speak to it for a while.
+    pub(crate) fn break_off(&mut self, peer: AuthorKey, why: Reason, reason: String) {
+        self.metrics.disconnects.with_label_values(&[why.code()]).inc();
+        self.book.shun(Instant::now(), peer);
+        if self.sessions.contains_key(&peer) {
+            self.end_session(peer, why, reason);
+        } else {
+            self.note_trouble(peer, why, reason);
         }
     }
 
@@ -266,17 +294,7 @@ impl Driver {
     }
 
     fn on_engine_disconnect(&mut self, peer: AuthorKey, reason: &DisconnectReason) {
-        let label = match reason {
-            DisconnectReason::Violation(_) => "violation",
-            DisconnectReason::BadFrame { .. } => "bad_frame",
-            DisconnectReason::Stalled => "stalled",
-            DisconnectReason::NotReading => "not_reading",
-        };
-        self.metrics.disconnects.with_label_values(&[label]).inc();
-        if matches!(reason, DisconnectReason::Violation(_) | DisconnectReason::BadFrame { .. }) {
-            self.book.shun(Instant::now(), peer);
-        }
-        self.end_session(peer, Reason::from(reason), reason.to_string());
+        self.break_off(peer, Reason::from(reason), reason.to_string());
     }
 
     fn run_batches(&mut self) {
@@ -335,6 +353,9 @@ impl Driver {
     }
 
     fn on_tick(&mut self) {
+        let arriving = self.sessions.iter().filter(|(_, session)| session.traffic.was_arriving());
+        let arriving: Vec<AuthorKey> = arriving.map(|(peer, _)| *peer).collect();
+        arriving.into_iter().for_each(|peer| self.input(Input::Arriving { peer }));
         self.input(Input::Tick);
         self.close_overdue();
         self.call_due();
@@ -342,18 +363,29 @@ impl Driver {
         self.end_calls_back();
         self.keep_reservations();
         self.save_addresses();
-        if self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
+        if self.tell_due || self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
             self.tell_state();
         }
     }
 
-    /// Publishes what the handle answers from. Costs a pass over all logs per connected peer.
+    /// Publishes what the handle answers from, or does so at a later tick when it was done just now. Costs a pass over
+    /// all logs per connected peer.
     pub(crate) fn tell_state(&mut self) {
+        let now = Instant::now();
+        self.tell_due = self.tells_even_at.saturating_duration_since(now) > limits::TELL_BURST;
+        if !self.tell_due {
+            self.tell_now(now);
+        }
+    }
+
+    /// Publishes it in any case.
+    pub(crate) fn tell_now(&mut self, now: Instant) {
         let (peers, reachability) = (self.peer_statuses(), self.reachability());
         let misbehaving = peers.iter().filter(|peer| peer.misbehaved.is_some()).count();
         self.metrics.misbehaving_peers.set(i64::try_from(misbehaving).unwrap_or(i64::MAX));
         self.told.set(State { peers, listeners: self.swarm.listeners().cloned().collect(), reachability });
-        self.told_at = Some(Instant::now());
+        (self.told_at, self.tell_due) = (Some(now), false);
+        self.tells_even_at = self.tells_even_at.max(now) + now.elapsed() * limits::TELL_SHARE;
     }
 
     async fn close_all(&mut self) {

@@ -100,6 +100,16 @@ pub(crate) async fn initiate(
     peer: AuthorKey,
     ours: &Ours,
 ) -> Result<Greeted, HelloError> {
+    let round_trip = prove(stream, peer, ours).await?;
+    finish(stream, peer, ours, round_trip).await
+}
+
+/// The initiator's part of the first three messages: both show that they know the federation. Gives the round trip.
+pub(crate) async fn prove(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: AuthorKey,
+    ours: &Ours,
+) -> Result<Duration, HelloError> {
     let nonce_i = draw_nonce()?;
     send(stream, Writer::new().array(1).bytes(&nonce_i)).await?;
     let asked = Instant::now();
@@ -110,7 +120,7 @@ pub(crate) async fn initiate(
     transcript.check(RESPONDER_DOMAIN, &tag_r)?;
     let tag_i = transcript.tag(INITIATOR_DOMAIN);
     send(stream, Writer::new().array(1).bytes(&tag_i)).await?;
-    finish(stream, peer, ours, round_trip).await
+    Ok(round_trip)
 }
 
 /// Says hello as the side that accepted the connection. Nothing but a nonce and a keyed hash of it is said before the
@@ -148,9 +158,17 @@ async fn finish(
     let accepted = areas.is_ok();
     let heads: &[(LogId, Head)] = if accepted { &ours.heads_of_peer } else { &[] };
     send(stream, &mut write_verdict(accepted, heads)).await?;
-    let verdict = receive(stream, limits::HELLO_BYTES_MAX).await;
+    let verdict = receive(stream, limits::HELLO_BYTES_MAX);
+    let areas = match areas {
+        Ok(areas) => areas,
+        Err(refused) => {
+            // It shall hear ours before the connection ends, but its silence is no reason to forget why it was refused.
+            let _ = tokio::time::timeout(limits::VERDICT_WAIT, verdict).await;
+            return Err(refused);
+        }
+    };
+    let verdict = verdict.await;
     let credentials_took = began.elapsed().saturating_sub(round_trip);
-    let areas = areas?;
     let (accepted, heads_of_ours) = read_verdict(&verdict?)?;
     if !accepted {
         return Err(HelloError::RefusedByPeer);
@@ -219,7 +237,7 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &mut Writer) -> R
 }
 
 async fn receive(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, HelloError> {
-    Ok(wire::read(stream, max).await?.0)
+    Ok(wire::read(stream, max, || ()).await?.0)
 }
 
 fn read_one(message: &[u8]) -> Result<[u8; 32], CborError> {

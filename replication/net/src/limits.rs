@@ -204,3 +204,59 @@ pub const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Events that a slow subscriber may lag behind before it misses some.
 pub const EVENTS_QUEUE: usize = 256;
+
+/// Bytes of a message that was begun, or all that is missing of it, that must come within [`PACE_INTERVAL`]. A line of
+/// 64 kbit/s carries fifteen times as much, so it may be shared, cut for seconds and still bring a message of 1 MiB; one
+/// byte a second is noticed.
+pub const PACE_BYTES: usize = 16 * 1024;
+
+/// See [`PACE_BYTES`]: longer than any line is cut without being given up.
+pub const PACE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a peer may take nothing of what is written to it. Half a window of a stream, after which it says that there
+/// is room again, is 16 s on a line of 64 kbit/s.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(40);
+
+/// How many times as long as its messages kept the loop busy a peer waits at most: one peer gets a quarter of the loop.
+pub const LOOP_SHARE: u32 = 4;
+
+/// What a peer may be ahead of its share of the loop: the costliest message of an honest one is far below.
+pub const LOOP_BURST: Duration = Duration::from_millis(200);
+
+/// Frames that go into one store batch, whatever their length: each can cost a signature check, and the frames of other
+/// peers wait meanwhile. Together some 10 ms.
+pub const APPEND_BATCH_FRAMES: usize = 256;
+
+/// The state of all peers is published so rarely that it takes at most this part of the loop's time: a flood of
+/// connections would otherwise make us do little else.
+pub const TELL_SHARE: u32 = 20;
+
+/// What telling may be ahead of its share: a few connections that come and go at once are told at once.
+pub const TELL_BURST: Duration = Duration::from_secs(1);
+
+/// How long a peer that was refused may take to say its own verdict, so that it hears ours before the connection ends.
+pub const VERDICT_WAIT: Duration = Duration::from_secs(2);
+
+/// Streams that a peer may have open on one connection at a time: hello, sync, probes and what libp2p needs. Each holds
+/// up to 256 KiB that were sent before anybody asked who sends.
+pub const STREAMS_PER_CONNECTION_MAX: usize = 32;
+
+/// What may have arrived on one stream over QUIC and not been read, in bytes: 100 ms at 320 Mbit/s.
+pub const QUIC_STREAM_BYTES: u32 = 4 * 1024 * 1024;
+
+/// What may have arrived on all streams of a QUIC connection and not been read, in bytes: one full stream and little else.
+pub const QUIC_CONNECTION_BYTES: u32 = 5 * 1024 * 1024;
+
+/// Streams out of turn that a peer may open on one connection. Honest ones open one when two hellos cross.
+pub const STRAY_STREAMS_MAX: u32 = 16;
+
+/// Most connections that others opened and on which no hello is completed. The oldest makes room for the newest, so
+/// that strangers who say nothing keep nobody out for ten seconds each.
+pub const STRANGERS_MAX: usize = 64;
+
+/// Most sessions with one peer in [`VISITS_INTERVAL`]: each begins with a comparison. A peer whose process or line breaks
+/// every two seconds stays below.
+pub const VISITS_MAX: u32 = 30;
+
+/// See [`VISITS_MAX`].
+pub const VISITS_INTERVAL: Duration = Duration::from_secs(60);

@@ -104,10 +104,15 @@ fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>,
     };
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, few_streams)
         .map_err(|error| transport(error.to_string()))?
-        .with_quic()
-        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .with_quic_config(|mut quic| {
+            quic.max_concurrent_stream_limit = limits::STREAMS_PER_CONNECTION_MAX as u32;
+            (quic.max_stream_data, quic.max_connection_data) =
+                (limits::QUIC_STREAM_BYTES, limits::QUIC_CONNECTION_BYTES);
+            quic
+        })
+        .with_relay_client(noise::Config::new, few_streams)
         .map_err(|error| transport(error.to_string()))?;
     let swarm = builder
         .with_behaviour(|_, relay_client| behaviour(relay_client))
@@ -135,6 +140,13 @@ fn relay_behaviour(own: PeerId) -> relay::Behaviour {
     let mut relay = relay::Behaviour::new(own, config);
     relay.set_status(Some(relay::Status::Enable));
     relay
+}
+
+/// What was sent on streams that nobody reads stays in memory: few streams bound it.
+fn few_streams() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(limits::STREAMS_PER_CONNECTION_MAX);
+    config
 }
 
 fn mdns_behaviour(own: PeerId) -> std::io::Result<mdns::tokio::Behaviour> {

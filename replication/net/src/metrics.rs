@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) misbehaving_peers: IntGauge,
     pub(crate) forks: IntCounter,
     pub(crate) failed_appends: IntCounter,
+    pub(crate) slowed_messages: IntCounter,
 }
 
 impl Metrics {
@@ -46,6 +47,7 @@ impl Metrics {
             connected_peers,
             misbehaving_peers,
             forks: counter("forks_total", "Times a peer showed another history of a log.")?,
+            slowed_messages: counter("slowed_messages_total", "Messages after which a busy peer had to wait.")?,
             failed_appends: counter("failed_appends_total", "Frames that our own store failed to take.")?,
         })
     }

@@ -26,6 +26,8 @@ use crate::packing::Packer;
 use crate::wire;
 use crate::{Mesh, MeshConfig, MeshHandle, MeshNode, identity, limits};
 
+mod hostile;
+
 const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
 #[derive(NetworkBehaviour)]
@@ -203,7 +205,7 @@ async fn say(stream: &mut Substream, message: &Message) {
 async fn announce_and_await_want(stream: &mut Substream, log: &LogId, head: Head) -> u64 {
     say(stream, &Message::Heads { coverage: Coverage::Hint, entries: vec![(log.clone(), head)] }).await;
     loop {
-        let (bytes, _) = wire::read(stream, 1 << 20).await.unwrap();
+        let (bytes, _) = wire::read(stream, 1 << 20, || ()).await.unwrap();
         if let Message::Want { want, .. } = Message::decode(&bytes).unwrap() {
             return want;
         }

@@ -42,6 +42,10 @@ pub enum Reason {
     Stalled,
     /// It does not read what is sent to it.
     NotReading,
+    /// It began a message and does not finish it.
+    Trickles,
+    /// It connects again and again.
+    Visits,
 }
 
 impl Reason {
@@ -73,6 +77,8 @@ impl Reason {
             Self::BadFrame => "bad_frame",
             Self::Stalled => "stalled",
             Self::NotReading => "not_reading",
+            Self::Trickles => "trickles",
+            Self::Visits => "visits",
         }
     }
 
@@ -84,7 +90,9 @@ impl Reason {
             | Self::Violation(_)
             | Self::BadFrame
             | Self::Stalled
-            | Self::NotReading => true,
+            | Self::NotReading
+            | Self::Trickles
+            | Self::Visits => true,
             Self::Lost
             | Self::NoProtocol
             | Self::HelloClosed

@@ -180,6 +180,11 @@ impl Engine {
                     state.line.written();
                 }
             }
+            Input::Arriving { peer } => {
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.last_answer = now;
+                }
+            }
             Input::FrameAppended { token, head } => self.on_frame_appended(now, token, head),
             Input::AppendFailed { token, failure } => self.on_append_failed(now, token, failure),
             Input::Tick => self.on_tick(now),

@@ -220,3 +220,33 @@ fn a_node_that_moved_calls_everybody_soon_and_not_all_at_the_same_moment() {
     assert_eq!(soon.iter().sum::<usize>(), 10, "{soon:?}");
     assert!(soon[0] <= limits::CALLS_AT_ONCE_MAX, "{soon:?}");
 }
+
+#[test]
+fn a_peer_that_comes_again_and_again_is_noticed_and_forgiven() {
+    let (mut book, now, peer) = (Book::default(), Instant::now(), key(2).public());
+    assert!((0..limits::VISITS_MAX).all(|_| book.visited(now, peer)));
+    assert!(!book.visited(now, peer));
+    assert!(book.visited(now, key(3).public()));
+    let later = now + limits::VISITS_INTERVAL;
+    due(&mut book, later);
+    assert!(book.visited(later, peer));
+}
+
+#[test]
+fn pauses_grow_end_and_are_not_wiped_out_by_strangers() {
+    let (mut book, mut now, peer) = (Book::default(), Instant::now(), key(2).public());
+    for pause in [5, 10, 20, 40, 60, 60] {
+        book.shun(now, peer);
+        now += Duration::from_secs(pause) - Duration::from_millis(1);
+        assert!(book.is_shunned(now, &peer), "{pause}");
+        now += Duration::from_millis(1);
+        assert!(!book.is_shunned(now, &peer), "{pause}");
+        due(&mut book, now);
+    }
+    book.shun(now, peer);
+    (0..2 * limits::REMEMBERED_PEERS_MAX as u16).for_each(|n| book.shun(now, key(100 + n).public()));
+    assert!(book.is_shunned(now, &peer) && book.shunned.len() <= limits::REMEMBERED_PEERS_MAX);
+    due(&mut book, now + limits::SHUN_MAX * 2);
+    book.shun(now, peer);
+    assert!(!book.is_shunned(now + limits::SHUN_MIN, &peer), "after good behaviour the shortest pause again");
+}
