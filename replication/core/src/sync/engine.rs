@@ -392,10 +392,10 @@ impl Engine {
             state.stale_bytes = state.stale_bytes.checked_sub(bytes).ok_or(Violation::Unasked)?;
             return Ok(());
         };
-        if pull.credit == 0 || pull.last {
+        if pull.credit <= 0 || pull.last {
             return Err(Violation::CreditOverrun);
         }
-        pull.credit = pull.credit.saturating_sub(bytes);
+        pull.credit -= bytes as i64;
         pull.last = last;
         pull.appending += 1;
         let session = state.session;
@@ -434,7 +434,7 @@ impl Engine {
     fn abandon_pull(&mut self, log: &LogId) {
         let Some(pull) = self.pulls.close(log) else { return };
         if let (Some(state), false) = (self.peers.get_mut(&pull.peer), pull.last) {
-            state.stale_bytes += pull.credit + limits::FRAME_BYTES_MAX as u64;
+            state.stale_bytes += pull.credit.max(0) as u64 + limits::FRAME_BYTES_MAX as u64;
         }
     }
 
@@ -450,7 +450,7 @@ impl Engine {
             }
             return;
         }
-        pull.credit += append.bytes;
+        pull.credit += append.bytes as i64;
         if let Some(state) = self.peers.get_mut(&append.peer) {
             state.last_answer = now;
         }

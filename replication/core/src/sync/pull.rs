@@ -26,7 +26,7 @@ pub(super) struct Pull {
     pub(super) peer: AuthorKey,
     pub(super) want: u64,
     /// Bytes that the peer may still send.
-    pub(super) credit: u64,
+    pub(super) credit: i64,
     /// Our height when the want was opened.
     pub(super) from_height: u64,
     /// The peer has sent its last frame.
@@ -129,7 +129,7 @@ impl Pulls {
     pub(super) fn open(&mut self, log: LogId, peer: AuthorKey, want: u64, from_height: u64) {
         self.not_before.remove(&log);
         self.by_want.insert(want, log.clone());
-        let credit = limits::SYNC_CREDIT_BYTES;
+        let credit = limits::SYNC_CREDIT_BYTES as i64;
         self.open.insert(log, Pull { peer, want, credit, from_height, last: false, appending: 0 });
     }
 

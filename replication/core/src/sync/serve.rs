@@ -24,7 +24,9 @@ pub(super) struct Schedule {
 struct Serve {
     want: u64,
     next_seq: u64,
-    credit: u64,
+    /// Below zero after a frame that overran it: what was overrun is made up for before the next frame, on both sides
+    /// alike, in whatever order frames and credit pass each other.
+    credit: i64,
     reading: bool,
 }
 
@@ -45,15 +47,15 @@ impl Schedule {
             return Err(Violation::TooManyWants);
         }
         self.by_want.insert(want, log.clone());
-        self.serves.insert(log, Serve { want, next_seq: from_seq, credit, reading: false });
+        self.serves.insert(log, Serve { want, next_seq: from_seq, credit: credit as i64, reading: false });
         Ok(())
     }
 
     /// Adds credit. A want that has just been closed is no error: the messages crossed.
     pub(super) fn add_credit(&mut self, want: u64, bytes: u64) -> Result<(), Violation> {
         let Some(serve) = self.by_want.get(&want).and_then(|log| self.serves.get_mut(log)) else { return Ok(()) };
-        serve.credit += bytes;
-        if serve.credit > limits::SYNC_CREDIT_BYTES_MAX { Err(Violation::TooMuchCredit) } else { Ok(()) }
+        serve.credit += bytes as i64;
+        if serve.credit > limits::SYNC_CREDIT_BYTES_MAX as i64 { Err(Violation::TooMuchCredit) } else { Ok(()) }
     }
 
     /// The next run to read: its log and first seq. `token` names the read, `bytes` is what it will about cost.
@@ -101,7 +103,7 @@ impl Schedule {
     /// A frame of `bytes` up to `last_seq` goes out for a log.
     pub(super) fn sent(&mut self, log: &LogId, bytes: u64, last_seq: u64) {
         if let Some(serve) = self.serves.get_mut(log) {
-            serve.credit = serve.credit.saturating_sub(bytes);
+            serve.credit -= bytes as i64;
             serve.next_seq = last_seq.saturating_add(1);
         }
     }
