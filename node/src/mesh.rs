@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, RelayUse};
+use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -92,6 +92,16 @@ impl Node {
                 arrived.notified().await;
             }
         })
+    }
+
+    /// Whether other nodes can call this one, in a word.
+    pub fn reachability(&self) -> &'static str {
+        match self.mesh.get().map(linli_net::MeshHandle::reachability).unwrap_or_default() {
+            Reachability::Unknown => "unknown",
+            Reachability::Direct => "direct",
+            Reachability::Relayed { .. } => "relayed",
+            Reachability::Unreachable => "unreachable",
+        }
     }
 
     /// Addresses on which other nodes reach this one.

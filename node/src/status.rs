@@ -44,6 +44,8 @@ pub struct PeerLine {
     pub address: String,
     /// Whether there is a live connection.
     pub connected: bool,
+    /// Whether that goes through another node's relay.
+    pub relayed: bool,
     /// When it was last heard, in Unix milliseconds.
     pub last_heard_ms: Option<u64>,
     /// Round trip, in milliseconds.
@@ -104,6 +106,8 @@ pub struct NodeStatus {
     pub store_bytes: Option<u64>,
     /// Other nodes.
     pub peers: Vec<PeerLine>,
+    /// Whether they can call this one: `unknown`, `direct`, `relayed` or `unreachable`.
+    pub reachability: &'static str,
     /// Positions at which somebody signed two histories.
     pub forks: u64,
     /// What needs attention. Empty is well.
@@ -171,6 +175,7 @@ impl Node {
             disk_free_bytes,
             store_bytes: self.dir.as_ref().and_then(|dir| occupied_bytes(&dir.store())),
             peers: self.peers(),
+            reachability: self.reachability(),
             forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
         };
@@ -197,6 +202,7 @@ impl Node {
             let line = lines.entry(peer.key).or_insert_with(|| silent_line(peer.key, peer.key.short(), None));
             line.address = peer.addresses.join(" ");
             line.connected = peer.connected;
+            line.relayed = peer.relayed;
             line.last_heard_ms = peer.last_heard_ms;
             line.rtt_ms = peer.rtt_ms;
             line.behind_events = peer.behind_events;
@@ -245,6 +251,7 @@ fn silent_line(node: AuthorKey, name: String, area: Option<Area>) -> PeerLine {
         area,
         address: String::new(),
         connected: false,
+        relayed: false,
         last_heard_ms: None,
         rtt_ms: None,
         behind_events: None,

@@ -26,6 +26,10 @@ pub struct NodeProcess {
     pub mesh: SocketAddr,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
+    /// Whether it listens over QUIC instead of TCP.
+    pub quic: bool,
+    /// The address that it binds to, where that is another than the one at which it is reached.
+    pub bind: Option<IpAddr>,
     /// Whether it looks for nodes on its local network.
     pub mdns: bool,
     /// The network namespace it runs in, if any.
@@ -48,6 +52,8 @@ impl NodeProcess {
             dir,
             mesh: SocketAddr::new(address, super::free_port()?),
             peers: vec![],
+            quic: false,
+            bind: None,
             mdns: false,
             namespace,
             child: None,
@@ -55,9 +61,14 @@ impl NodeProcess {
         })
     }
 
-    /// The multiaddr on which it listens.
+    /// The multiaddr at which others reach it.
     pub fn multiaddr(&self) -> String {
-        format!("/ip4/{}/tcp/{}", self.mesh.ip(), self.mesh.port())
+        self.multiaddr_at(self.mesh.ip())
+    }
+
+    fn multiaddr_at(&self, ip: IpAddr) -> String {
+        let port = self.mesh.port();
+        if self.quic { format!("/ip4/{ip}/udp/{port}/quic-v1") } else { format!("/ip4/{ip}/tcp/{port}") }
     }
 
     /// Runs a `linli` command on its data directory to the end and returns the JSON it printed.
@@ -83,7 +94,8 @@ impl NodeProcess {
             }
             None => Command::new(linli),
         };
-        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", self.api.http.to_string());
+        let http = SocketAddr::new(self.bind.unwrap_or(self.api.http.ip()), self.api.http.port());
+        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", http.to_string());
         command.stdin(Stdio::null());
         Ok(command)
     }
@@ -94,7 +106,8 @@ impl NodeProcess {
     /// When it does not come up in time; the message ends with the last lines of its log.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = self.program(&["serve", "--listen", &self.multiaddr()])?;
+        let listen = self.multiaddr_at(self.bind.unwrap_or(self.mesh.ip()));
+        let mut command = self.program(&["serve", "--listen", &listen])?;
         if !self.mdns {
             command.arg("--no-mdns");
         }

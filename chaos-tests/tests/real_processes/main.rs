@@ -5,6 +5,7 @@
 mod demo;
 mod discovery;
 mod kill_minus_nine;
+mod mesh_traps;
 mod restore;
 mod strangers;
 mod views_rebuilt;

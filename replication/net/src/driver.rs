@@ -311,6 +311,7 @@ impl Driver {
             self.input(Input::Appended { log, head });
         }
         if charter_rose {
+            self.places.changed();
             self.refresh_pii_areas();
         }
     }
