@@ -1,3 +1,5 @@
+//! What the book calls, when, and what it forgets, under a clock that the tests move.
+
 use linli_core::testkit::key;
 
 use super::*;
