@@ -17,6 +17,8 @@ pub struct Network {
     block: u8,
     /// The namespaces, in the order asked for.
     pub hosts: Vec<Host>,
+    /// Namespaces of routers that stand before hosts.
+    routers: Vec<String>,
 }
 
 /// One namespace.
@@ -57,7 +59,7 @@ impl Network {
     /// When the system refuses one of the steps.
     pub fn with_hosts(count: u8, block: u8) -> anyhow::Result<Self> {
         let tag = format!("l{}{block}", std::process::id() % 100_000);
-        let mut network = Self { bridge: format!("{tag}b"), block, hosts: vec![] };
+        let mut network = Self { bridge: format!("{tag}b"), block, hosts: vec![], routers: vec![] };
         run(&format!("ip link add {} type bridge", network.bridge))?;
         run(&format!("ip addr add 10.77.{block}.1/24 dev {}", network.bridge))?;
         run(&format!("ip link set {} up", network.bridge))?;
@@ -128,7 +130,99 @@ impl Network {
         format!("10.77.{}.1", self.block)
     }
 
-    /// Mends what [`Network::cut`] broke.
+    /// Lets packets from some others to one host vanish; those that it sends arrive.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn deafen(&self, host: usize, to: &[usize]) -> anyhow::Result<()> {
+        let name = &self.hosts[host].name;
+        let others: Vec<String> = to.iter().map(|i| self.hosts[*i].address.to_string()).collect();
+        nft(name, "add table inet cut")?;
+        nft(name, "add chain inet cut in { type filter hook input priority 0 ; }")?;
+        nft(name, &format!("add rule inet cut in ip saddr {{ {} }} drop", others.join(", ")))
+    }
+
+    /// Puts one host behind a router of its own, which translates addresses and lets nothing in that was not asked for.
+    /// The router takes over the host's address and passes `open_port` (TCP) on; the host is at `10.79.<host>.2`.
+    ///
+    /// # Errors
+    /// When the system refuses one of the steps.
+    pub fn put_behind_router(&mut self, host: usize, open_port: u16) -> anyhow::Result<Ipv4Addr> {
+        let (name, address) = (self.hosts[host].name.clone(), self.hosts[host].address);
+        let tag = self.bridge.trim_end_matches('b').to_owned();
+        let router = format!("{tag}r{host}");
+        let part = |letter: char| format!("{tag}{letter}{host}");
+        let (inner, outer, wan, lan) = (part('i'), part('o'), part('w'), part('v'));
+        let inside = Ipv4Addr::new(10, 79, host as u8, 2);
+        run(&format!("ip -n {name} link del {inner}"))?;
+        run(&format!("ip netns add {router}"))?;
+        self.routers.push(router.clone());
+        run(&format!("ip link add {outer} type veth peer name {wan} netns {router}"))?;
+        run(&format!("ip link set {outer} master {} up", self.bridge))?;
+        run(&format!("ip -n {router} link add {lan} type veth peer name {inner} netns {name}"))?;
+        run(&format!("ip -n {router} addr add {address}/24 dev {wan}"))?;
+        run(&format!("ip -n {router} addr add 10.79.{host}.1/24 dev {lan}"))?;
+        run(&format!("ip -n {router} link set {wan} up"))?;
+        run(&format!("ip -n {router} link set {lan} up"))?;
+        run(&format!("ip -n {name} addr add {inside}/24 dev {inner}"))?;
+        run(&format!("ip -n {name} link set {inner} up"))?;
+        run(&format!("ip -n {name} route add default via 10.79.{host}.1"))?;
+        run(&format!("ip netns exec {router} sysctl -qw net.ipv4.ip_forward=1"))?;
+        for rule in [
+            "add table ip router".to_owned(),
+            "add chain ip router before { type nat hook prerouting priority -100 ; }".to_owned(),
+            format!("add rule ip router before iifname {wan} tcp dport {open_port} dnat to {inside}"),
+            "add chain ip router after { type nat hook postrouting priority 100 ; }".to_owned(),
+            format!("add rule ip router after oifname {wan} masquerade"),
+            "add chain ip router through { type filter hook forward priority 0 ; }".to_owned(),
+            format!("add rule ip router through iifname {wan} tcp dport {open_port} accept"),
+            format!("add rule ip router through iifname {wan} ct state new drop"),
+            "add chain ip router into { type filter hook input priority 0 ; }".to_owned(),
+            format!("add rule ip router into iifname {wan} ct state new drop"),
+        ] {
+            nft(&router, &rule)?;
+        }
+        Ok(inside)
+    }
+
+    /// Gives one host a second address, at which this process reaches it whatever becomes of the first. Packets of
+    /// `closed_port` do not pass there.
+    ///
+    /// # Errors
+    /// When the system refuses one of the steps.
+    pub fn open_side_door(&self, host: usize, closed_port: u16) -> anyhow::Result<Ipv4Addr> {
+        let [_, _, block, last] = self.hosts[host].address.octets();
+        let (name, side) = (&self.hosts[host].name, Ipv4Addr::new(10, 78, block, last));
+        // The bridge may have its side of it from an earlier call.
+        let _ = run(&format!("ip addr add 10.78.{block}.1/24 dev {}", self.bridge));
+        run(&format!("ip -n {name} addr add {side}/24 dev {}", self.interface(host)))?;
+        nft(name, "add table inet side")?;
+        nft(name, "add chain inet side in { type filter hook input priority 0 ; }")?;
+        nft(name, &format!("add rule inet side in ip daddr {side} tcp dport {closed_port} drop"))?;
+        nft(name, &format!("add rule inet side in ip daddr {side} udp dport {closed_port} drop"))?;
+        Ok(side)
+    }
+
+    /// Moves one host to another address, as when it is carried to another network: the old one is gone at once.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn move_to(&mut self, host: usize, last: u8) -> anyhow::Result<()> {
+        let (name, interface) = (self.hosts[host].name.clone(), self.interface(host));
+        let old = self.hosts[host].address;
+        let [a, b, c, _] = old.octets();
+        let new = Ipv4Addr::new(a, b, c, last);
+        run(&format!("ip -n {name} addr del {old}/24 dev {interface}"))?;
+        run(&format!("ip -n {name} addr add {new}/24 dev {interface}"))?;
+        self.hosts[host].address = new;
+        Ok(())
+    }
+
+    fn interface(&self, host: usize) -> String {
+        format!("{}i{host}", self.bridge.trim_end_matches('b'))
+    }
+
+    /// Mends what [`Network::cut`] or [`Network::deafen`] broke.
     ///
     /// # Errors
     /// When the system refuses.
@@ -142,7 +236,9 @@ impl Drop for Network {
         for host in &self.hosts {
             // A namespace goes in its own time; its cable must be gone before the next network takes the name.
             let _ = run(&format!("ip link del {}", host.cable[1]));
-            let _ = run(&format!("ip netns del {}", host.name));
+        }
+        for namespace in self.hosts.iter().map(|host| &host.name).chain(&self.routers) {
+            let _ = run(&format!("ip netns del {namespace}"));
         }
         let _ = run(&format!("ip link del {}", self.bridge));
     }

@@ -43,6 +43,8 @@ pub struct NodeProcess {
     pub confined: bool,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
+    /// The address that it binds to, where that is another than the one at which it is reached.
+    pub bind: Option<IpAddr>,
     /// Whether it looks for nodes on its local network.
     pub mdns: bool,
     /// The network namespace it runs in, if any.
@@ -68,6 +70,7 @@ impl NodeProcess {
             listens: true,
             confined: false,
             peers: vec![],
+            bind: None,
             mdns: false,
             namespace,
             child: None,
@@ -75,9 +78,13 @@ impl NodeProcess {
         })
     }
 
-    /// The multiaddr on which it listens.
+    /// The multiaddr at which others reach it.
     pub fn multiaddr(&self) -> String {
-        let (ip, port) = (self.mesh.ip(), self.mesh.port());
+        self.multiaddr_at(self.mesh.ip())
+    }
+
+    fn multiaddr_at(&self, ip: IpAddr) -> String {
+        let port = self.mesh.port();
         match self.transport {
             Transport::Tcp => format!("/ip4/{ip}/tcp/{port}"),
             Transport::Quic => format!("/ip4/{ip}/udp/{port}/quic-v1"),
@@ -112,7 +119,8 @@ impl NodeProcess {
             }
             None => Command::new(linli),
         };
-        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", self.api.http.to_string());
+        let http = SocketAddr::new(self.bind.unwrap_or(self.api.http.ip()), self.api.http.port());
+        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", http.to_string());
         command.stdin(Stdio::null());
         Ok(command)
     }
@@ -125,7 +133,7 @@ impl NodeProcess {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
         let mut command = self.program(&["serve"])?;
         match self.listens {
-            true => command.args(["--listen", &self.multiaddr()]),
+            true => command.args(["--listen", &self.multiaddr_at(self.bind.unwrap_or(self.mesh.ip()))]),
             false => command.env("LINLI_LISTEN", "[]"),
         };
         if self.confined {

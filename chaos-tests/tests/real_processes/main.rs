@@ -9,6 +9,7 @@ mod held;
 mod kill_during_catch_up;
 mod kill_minus_nine;
 mod lines;
+mod mesh_traps;
 mod projection_keeps_up;
 mod restore;
 mod strangers;

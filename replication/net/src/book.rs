@@ -89,8 +89,10 @@ pub(crate) struct Note {
 /// How a peer is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tie {
-    /// Not, or it is doubtful.
+    /// Not.
     None,
+    /// There is a connection, but it has shown no life since this node moved: it is called as if there were none.
+    Doubtful,
     /// Through a relay: a direct way is still looked for.
     Relayed,
     /// Directly.
@@ -271,20 +273,22 @@ impl Book {
         tie: &impl Fn(&AuthorKey) -> Tie,
         enough: Enough,
     ) -> bool {
-        if target.call.is_some() || now < target.next_dial {
+        let tie = target.peer.as_ref().map_or(Tie::None, tie);
+        let is_old = |call: &Call| call.answered && now.duration_since(call.since) > limits::DOUBTED_AFTER;
+        let blocks = |call: &&Call| tie != Tie::Doubtful || !is_old(call);
+        if target.call.as_ref().filter(blocks).is_some() || now < target.next_dial {
             return false;
         }
         let Some(peer) = target.peer else { return true };
         if peer == own || self.is_shunned(now, &peer) {
             return false;
         }
-        let tie = tie(&peer);
         let wanted = matches!(target.origin, Origin::Configured | Origin::Lan(_));
         if tie == Tie::Direct || (tie == Tie::None && enough.neighbours && !wanted) {
             return false;
         }
         let of_peer = || self.targets.iter().filter(|other| other.peer == Some(peer));
-        let mut calls = of_peer().filter_map(|other| other.call.as_ref().map(|call| (other.way, call)));
+        let mut calls = of_peer().filter_map(|other| other.call.as_ref().filter(blocks).map(|call| (other.way, call)));
         if target.way == Way::Relayed {
             let direct_takes_long = |(way, call): (Way, &Call)| {
                 way != Way::Relayed && !call.answered && now.duration_since(call.since) >= limits::RELAYED_CALL_AFTER
@@ -294,7 +298,11 @@ impl Book {
             let untried =
                 |t: &Target| t.way != Way::Relayed && t.call.is_none() && t.failures == 0 && t.next_dial < soon;
             let has_direct = of_peer().any(untried);
-            return tie == Tie::None && !enough.relayed && !through_us && !has_direct && calls.all(direct_takes_long);
+            return tie != Tie::Relayed
+                && !enough.relayed
+                && !through_us
+                && !has_direct
+                && calls.all(direct_takes_long);
         }
         // The same place without a name is called instead, for whoever answers there.
         let bare = || unnamed(&target.address);

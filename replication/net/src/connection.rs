@@ -115,6 +115,7 @@ impl Driver {
             }
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 tracing::info!(%address, "listening");
+                self.places.changed();
                 if !self.reach.reserved(listener_id) {
                     self.on_new_address(address);
                 }
@@ -123,6 +124,7 @@ impl Driver {
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_lost_address(&address),
             SwarmEvent::ListenerClosed { listener_id, reason, .. } if self.reach.unreserved(listener_id) => {
                 tracing::info!(?reason, "a place on a relay is gone");
+                self.places.changed();
                 self.tell_state();
             }
             SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
@@ -210,7 +212,7 @@ impl Driver {
             !answered && !spoke
         });
         match (dead, connection.relayed) {
-            (true, _) => Tie::None,
+            (true, _) => Tie::Doubtful,
             (false, true) => Tie::Relayed,
             (false, false) => Tie::Direct,
         }
@@ -386,6 +388,7 @@ impl Driver {
             }
         }
         self.book.note(peer).last_heard_unix_ms = Some(unix_ms());
+        self.places.changed();
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
         self.input(Input::PeerConnected { peer, pii_areas, greeting });
         self.tell_state();
@@ -437,16 +440,23 @@ impl Driver {
         }
     }
 
-    /// Connections that do not come to replication in time make room for others.
+    /// Connections that do not come to replication in time, or show no life any more, make room for others.
     pub(crate) fn close_overdue(&mut self) {
         let now = Instant::now();
-        let overdue = |connection: &Connection| {
-            !matches!(connection.stage, Stage::Syncing(_))
-                && now.duration_since(connection.since) > limits::HELLO_TIMEOUT
+        let overdue = |id: &ConnectionId, connection: &Connection| {
+            if !matches!(connection.stage, Stage::Syncing(_)) {
+                return now.duration_since(connection.since) > limits::HELLO_TIMEOUT;
+            }
+            // The ping of libp2p keeps its first failure to itself.
+            let answered = now.duration_since(connection.last_answer.unwrap_or(connection.since));
+            let session = self.sessions.get(&connection.peer).filter(|session| session.connection == *id);
+            answered > limits::PING_INTERVAL + limits::PING_TIMEOUT
+                && session.is_none_or(|session| session.traffic.silent_for() > limits::ALIVE_AFTER_BYTES)
         };
         let closing: Vec<ConnectionId> =
-            self.connections.iter().filter(|(_, c)| overdue(c)).map(|(connection, _)| *connection).collect();
+            self.connections.iter().filter(|(id, c)| overdue(id, c)).map(|(connection, _)| *connection).collect();
         for connection in closing {
+            tracing::debug!(?connection, "a connection is overdue");
             self.swarm.close_connection(connection);
         }
     }

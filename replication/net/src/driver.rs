@@ -336,6 +336,7 @@ impl Driver {
             self.input(Input::Appended { log, head });
         }
         if charter_rose {
+            self.places.changed();
             self.refresh_pii_areas();
         }
     }

@@ -54,6 +54,9 @@ impl Reach {
     /// A peer was asked to call back.
     pub(crate) fn asked(&mut self, peer: AuthorKey) {
         // The first time counts: whoever could not call then is asked again, and is believed when it comes in.
+        if self.asked.len() >= limits::REMEMBERED_PEERS_MAX && !self.asked.contains_key(&peer) {
+            self.asked.pop_first();
+        }
         self.asked.entry(peer).or_insert_with(Instant::now);
     }
 

@@ -96,6 +96,8 @@ pub(crate) struct Telling {
     told_others: BTreeMap<AuthorKey, Vec<Multiaddr>>,
     asked_back: bool,
     hearing: bool,
+    /// The version of [`Places`] as of which there is nothing more to tell.
+    told_all_of: Option<u64>,
 }
 
 /// Where peers say that they are, and where they say that we are.
@@ -105,6 +107,7 @@ pub(crate) struct Places {
     of_peers: BTreeMap<AuthorKey, Vec<Multiaddr>>,
     /// Where peers saw us, the newest first.
     observed: VecDeque<Multiaddr>,
+    version: u64,
 }
 
 impl Places {
@@ -113,17 +116,27 @@ impl Places {
         self.of_peers.get(peer).map_or(&[], Vec::as_slice)
     }
 
+    /// Something of what is told may have changed.
+    pub(crate) fn changed(&mut self) {
+        self.version += 1;
+    }
+
     /// Forgets a peer that is not connected any more.
     pub(crate) fn gone(&mut self, peer: &AuthorKey) {
         self.of_peers.remove(peer);
+        self.changed();
     }
 
     /// Forgets where we were seen: we are elsewhere now.
     pub(crate) fn moved(&mut self) {
         self.observed.clear();
+        self.changed();
     }
 
     fn observe(&mut self, address: Multiaddr) {
+        if !self.observed.contains(&address) {
+            self.changed();
+        }
         self.observed.retain(|known| *known != address);
         self.observed.push_front(address);
         self.observed.truncate(limits::OBSERVED_MAX);
@@ -137,16 +150,24 @@ impl Driver {
         let sessions: Vec<(AuthorKey, ConnectionId)> =
             self.sessions.iter().map(|(peer, session)| (*peer, session.connection)).collect();
         for (peer, connection) in sessions {
+            let version = self.places.version;
             let waits = self.connections.get(&connection).is_none_or(|state| {
-                state.telling.asked || state.telling.not_before.is_some_and(|not_before| now < not_before)
+                let telling = &state.telling;
+                telling.asked
+                    || telling.told_all_of == Some(version)
+                    || telling.not_before.is_some_and(|not_before| now < not_before)
             });
-            if waits || self.news_for(peer, connection).is_none() {
+            if waits {
                 continue;
             }
-            if let Some(state) = self.connections.get_mut(&connection) {
+            let has_news = self.news_for(peer, connection).is_some();
+            let Some(state) = self.connections.get_mut(&connection) else { continue };
+            if has_news {
                 state.telling.asked = true;
                 let peer_id = state.peer_id;
                 self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Whereabouts);
+            } else {
+                state.telling.told_all_of = Some(version);
             }
         }
     }
@@ -246,6 +267,7 @@ impl Driver {
             state.telling.told_own.clear();
             state.telling.asked_back = false;
         }
+        self.places.changed();
     }
 
     /// A peer tells on a stream of its own. One at a time; others are dropped.
@@ -287,7 +309,9 @@ impl Driver {
         }
         if !told.own.is_empty() {
             self.book.told(now, peer, &told.own);
-            self.places.of_peers.insert(peer, told.own);
+            if self.places.of_peers.insert(peer, told.own.clone()).as_ref() != Some(&told.own) {
+                self.places.changed();
+            }
         }
         let charter = (self.node.charter)();
         for (key, addresses) in told.others {

@@ -592,3 +592,21 @@ fn a_peer_that_compares_without_end_is_left() {
     }
     panic!("nothing bounded it");
 }
+
+#[test]
+fn a_frame_that_overran_its_credit_is_made_up_for_before_the_next() {
+    // Frames are counted on both sides, while credit passes them on its way. A side that forgave the overrun would have
+    // more credit than the other one allows, and an honest sender would be left for it.
+    let log = Author::new(100, "320508", None).log_id(Stream::TEAMS);
+    let mut schedule = serve::Schedule::default();
+    schedule.open(1, log.clone(), 1, 1_000).unwrap();
+    for seq in [1, 2] {
+        assert_eq!(schedule.next(seq, 600), Some((log.clone(), seq)));
+        schedule.read_done(seq).unwrap();
+        schedule.sent(&log, 600, seq);
+    }
+    schedule.add_credit(1, 200).unwrap();
+    assert_eq!(schedule.next(3, 600), None);
+    schedule.add_credit(1, 1).unwrap();
+    assert_eq!(schedule.next(3, 600), Some((log, 3)));
+}

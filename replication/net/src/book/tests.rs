@@ -1,3 +1,5 @@
+//! What the book calls, when, and what it forgets, under a clock that the tests move.
+
 use linli_core::testkit::key;
 
 use super::*;
@@ -249,4 +251,25 @@ fn pauses_grow_end_and_are_not_wiped_out_by_strangers() {
     due(&mut book, now + limits::SHUN_MAX * 2);
     book.shun(now, peer);
     assert!(!book.is_shunned(now + limits::SHUN_MIN, &peer), "after good behaviour the shortest pause again");
+}
+
+#[test]
+fn a_peer_whose_connection_is_doubtful_is_called_beside_it_once() {
+    let (mut book, mut now) = (Book::default(), Instant::now());
+    let peer = key(2).public();
+    book.add(now, at(2, "/ip4/10.0.0.2/tcp/1"));
+    let call = due(&mut book, now).remove(0);
+    book.dialled(now, &call, connection(1));
+    book.answered(now, connection(1), peer, &call.addresses[0]);
+    let mut doubtful = |now| book.due(now, key(1).public(), NOW_MS, |_| Tie::Doubtful, Enough::default());
+    assert!(doubtful(now).is_empty(), "it was made a moment ago");
+    now += limits::DOUBTED_AFTER * 2;
+    assert_eq!(doubtful(now), std::slice::from_ref(&call));
+    book.hurry(now);
+    book.dialled(now, &call, connection(2));
+    let mut doubtful = |now| book.due(now, key(1).public(), NOW_MS, |_| Tie::Doubtful, Enough::default());
+    assert!(doubtful(now + limits::REDIAL_MIN).is_empty(), "one call at a time");
+    // The end of the old connection does not touch the new call.
+    book.over(now, connection(1), true);
+    assert!(due(&mut book, now + limits::REDIAL_MAX).is_empty());
 }
