@@ -412,7 +412,7 @@ async fn nodes_that_nobody_can_call_find_each_other_through_a_relay_and_again_af
     relay.mesh().shutdown().await;
     let lost = async || !caller.sees(&hidden).connected && hidden.mesh().reachability() == Reachability::Unknown;
     eventually("the place is known to be gone", seconds(10), lost).await;
-    relay.start(&[&address.to_string().split("/p2p/").next().unwrap().to_owned()], &[]).await;
+    relay.start(&[address.to_string().split("/p2p/").next().unwrap()], &[]).await;
     // then the hidden one is reached again, and events go from end to end.
     eventually("they are connected again", seconds(40), met).await;
     hidden.write(Stream::SUPPLIES, 2000);
