@@ -150,6 +150,7 @@ const fn word_of(reason: Reason) -> Word {
         Reason::NotReading => Word::ReasonNotReading,
         Reason::Trickles => Word::ReasonTrickles,
         Reason::Visits => Word::ReasonVisits,
+        Reason::Streams => Word::ReasonStreams,
     }
 }
 
@@ -281,6 +282,7 @@ mod tests {
             Reason::NotReading,
             Reason::Trickles,
             Reason::Visits,
+            Reason::Streams,
         ];
         let all: Vec<ReasonLine> =
             others.into_iter().chain(violations.map(Reason::Violation)).map(ReasonLine::from).collect();

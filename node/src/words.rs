@@ -585,6 +585,7 @@ words! {
     ReasonBadFrame => "发来的记录无法核验", "it sent events that do not verify";
     ReasonStalled => "答应发送却一直不发", "it did not send what it announced";
     ReasonTrickles => "一条消息迟迟发不完", "it does not finish a message that it began";
+    ReasonStreams => "无端打开大量通道", "it opens stream after stream";
     ReasonVisits => "反复断开重连", "it connects again and again";
     ReasonNotReading => "不接收发给它的内容", "it does not read what is sent to it";
 

@@ -284,7 +284,7 @@ impl Driver {
         let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
         let reason = "opens streams without end".to_owned();
         self.book.note(peer).refused = Some(reason.clone());
-        self.break_off(peer, "streams", reason);
+        self.break_off(peer, Reason::Streams, reason);
         self.swarm.close_connection(connection);
     }
 

@@ -46,6 +46,8 @@ pub enum Reason {
     Trickles,
     /// It connects again and again.
     Visits,
+    /// It opens stream after stream.
+    Streams,
 }
 
 impl Reason {
@@ -79,6 +81,7 @@ impl Reason {
             Self::NotReading => "not_reading",
             Self::Trickles => "trickles",
             Self::Visits => "visits",
+            Self::Streams => "streams",
         }
     }
 
@@ -92,7 +95,8 @@ impl Reason {
             | Self::Stalled
             | Self::NotReading
             | Self::Trickles
-            | Self::Visits => true,
+            | Self::Visits
+            | Self::Streams => true,
             Self::Lost
             | Self::NoProtocol
             | Self::HelloClosed

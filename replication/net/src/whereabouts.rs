@@ -279,7 +279,7 @@ impl Driver {
         let queue = self.queue.clone();
         tokio::spawn(async move {
             let heard = async {
-                let (message, _) = wire::read(&mut stream, limits::WHEREABOUTS_BYTES_MAX).await.ok()?;
+                let (message, _) = wire::read(&mut stream, limits::WHEREABOUTS_BYTES_MAX, || ()).await.ok()?;
                 Some(Whereabouts::decode(&message).map_err(|error| error.to_string()))
             };
             let heard = tokio::time::timeout(limits::WHEREABOUTS_TIMEOUT, heard).await.ok().flatten();
