@@ -7,6 +7,7 @@ use std::time::Instant;
 use linli_core::limits as bounds;
 use linli_core::sync::ranges::Range;
 use linli_core::sync::{List, Sums};
+use linli_core::testkit::Draft;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -54,7 +55,8 @@ impl Siege {
         let registry = node.registry.clone();
         let listen = LISTEN.iter().map(|address| address.parse().unwrap()).collect();
         let honest = Mesh::spawn(MeshConfig { listen, ..MeshConfig::default() }, node).await.unwrap();
-        let addresses = honest.listen_addrs();
+        let mut addresses = honest.listen_addrs();
+        addresses.sort_by_key(|address| address.to_string().contains("quic"));
         let neighbour_store = Store::in_memory();
         put(&neighbour_store, &district.charter_events());
         let config = MeshConfig { peers: vec![addresses[QUIC].clone()], ..MeshConfig::default() };
@@ -170,6 +172,19 @@ fn invented(seq: u64) -> Head {
 fn a_log() -> (LogId, Vec<ReceivedEvent>) {
     let mut author = Author::new(60, "320508", None);
     (author.log_id(Stream::SUPPLIES), author.write_many(Stream::SUPPLIES, 20, 100))
+}
+
+/// Events of 50 kB that do not compress.
+fn noisy(author: &mut Author, count: usize) -> Vec<ReceivedEvent> {
+    let payload = || {
+        let mut bytes = vec![0; 50_000];
+        getrandom::fill(&mut bytes).unwrap();
+        let mut w = Writer::new();
+        w.map(1).text("x").bytes(&bytes);
+        w.into_bytes()
+    };
+    let draft = || Draft { op: Some(payload()), ..Draft::new(Stream::COMMUNITY, "reported", None) };
+    (0..count).map(|_| author.write(draft())).collect()
 }
 
 fn resident_bytes() -> u64 {
@@ -395,7 +410,7 @@ async fn rules_that_are_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_promises_or_trickles_is_left_in_half_a_minute() {
+async fn whoever_promises_trickles_or_does_not_read_is_left_in_half_a_minute() {
     let promises = async {
         let mut siege = Siege::begin().await;
         let mut guest = siege.guest(TCP).await;
@@ -434,7 +449,30 @@ async fn whoever_promises_or_trickles_is_left_in_half_a_minute() {
         siege.neighbour_hears("after somebody trickled").await;
         siege.nothing_invented(0);
     };
-    futures::join!(promises, trickles);
+    let deaf = async {
+        let mut siege = Siege::begin().await;
+        // 30 MB that it asks for and does not read. Over QUIC its own machine would take what its credit covers.
+        let mut much = Author::new(63, "320508", None);
+        for _ in 0..10 {
+            put(&siege.scene.store, &noisy(&mut much, 60));
+        }
+        siege.neighbour_hears("before somebody does not read").await;
+        let mut guest = siege.guest(TCP).await;
+        let before = resident_bytes();
+        let (log, credit) = (much.log_id(Stream::COMMUNITY), bounds::SYNC_CREDIT_BYTES_MAX);
+        guest.say(&Message::Want { want: 1, log, from_seq: 1, credit }).await;
+        siege.neighbour_hears("while somebody does not read").await;
+        let (start, mut peak) = (Instant::now(), 0);
+        while guest.open.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(60) {
+            peak = peak.max(resident_bytes().saturating_sub(before));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        println!("somebody who does not read for {:?} costs at most {} KiB", start.elapsed(), peak / 1024);
+        siege.named("does not read", Duration::from_secs(5)).await;
+        siege.neighbour_hears("after somebody did not read").await;
+        siege.nothing_invented(600);
+    };
+    futures::join!(promises, trickles, deaf);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! What one peer can make an engine do, and that it does not hold up the others.
 
+#![allow(clippy::disallowed_methods)] // Seeds from outside, and times that are printed and not judged.
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
