@@ -38,9 +38,7 @@ fn write(node: &NodeProcess, events: usize) {
 
 /// Peak resident memory of a running node, in bytes.
 fn peak_bytes(node: &NodeProcess) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid().unwrap())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    node.counted("VmHWM").unwrap() * 1024
 }
 
 /// A page that an operator has open: it may say that it is behind, but not that nothing is going on.

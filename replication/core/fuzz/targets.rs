@@ -12,6 +12,7 @@ use linli_core::export::{ExportReader, verify_export};
 use linli_core::frame::{PiiScope, decode_frame, encode_frame};
 use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, Stream};
+use linli_core::limits;
 use linli_core::sign::KeyCache;
 use linli_core::sync::{AppendFailure, Engine, Input, Message, Output};
 use linli_core::testkit::{Author, key};
@@ -103,9 +104,9 @@ pub fn message(data: &[u8]) {
     }
 }
 
-/// Most that one message may make an engine do. It asks for up to twelve logs, answers in one message of ranges, tells
-/// heads and hangs up.
-const OUTPUTS_MAX: usize = 32;
+/// Most that one message may make an engine do. It asks for as many logs as it may, answers in one message of ranges,
+/// tells heads and hangs up.
+const OUTPUTS_MAX: usize = limits::SYNC_WANTS_PER_PEER + limits::SYNC_URGENT_WANTS_PER_PEER + 20;
 
 /// Logs that the engine of [`conversation`] holds: so many that heads are compared by ranges.
 fn logs_held() -> &'static Frontier {
@@ -122,7 +123,7 @@ pub fn conversation(data: &[u8]) {
     let (own, peer) = (key(1).public(), key(2).public());
     let mut engine = Engine::new(own, logs_held().clone());
     let mut now = Duration::ZERO;
-    let mut inputs = vec![Input::PeerConnected { peer, pii_areas: vec![] }];
+    let mut inputs = vec![Input::PeerConnected { peer, pii_areas: vec![], greeting: Duration::ZERO }];
     let mut rest = data;
     while let Some((len, more)) = rest.split_first_chunk::<2>() {
         let (bytes, after) = more.split_at(usize::from(u16::from_be_bytes(*len)).min(more.len()));

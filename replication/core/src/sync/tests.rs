@@ -600,13 +600,14 @@ fn a_frame_that_overran_its_credit_is_made_up_for_before_the_next() {
     let log = Author::new(100, "320508", None).log_id(Stream::TEAMS);
     let mut schedule = serve::Schedule::default();
     schedule.open(1, log.clone(), 1, 1_000).unwrap();
+    let read = |from_seq| Some(serve::Next::Read(log.clone(), from_seq));
     for seq in [1, 2] {
-        assert_eq!(schedule.next(seq, 600), Some((log.clone(), seq)));
-        schedule.read_done(seq).unwrap();
-        schedule.sent(&log, 600, seq);
+        assert_eq!(schedule.next(seq, true, 600), read(seq));
+        schedule.read_done(seq, Some(ReadFrame { bytes: vec![1; 600], last_seq: seq }), |_| 9);
+        assert!(matches!(schedule.next(seq, true, 600), Some(serve::Next::Send(Message::Frame { .. }))));
     }
     schedule.add_credit(1, 200).unwrap();
-    assert_eq!(schedule.next(3, 600), None);
+    assert_eq!(schedule.next(3, true, 600), None);
     schedule.add_credit(1, 1).unwrap();
-    assert_eq!(schedule.next(3, 600), Some((log, 3)));
+    assert_eq!(schedule.next(3, true, 600), read(3));
 }
