@@ -31,7 +31,7 @@ pub struct Engine {
     pub(super) ranges: Ranges,
     pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
-    pulls: Pulls,
+    pub(super) pulls: Pulls,
     appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
     pub(super) next_number: u64,
@@ -568,7 +568,9 @@ impl Engine {
     }
 
     fn open_wants(&mut self, now: Duration) {
-        for (log, peer) in self.pulls.assign(now, self.peers.keys().copied()) {
+        let peers = &self.peers;
+        let covers = |peer: &AuthorKey, log: &LogId| peers.get(peer).is_some_and(|state| state.covers(log));
+        for (log, peer) in self.pulls.assign(now, peers.keys().copied(), covers) {
             let (want, height) = (self.number(), self.frontier.height(&log));
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;
