@@ -76,6 +76,11 @@ impl Sizes {
 }
 
 impl Sizes {
+    /// How long two nodes are left alone in a small case. Through a forwarder nobody counts bytes.
+    fn settle_for(&self, delay: Option<Duration>) -> Duration {
+        if delay.is_some() { Duration::ZERO } else { self.settle }
+    }
+
     /// How long two nodes are left alone where a few late bytes do not matter.
     fn settle_short(&self) -> Duration {
         self.settle.min(Duration::from_millis(200))
