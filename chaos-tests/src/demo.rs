@@ -2,6 +2,9 @@
 //!
 //! It succeeds only if everything held: pages of both sides were reachable during the cut, neither side knew of the
 //! other's acts, and after the heal all heads and all views are equal and show exactly the provoked conflicts.
+//! `bad_links` is another one: streets on bad lines.
+
+mod bad_links;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +47,9 @@ pub struct Demo {
     /// Where the sample street is.
     #[arg(long, default_value = "node/samples/street")]
     sample: PathBuf,
+    /// Another demo: streets behind a slow radio, behind a relay, and without a network.
+    #[arg(long, conflicts_with = "stay")]
+    bad_links: bool,
     /// Keep the nodes running at the end until Ctrl-C, to look at their pages.
     #[arg(long)]
     stay: bool,
@@ -62,12 +68,17 @@ struct Stage {
 impl Demo {
     /// The demo over relays on loopback, as it runs without root.
     pub const fn over_relays(sample: PathBuf) -> Self {
-        Self { no_namespaces: true, sample, stay: false }
+        Self { no_namespaces: true, sample, bad_links: false, stay: false }
     }
 
     /// The demo in network namespaces, as it runs for root.
     pub const fn in_namespaces(sample: PathBuf) -> Self {
-        Self { no_namespaces: false, sample, stay: false }
+        Self { no_namespaces: false, sample, bad_links: false, stay: false }
+    }
+
+    /// The same over bad lines instead of a cut.
+    pub fn over_bad_links(self) -> Self {
+        Self { bad_links: true, ..self }
     }
 
     /// Runs it.
@@ -89,6 +100,12 @@ impl Demo {
     fn play(&self, root: &Path) -> anyhow::Result<()> {
         let real = !self.no_namespaces && namespace::available();
         let block = (std::process::id() % 200) as u8 + 20;
+        let sample =
+            self.sample.canonicalize().with_context(|| format!("no sample street at {}", self.sample.display()))?;
+        if self.bad_links {
+            let shaped = real && namespace::can_slow_down();
+            return bad_links::play(root, &sample, shaped.then_some(block));
+        }
         say(
             "1",
             &format!(
@@ -104,8 +121,6 @@ impl Demo {
         }
 
         say("2", "示例街道导入临湖节点,出现在所有节点 / the sample street is imported at one node");
-        let sample =
-            self.sample.canonicalize().with_context(|| format!("no sample street at {}", self.sample.display()))?;
         let sample = sample.to_str().context("the sample's path is not UTF-8")?;
         let imported = district.nodes[LINHU].command(&["import", "--area", COMMUNITY, sample])?;
         let took = district.wait_for_agreement(PATIENCE)?;

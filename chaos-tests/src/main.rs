@@ -1,8 +1,9 @@
-//! `linli-chaos`: the demo and the laboratory of real processes.
+//! `linli-chaos`: the demo, the benchmarks under bad conditions, and the laboratory of real processes.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use linli_chaos::bench::Bench;
 use linli_chaos::demo::Demo;
 use linli_chaos::lab::end_tidily_on_interrupt;
 
@@ -18,11 +19,17 @@ struct Cli {
 enum Command {
     /// Three nodes of one district, a cut, what both sides did, and the reunion.
     Demo(Demo),
+    /// Districts under bad conditions: slow lines, cuts, many nodes, a long past.
+    Bench(Bench),
 }
 
 fn main() -> ExitCode {
-    let Command::Demo(demo) = Cli::parse().command;
-    match end_tidily_on_interrupt().and_then(|()| demo.run()) {
+    let command = Cli::parse().command;
+    let outcome = end_tidily_on_interrupt().and_then(|()| match command {
+        Command::Demo(demo) => demo.run(),
+        Command::Bench(bench) => bench.run(),
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -67,7 +67,7 @@ impl Node {
             }
             Ok(())
         })?;
-        self.projector.catch_up()?;
+        self.projector.catch_up_own()?;
         Ok(Receipt { record, events: written.iter().map(ReceivedEvent::id).collect(), heard_by: 0 })
     }
 
@@ -104,7 +104,7 @@ impl Node {
             Err(SubmitError::Node(NodeError::NothingToDo)) => Ok(vec![]),
             Err(error) => Err(error),
             Ok(_) => {
-                self.projector.catch_up()?;
+                self.projector.catch_up_own()?;
                 Ok(receipts)
             }
         }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+/// Stands among the addresses to announce for those that the node finds out itself.
+pub const AUTO: &str = "auto";
+
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,14 +24,30 @@ pub struct Config {
     pub residents_open: bool,
     /// Multiaddrs on which other nodes reach this one.
     pub listen: Vec<String>,
+    /// Multiaddrs at which other nodes are told to call this one; `auto` stands for finding out.
+    pub announce: Vec<String>,
     /// Multiaddrs of nodes to keep connected to.
     pub peers: Vec<String>,
     /// Whether to find nodes on the local network by mDNS.
     pub mdns: bool,
+    /// When to be reachable through the relays of other nodes: `auto`, `always` or `never`.
+    pub relays: Relays,
     /// What to log, as `tracing` directives.
     pub log: String,
     /// `text` or `json`.
     pub log_format: LogFormat,
+}
+
+/// When a node keeps places on the relays of its peers, so that others can call it through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relays {
+    /// Where it turns out that a peer cannot call this node.
+    Auto,
+    /// On all peers that this node calls, without finding out.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// How log lines look.
@@ -47,9 +66,18 @@ impl Default for Config {
             http: SocketAddr::from(([127, 0, 0, 1], 8420)),
             host_names: vec![],
             residents_open: true,
-            listen: vec!["/ip4/0.0.0.0/udp/8421/quic-v1".into(), "/ip4/0.0.0.0/tcp/8421".into()],
+            listen: [
+                "/ip4/0.0.0.0/udp/8421/quic-v1",
+                "/ip4/0.0.0.0/tcp/8421",
+                "/ip6/::/udp/8421/quic-v1",
+                "/ip6/::/tcp/8421",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            announce: vec![AUTO.into()],
             peers: vec![],
             mdns: true,
+            relays: Relays::Auto,
             log: "info,libp2p=warn,libp2p_mdns=error".into(),
             log_format: LogFormat::Text,
         }
@@ -63,11 +91,21 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("residents_open", "true", "Whether anybody on the network may read the residents' part without signing in."),
     (
         "listen",
-        "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\"]",
-        "Where other nodes reach this one, as multiaddrs: QUIC first, TCP as fallback.",
+        "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\", \"/ip6/::/udp/8421/quic-v1\", \"/ip6/::/tcp/8421\"]",
+        "Where other nodes reach this one, as multiaddrs: QUIC first, TCP as fallback, over IPv4 and IPv6.",
+    ),
+    (
+        "announce",
+        "[\"auto\"]",
+        "Where others are told to call this node: auto, the addresses at which a router passes the port on, or [].",
     ),
     ("peers", "[]", "Nodes to keep connected to, such as \"/ip4/192.0.2.7/udp/8421/quic-v1\"."),
     ("mdns", "true", "Find nodes on the local network without being told."),
+    (
+        "relays",
+        "\"auto\"",
+        "Be reachable through the relays of other nodes: auto where they cannot call this one, always, or never.",
+    ),
     ("log", "\"info,libp2p=warn,libp2p_mdns=error\"", "What to log, as tracing directives."),
     ("log_format", "\"text\"", "text for people, json for log collectors."),
 ];

@@ -5,6 +5,7 @@
 //! keys/node.key     this node's secret key, 32 bytes in hexadecimal, mode 0600
 //! keys/root.key     the district's root key; only where `linli init` made a development district
 //! api-token         lets the command line on this machine talk to the running node, mode 0600
+//! addresses         where peers were and when they were last heard; may be deleted
 //! store/            RocksDB, with the generation file beside it
 //! ```
 
@@ -51,6 +52,11 @@ impl DataDir {
     /// The store.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
+    }
+
+    /// Where peers were, for the next start.
+    pub fn addresses(&self) -> PathBuf {
+        self.root.join("addresses")
     }
 
     fn key_file(&self, name: KeyName) -> PathBuf {

@@ -166,7 +166,7 @@ impl Node {
             pii: None,
         };
         let granted = self.writer.write(draft, now_ms(), &mut random_salt)?;
-        self.projector.catch_up()?;
+        self.projector.catch_up_own()?;
         let mut charter = own.credentials.clone();
         charter.push(granted);
         let peers = if addresses.is_empty() { self.listen_addresses() } else { addresses };

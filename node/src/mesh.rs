@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr};
+use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{AUTO, Config, Relays};
+use crate::data_dir::DataDir;
 use crate::node::{Node, NodeError, random_u64};
 
 /// Starts the mesh of a node.
@@ -27,7 +28,17 @@ pub async fn join(node: &Arc<Node>, config: &Config) -> anyhow::Result<()> {
     if peers.is_empty() {
         peers = addresses(&node.enrolment.peers, "peer in the ticket")?;
     }
-    let mesh_config = MeshConfig { listen: addresses(&config.listen, "listen")?, peers, mdns: config.mdns };
+    let mesh_config = MeshConfig {
+        listen: addresses(&config.listen, "listen")?,
+        peers,
+        mdns: config.mdns,
+        relays: config.relays.into(),
+        announce: match config.announce.iter().any(|announced| announced == AUTO) {
+            true => None,
+            false => Some(addresses(&config.announce, "announce")?),
+        },
+        address_file: node.dir.as_ref().map(DataDir::addresses),
+    };
     let (charter_of, credentials) = (node.clone(), node.enrolment.credentials.clone());
     let mesh_node = MeshNode {
         key: node.key.clone(),
@@ -48,6 +59,16 @@ pub async fn join(node: &Arc<Node>, config: &Config) -> anyhow::Result<()> {
     });
     let _ = node.mesh.set(mesh);
     Ok(())
+}
+
+impl From<Relays> for RelayUse {
+    fn from(relays: Relays) -> Self {
+        match relays {
+            Relays::Auto => Self::WhenNeeded,
+            Relays::Always => Self::Always,
+            Relays::Never => Self::Never,
+        }
+    }
 }
 
 /// Leaves the mesh in order.
@@ -75,6 +96,16 @@ impl Node {
                 arrived.notified().await;
             }
         })
+    }
+
+    /// Whether other nodes can call this one, in a word.
+    pub fn reachability(&self) -> &'static str {
+        match self.mesh.get().map(linli_net::MeshHandle::reachability).unwrap_or_default() {
+            Reachability::Unknown => "unknown",
+            Reachability::Direct => "direct",
+            Reachability::Relayed { .. } => "relayed",
+            Reachability::Unreachable => "unreachable",
+        }
     }
 
     /// Addresses on which other nodes reach this one.

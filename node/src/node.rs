@@ -107,11 +107,22 @@ impl Node {
     /// # Errors
     /// When the node is not a member of a district, or the store fails.
     pub fn open(dir: &DataDir, now_ms: u64) -> anyhow::Result<Arc<Self>> {
+        let node = Self::open_behind(dir, now_ms)?;
+        node.projector.catch_up()?;
+        Ok(node)
+    }
+
+    /// As [`Node::open`], but folds only what this node wrote itself. The rest is for [`Node::keep_folding`]; until then
+    /// pages say how far they are behind.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub fn open_behind(dir: &DataDir, now_ms: u64) -> anyhow::Result<Arc<Self>> {
         let key = dir.read_key(crate::data_dir::KeyName::Node)?;
         let store = open_store(dir)?;
         let token = dir.api_token()?;
         let node = Self::assemble(store, key, token, Some(dir.clone()), now_ms)?;
-        node.projector.catch_up()?;
+        node.projector.catch_up_own()?;
         Ok(node)
     }
 
@@ -245,9 +256,9 @@ impl Node {
         &self.metrics
     }
 
-    /// Whether everything that is durable here has been folded at least once.
+    /// Whether everything that was durable here at the start, or before a rebuild, has been folded.
     pub fn is_ready(&self) -> bool {
-        self.projector.charter().federation().is_some()
+        self.projector.charter().federation().is_some() && self.projector.lag().complete_ms.is_some()
     }
 
     /// Where this node works.

@@ -8,26 +8,30 @@
 //! stands; `v` + record → the view.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use linli_core::cbor::{Reader, Writer};
 use linli_core::charter::Charter;
 use linli_core::event::{ReceivedEvent, Slot};
 use linli_core::frame::{read_log_id, write_log_id};
-use linli_core::id::{LogId, RecordId, Stream};
+use linli_core::id::{AuthorKey, Head, LogId, RecordId, Stream};
 use linli_domain::fold::{FoldEvent, fold_next, fold_record};
 use linli_domain::record::RecordView;
 use linli_domain::summary::Summary;
 use linli_store::{ProjectionBatch, Store};
 use tokio::sync::broadcast;
 
+use crate::cli::now_ms;
 use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
 /// Most events folded in one pass: bounds memory, and how long a pass keeps others waiting.
 const PASS_EVENTS_MAX: usize = 2_048;
-/// Most bytes of events read for one pass.
+/// Most bytes of events read for one pass, all logs together. The last event may go beyond.
 const PASS_BYTES_MAX: usize = 8 << 20;
+/// Records that wait for a grant and are folded anew in one batch, when the charter has changed.
+const REFOLD_RECORDS_MAX: usize = 256;
 /// Changes that a slow page may fall behind before it is told to load everything anew.
 const CHANGES_MAX: usize = 1_024;
 
@@ -54,18 +58,38 @@ struct Known {
     waiting: bool,
 }
 
+/// A record that a pass folded, and what is kept of it.
+type Folded = (Change, Known);
+
+/// How far views are behind the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Events that are durable and not folded yet.
+    pub events: u64,
+    /// Logs that they are of.
+    pub logs: u64,
+    /// All that was durable at this moment is folded, in Unix milliseconds; none if the first pass over all logs since the
+    /// start or a rebuild is not over.
+    pub complete_ms: Option<u64>,
+}
+
 /// The read models of one node.
 pub struct Projector {
     store: Store,
     enrolment: Enrolment,
     charter: RwLock<Arc<Charter>>,
     known: RwLock<BTreeMap<RecordId, Known>>,
-    cursors: Mutex<BTreeMap<LogId, u64>>,
+    /// Held during a pass: they go one after the other.
+    folding: Mutex<()>,
+    cursors: RwLock<BTreeMap<LogId, u64>>,
+    /// When a pass last found nothing to fold, in Unix milliseconds; 0 if none has since the start or a rebuild.
+    complete_ms: AtomicU64,
     changes: broadcast::Sender<Change>,
 }
 
 impl Projector {
-    /// Reads views and cursors back from the store. Views that do not decode, as after an upgrade, are rebuilt.
+    /// Reads views and cursors back from the store. Views that do not decode, as after an upgrade, are thrown away: the
+    /// next passes fold them again.
     ///
     /// # Errors
     /// When the store fails.
@@ -76,12 +100,17 @@ impl Projector {
             enrolment,
             charter: RwLock::new(Arc::new(charter)),
             known: RwLock::default(),
-            cursors: Mutex::default(),
+            folding: Mutex::default(),
+            cursors: RwLock::default(),
+            complete_ms: AtomicU64::new(0),
             changes: broadcast::channel(CHANGES_MAX).0,
         };
         if projector.load().is_err() {
             tracing::warn!("the read models are of another version: rebuilding them from the logs");
-            projector.rebuild()?;
+            projector.clear()?;
+        }
+        if projector.lag().events == 0 {
+            projector.complete_ms.store(now_ms(), Ordering::SeqCst);
         }
         Ok(projector)
     }
@@ -99,7 +128,7 @@ impl Projector {
             let view = RecordView::decode(&value).map_err(|e| NodeError::Internal(e.to_string()))?;
             known.insert(view.record, remember(&view));
         }
-        *lock(&self.cursors) = cursors;
+        *self.cursors.write().unwrap_or_else(PoisonError::into_inner) = cursors;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
     }
@@ -109,13 +138,18 @@ impl Projector {
     /// # Errors
     /// When the store fails.
     pub fn rebuild(&self) -> Result<(), NodeError> {
-        {
-            let mut cursors = lock(&self.cursors);
-            self.store.projection().clear()?;
-            cursors.clear();
-            self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
-        }
+        self.clear()?;
         self.catch_up()
+    }
+
+    fn clear(&self) -> Result<(), NodeError> {
+        let _alone = lock(&self.folding);
+        // First what says how far the views are behind: nobody may read an empty view beside "everything is shown".
+        self.complete_ms.store(0, Ordering::SeqCst);
+        self.cursors.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.store.projection().clear()?;
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     /// Folds everything that was appended until now.
@@ -123,70 +157,90 @@ impl Projector {
     /// # Errors
     /// When the store fails. What was folded stays folded.
     pub fn catch_up(&self) -> Result<(), NodeError> {
-        while self.pass()? > 0 {}
+        while self.pass(None)? > 0 {}
         Ok(())
     }
 
-    /// One bounded pass; says how many events it folded.
+    /// Folds what this node wrote itself until now, so that an act sees the acts before it and its page shows it,
+    /// however much of others' still waits.
+    ///
+    /// # Errors
+    /// When the store fails. What was folded stays folded.
+    pub fn catch_up_own(&self) -> Result<(), NodeError> {
+        while self.pass(Some(self.enrolment.node))? > 0 {}
+        Ok(())
+    }
+
+    /// One bounded pass, over the logs of one author or all; says how many events it folded.
     #[tracing::instrument(level = "debug", name = "projection_batch", skip_all, fields(events))]
-    fn pass(&self) -> Result<usize, NodeError> {
-        let mut cursors = lock(&self.cursors);
-        let (events, advanced) = self.read_ahead(&cursors)?;
-        tracing::Span::current().record("events", events.len());
+    fn pass(&self, author: Option<AuthorKey>) -> Result<usize, NodeError> {
+        let _alone = lock(&self.folding);
+        let began_ms = now_ms();
+        let (events, advanced) = self.read_ahead(author)?;
+        let count = events.len();
+        tracing::Span::current().record("events", count);
         if events.is_empty() {
+            if author.is_none() {
+                self.complete_ms.store(began_ms, Ordering::SeqCst);
+            }
             return Ok(0);
         }
-        let mut by_record: BTreeMap<RecordId, Vec<ReceivedEvent>> = BTreeMap::new();
-        let mut charter_changed = false;
-        for event in &events {
-            charter_changed |= event.header().stream == Stream::CHARTER;
-            if let Some(record) = event.header().record {
-                by_record.entry(record).or_default().push(event.clone());
-            }
-        }
-        if charter_changed {
+        if events.iter().any(|event| event.header().stream == Stream::CHARTER) {
             *self.charter.write().unwrap_or_else(PoisonError::into_inner) =
                 Arc::new(evaluate(&self.store, &self.enrolment)?);
-            for record in self.waiting_records() {
-                by_record.entry(record).or_default();
-            }
+            self.fold_waiting()?;
         }
-        let views = self.fold(by_record)?;
         let mut batch = ProjectionBatch::default();
         for (log, height) in &advanced {
             let mut w = Writer::new();
             w.uint(*height);
             batch.put(cursor_key(log), w.into_bytes());
         }
-        for event in &events {
+        let mut by_record: BTreeMap<RecordId, Vec<ReceivedEvent>> = BTreeMap::new();
+        for event in events {
             if let Some(record) = event.header().record {
-                batch.put(event_key(&record, event), location(event));
+                batch.put(event_key(&record, &event), location(&event));
+                by_record.entry(record).or_default().push(event);
             }
         }
-        for view in &views {
-            let bytes = view.encode().map_err(|e| NodeError::Internal(e.to_string()))?;
-            batch.put(view_key(&view.record), bytes);
-        }
+        let folded = self.fold(by_record, &mut batch)?;
         self.store.projection().write(batch)?;
-        cursors.extend(advanced);
-        // Still under the lock of the cursors: another pass would publish what comes after this first, and whoever finds
-        // nothing left to fold relies on all of it being shown.
-        self.publish(views);
-        drop(cursors);
-        Ok(events.len())
+        self.cursors.write().unwrap_or_else(PoisonError::into_inner).extend(advanced);
+        // Still alone: another pass would publish what comes after this first, and whoever finds nothing left to fold
+        // relies on all of it being shown.
+        self.publish(folded);
+        Ok(count)
+    }
+
+    /// Folds records anew that wait for a grant, some at a time. Their views are written before the cursors move past
+    /// the charter event, so that a crash in between only repeats it.
+    fn fold_waiting(&self) -> Result<(), NodeError> {
+        let waiting: Vec<RecordId> = self.waiting_records().into_iter().collect();
+        for some in waiting.chunks(REFOLD_RECORDS_MAX) {
+            let mut batch = ProjectionBatch::default();
+            let folded = self.fold(some.iter().map(|record| (*record, vec![])).collect(), &mut batch)?;
+            self.store.projection().write(batch)?;
+            self.publish(folded);
+        }
+        Ok(())
     }
 
     /// Events past the cursors in order of stream, and where the cursors will stand.
-    fn read_ahead(&self, cursors: &BTreeMap<LogId, u64>) -> Result<(Vec<ReceivedEvent>, Cursors), NodeError> {
-        let (mut events, mut advanced) = (vec![], vec![]);
+    fn read_ahead(&self, author: Option<AuthorKey>) -> Result<(Vec<ReceivedEvent>, Cursors), NodeError> {
+        let cursors = self.cursors.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut events, mut advanced, mut bytes): (Vec<ReceivedEvent>, _, _) = (vec![], vec![], 0);
         for (log, head) in self.store.frontier().iter() {
+            if events.len() >= PASS_EVENTS_MAX || bytes >= PASS_BYTES_MAX {
+                break;
+            }
             let folded = cursors.get(log).copied().unwrap_or(0);
-            if head.seq <= folded || events.len() >= PASS_EVENTS_MAX {
+            if head.seq <= folded || author.is_some_and(|author| author != log.author) {
                 continue;
             }
-            let read = self.store.read(log, folded + 1, PASS_EVENTS_MAX - events.len(), PASS_BYTES_MAX)?;
+            let read = self.store.read(log, folded + 1, PASS_EVENTS_MAX - events.len(), PASS_BYTES_MAX - bytes)?;
             if !read.is_empty() {
                 advanced.push((log.clone(), folded + read.len() as u64));
+                bytes += read.iter().map(|event| bytes_in(event.event())).sum::<usize>();
                 events.extend(read.into_iter().map(|event| event.into_event()));
             }
         }
@@ -198,26 +252,36 @@ impl Projector {
         known.iter().filter(|(_, k)| k.waiting).map(|(record, _)| *record).collect()
     }
 
-    /// The new view of each touched record: folded on where the new events follow all heads, else from its start.
-    fn fold(&self, by_record: BTreeMap<RecordId, Vec<ReceivedEvent>>) -> Result<Vec<RecordView>, NodeError> {
+    /// Puts the new view of each touched record into the batch: folded on where the new events follow all heads, else
+    /// from its start. One view at a time is in memory.
+    fn fold(
+        &self,
+        by_record: BTreeMap<RecordId, Vec<ReceivedEvent>>,
+        batch: &mut ProjectionBatch,
+    ) -> Result<Vec<Folded>, NodeError> {
         let charter = self.charter();
-        let mut views = vec![];
+        let mut folded = vec![];
         for (record, mut new) in by_record {
             new.sort_by_key(|event| (event.header().time, event.id()));
             let folded_on = match self.view(&record)? {
                 Some(view) if !new.is_empty() => fold_on(view, &new, &charter),
                 _ => None,
             };
-            views.extend(match folded_on {
+            let view = match folded_on {
                 Some(view) => Some(view),
                 None => {
                     let mut all = self.events(&record)?;
                     all.extend(new);
                     fold_record(record, all.iter().map(|event| fold_event(event, &charter)))
                 }
-            });
+            };
+            if let Some(view) = view {
+                let bytes = view.encode().map_err(|e| NodeError::Internal(e.to_string()))?;
+                batch.put(view_key(&view.record), bytes);
+                folded.push((Change { record: view.record, kind_of_record: view.kind }, remember(&view)));
+            }
         }
-        Ok(views)
+        Ok(folded)
     }
 
     /// A record folded from its first event, as if `events` were all there is.
@@ -226,13 +290,27 @@ impl Projector {
         fold_record(record, events.iter().map(|event| fold_event(event, &charter)))
     }
 
-    fn publish(&self, views: Vec<RecordView>) {
+    fn publish(&self, folded: Vec<Folded>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for view in views {
-            known.insert(view.record, remember(&view));
+        for (change, remembered) in folded {
+            known.insert(change.record, remembered);
             // Nobody listening is fine: pages come and go.
-            let _ = self.changes.send(Change { record: view.record, kind_of_record: view.kind });
+            let _ = self.changes.send(change);
         }
+    }
+
+    /// How far the views are behind the store. Never waits for a fold.
+    pub fn lag(&self) -> Lag {
+        let frontier = self.store.frontier();
+        let cursors = self.cursors.read().unwrap_or_else(PoisonError::into_inner);
+        let behind = |(log, head): (&LogId, &Head)| head.seq.saturating_sub(cursors.get(log).copied().unwrap_or(0));
+        let mut lag = Lag::default();
+        for events in frontier.iter().map(behind).filter(|events| *events > 0) {
+            lag.events += events;
+            lag.logs += 1;
+        }
+        lag.complete_ms = Some(self.complete_ms.load(Ordering::SeqCst)).filter(|ms| *ms > 0);
+        lag
     }
 
     /// The charter as the last pass knows it.
@@ -286,7 +364,7 @@ impl Projector {
 
     /// Height folded so far, by log.
     pub fn folded(&self) -> BTreeMap<LogId, u64> {
-        lock(&self.cursors).clone()
+        self.cursors.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes from now on.
@@ -315,6 +393,11 @@ fn fold_on(view: RecordView, new: &[ReceivedEvent], charter: &Charter) -> Option
 
 fn remember(view: &RecordView) -> Known {
     Known { summary: Summary::from(view), hash: view.view_hash(), waiting: view.unsettled_total > 0 }
+}
+
+fn bytes_in(event: &ReceivedEvent) -> usize {
+    let payload = |slot| event.payload(slot).map_or(0, |payload| payload.bytes.len());
+    event.header_bytes().len() + payload(Slot::Op) + payload(Slot::Pii)
 }
 
 fn scan_all(projection: &linli_store::Projection, prefix: &[u8]) -> Result<Pairs, NodeError> {

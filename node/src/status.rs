@@ -1,15 +1,13 @@
 //! What a node says of itself and of the others: heights, lag, disk, whom it hears. Unknown is never shown as well.
 
-use std::collections::BTreeMap;
-
 use data_encoding::HEXLOWER;
 use linli_core::area::Area;
-use linli_core::charter::Role;
 use linli_core::id::{AuthorKey, EventId, Head, LogId};
 use serde::Serialize;
 
 use crate::cli::now_ms;
 use crate::node::{Node, NodeError};
+use crate::peers::PeerLine;
 
 /// After this long without a sign of life a node counts as silent, in milliseconds. Peers ping every few seconds.
 pub const SILENT_AFTER_MS: u64 = 60_000;
@@ -29,31 +27,6 @@ pub struct LogStatus {
     pub projected: u64,
     /// Whether this node writes it.
     pub own: bool,
-}
-
-/// Another node.
-#[derive(Debug, Clone, Serialize)]
-pub struct PeerLine {
-    /// Its key.
-    pub node: AuthorKey,
-    /// Its public name.
-    pub name: String,
-    /// Where it works, if its grant is known.
-    pub area: Option<Area>,
-    /// Where it is or was dialled.
-    pub address: String,
-    /// Whether there is a live connection.
-    pub connected: bool,
-    /// When it was last heard, in Unix milliseconds.
-    pub last_heard_ms: Option<u64>,
-    /// Round trip, in milliseconds.
-    pub rtt_ms: Option<u64>,
-    /// Events that it has and we lack, as far as it told us.
-    pub behind_events: Option<u64>,
-    /// Events that we have and it lacks, as far as it told us.
-    pub ahead_events: Option<u64>,
-    /// Why the last attempt to talk failed.
-    pub refused: Option<String>,
 }
 
 /// A log with its head, as an auditor notes it down.
@@ -92,6 +65,11 @@ pub struct NodeStatus {
     pub events: u64,
     /// Events that are durable and not shown yet.
     pub lag_events: u64,
+    /// Logs that they are of.
+    pub lag_logs: u64,
+    /// All that was durable at this moment is shown; null while the first pass over all logs since the start or a
+    /// rebuild is not over.
+    pub complete_ms: Option<u64>,
     /// Records.
     pub records: u64,
     /// Hash over all heads.
@@ -104,6 +82,8 @@ pub struct NodeStatus {
     pub store_bytes: Option<u64>,
     /// Other nodes.
     pub peers: Vec<PeerLine>,
+    /// Whether they can call this one: `unknown`, `direct`, `relayed` or `unreachable`.
+    pub reachability: &'static str,
     /// Positions at which somebody signed two histories.
     pub forks: u64,
     /// What needs attention. Empty is well.
@@ -128,6 +108,10 @@ pub struct AsOf {
     pub now_ms: u64,
     /// Events that are durable here and not in the number yet.
     pub lag_events: u64,
+    /// Logs that they are of.
+    pub lag_logs: u64,
+    /// The number holds all that was durable here at this moment; null while that is not known of any.
+    pub complete_ms: Option<u64>,
     /// Other nodes of the district that are known.
     pub nodes_known: u64,
     /// Those of them that are silent.
@@ -138,7 +122,7 @@ impl Node {
     /// What this node says of itself.
     pub fn status(&self) -> NodeStatus {
         let frontier = self.store.frontier();
-        let folded = self.projector.folded();
+        let (folded, lag) = (self.projector.folded(), self.projector.lag());
         let charter = self.projector.charter();
         let logs: Vec<LogStatus> = frontier
             .iter()
@@ -163,7 +147,9 @@ impl Node {
             started_ms: self.started_ms,
             heads: frontier.iter().map(|(log, head)| HeadLine { log: log.clone(), head: *head }).collect(),
             events: frontier.events(),
-            lag_events: logs.iter().map(|log| log.height - log.projected.min(log.height)).sum(),
+            lag_events: lag.events,
+            lag_logs: lag.logs,
+            complete_ms: lag.complete_ms,
             logs,
             records: self.projector.records() as u64,
             frontier_digest: HEXLOWER.encode(&frontier.digest()),
@@ -171,6 +157,7 @@ impl Node {
             disk_free_bytes,
             store_bytes: self.dir.as_ref().and_then(|dir| occupied_bytes(&dir.store())),
             peers: self.peers(),
+            reachability: self.reachability(),
             forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
         };
@@ -183,29 +170,6 @@ impl Node {
         status
     }
 
-    /// Every other enrolled node and every address that was tried, connected or silent.
-    pub fn peers(&self) -> Vec<PeerLine> {
-        let charter = self.projector.charter();
-        let mut lines: BTreeMap<AuthorKey, PeerLine> = charter
-            .grants()
-            .filter(|(_, grant)| grant.role == Role::Node && grant.subject != self.enrolment.node)
-            .map(|(_, grant)| {
-                (grant.subject, silent_line(grant.subject, grant.label.clone(), Some(grant.area.clone())))
-            })
-            .collect();
-        for peer in self.mesh.get().map(linli_net::MeshHandle::peers).unwrap_or_default() {
-            let line = lines.entry(peer.key).or_insert_with(|| silent_line(peer.key, peer.key.short(), None));
-            line.address = peer.addresses.join(" ");
-            line.connected = peer.connected;
-            line.last_heard_ms = peer.last_heard_ms;
-            line.rtt_ms = peer.rtt_ms;
-            line.behind_events = peer.behind_events;
-            line.ahead_events = peer.ahead_events;
-            line.refused = peer.refused;
-        }
-        lines.into_values().collect()
-    }
-
     /// What a number that is shown now stands on.
     pub fn as_of(&self) -> AsOf {
         let now_ms = now_ms();
@@ -216,13 +180,25 @@ impl Node {
             .filter(|line| !line.connected && !heard(line))
             .map(|line| SilentNode { node: line.node, name: line.name.clone(), last_heard_ms: line.last_heard_ms })
             .collect();
-        AsOf { now_ms, lag_events: self.lag_events(), nodes_known: peers.len() as u64, silent }
+        let lag = self.projector.lag();
+        AsOf {
+            now_ms,
+            lag_events: lag.events,
+            lag_logs: lag.logs,
+            complete_ms: lag.complete_ms.map(|ms| if lag.events == 0 { now_ms } else { ms }),
+            nodes_known: peers.len() as u64,
+            silent,
+        }
     }
 
-    fn lag_events(&self) -> u64 {
-        let folded = self.projector.folded();
-        let lag = |log, head: &Head| head.seq.saturating_sub(folded.get(log).copied().unwrap_or(0));
-        self.store.frontier().iter().map(|(log, head)| lag(log, head)).sum()
+    /// Reads what is shown, and what that stands on. Where views are thrown away or catch up meanwhile, the worse of the
+    /// two moments counts: what was empty when it was read is not called complete.
+    pub fn reading<T>(&self, read: impl FnOnce() -> T) -> (T, AsOf) {
+        let before = self.as_of();
+        let reading = read();
+        let after = self.as_of();
+        let as_of = if before.lag_events > after.lag_events { before } else { after };
+        (reading, as_of)
     }
 
     /// Deletes all read models and folds the logs again; says the hash before and after.
@@ -235,21 +211,6 @@ impl Node {
         let before = HEXLOWER.encode(&self.projector.digest());
         self.projector.rebuild()?;
         Ok((before, HEXLOWER.encode(&self.projector.digest())))
-    }
-}
-
-fn silent_line(node: AuthorKey, name: String, area: Option<Area>) -> PeerLine {
-    PeerLine {
-        node,
-        name,
-        area,
-        address: String::new(),
-        connected: false,
-        last_heard_ms: None,
-        rtt_ms: None,
-        behind_events: None,
-        ahead_events: None,
-        refused: None,
     }
 }
 

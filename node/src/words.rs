@@ -152,7 +152,9 @@ words! {
     SilentNodes => "{} 个节点尚无消息：{}", "{} nodes have not been heard from: {}";
     SilentSince => "{}（最后 {}）", "{} (last {})";
     SilentNever => "{}（启动后未收到）", "{} (not since this node started)";
-    LagEvents => "另有 {} 条记录尚未汇入本页", "{} more events are not yet in this page";
+    LagSince => "本页截至 {}，尚有 {} 条待整理", "This page stands as of {}; {} events are not in it yet";
+    LagUnknown => "本页还不完整，尚有 {} 条待整理", "This page is not complete yet: {} events are not in it";
+    StillFolding => "正在整理，暂时不能确定", "still being read in: not known yet";
     LiveLost => "与本节点失去联系，最后更新于 {}", "No connection to this node; last updated {}";
     LiveSignedOut => "登录已失效。您填写的内容仍在：请在另一个窗口登录，再回到这里提交。",
         "The session has ended. What you typed is still here: sign in in another window, then come back and submit.";
@@ -186,6 +188,7 @@ words! {
     ErrNotFound => "这里没有这个页面或记录", "There is no such page or record here";
     ErrNotFoundNext => "请从值守台或列表重新进入；记录也可能尚未同步到本节点",
         "Start again from the desk or a list; a record may also not have reached this node yet";
+    ErrStillFolding => "本节点还在整理记录，暂时没有这一条", "This node is still reading its logs in; the record is not here yet";
     ErrMethod => "此地址不接受这种请求", "This address does not take that kind of request";
     ErrMethodNext => "见 /api/v1/openapi.json", "See /api/v1/openapi.json";
     ErrSignIn => "请先登录", "Sign in first";
@@ -538,8 +541,54 @@ words! {
     AttemptFailed => "上次未连通：{}", "Last attempt failed: {}";
     LastHeard => "最后消息", "Last heard";
     RoundTrip => "往返", "Round trip";
-    BehindBy => "对方多出（条）", "They have more";
-    AheadBy => "我方多出（条）", "We have more";
+    FromPeer => "对方 → 本节点", "From them to here";
+    ToPeer => "本节点 → 对方", "From here to them";
+    NothingWaits => "没有等待传送的", "Nothing waits";
+    WaitingEvents => "{} 条等待", "{} events wait";
+    WaitingBytes => "约 {}", "about {}";
+    SizeUnknown => "大小未知", "size unknown";
+    LinkSpeed => "实测 {}/s", "measured {}/s";
+    SpeedUnknown => "速度未知", "speed unknown";
+    TimeUnknown => "所需时间未知", "time unknown";
+    AboutSeconds => "约需 {} 秒", "about {} s";
+    AboutMinutes => "约需 {} 分钟", "about {} min";
+    AboutHours => "约需 {} 小时", "about {} h";
+    LinksAsOf => "链路情况截至 {}", "Lines as of {}";
+    Misbehaves => "行为异常", "Misbehaves";
+    MisbehavedSince => "自 {} 起 {} 次，最近 {}", "since {}, {} times, last {}";
+    LetBackAt => "{} 起重新往来", "Spoken to again from {} on";
+    MisbehavingPeer => "节点 {} 行为异常：{}", "Node {} misbehaves: {}";
+
+    // Why a node does not replicate with us.
+    ReasonLinkLost => "连接中断", "the connection ended";
+    ReasonNoProtocol => "对方不是邻里节点，或版本不合", "it does not speak this protocol";
+    ReasonHelloClosed => "对方在握手时断开", "it ended the hello";
+    ReasonHelloMalformed => "握手内容有误", "what it said in the hello is no hello";
+    ReasonOtherFederation => "不属于本辖区联盟", "it is not of this federation";
+    ReasonNotEnrolled => "未登记为本辖区节点", "its credentials do not enrol it as a node";
+    ReasonRefusedByPeer => "对方不承认本节点的登记", "it refuses our credentials";
+    ReasonNoRandomness => "本机无法取得随机数", "this machine has no randomness";
+    ReasonHelloTimeout => "握手超时", "the hello was not completed in time";
+    ReasonGarbage => "发来无法识别的数据", "it sent bytes that are no message";
+    ReasonTooManyLogs => "通告的日志过多", "it announced too many logs";
+    ReasonTooManyWants => "同时索取过多", "it asked for too much at once";
+    ReasonWantTwice => "重复使用同一请求编号", "it used the number of an open request again";
+    ReasonTooMuchCredit => "给出的额度超过上限", "it gave more credit than allowed";
+    ReasonCreditOverrun => "发送超出所给额度", "it sent more than it had credit for";
+    ReasonComparesWithoutEnd => "反复比对，没有尽头", "it compares without end";
+    ReasonUnasked => "发来未索取的内容", "it sent what was not asked for";
+    ReasonFrameTooLong => "一次发来的记录过长", "it sent more at once than is allowed";
+    ReasonConfirmedUnsent => "声称收到从未发出的内容", "it confirmed what was never sent";
+    ReasonReplacesWants => "未等答复又反复索取", "it asks again and again before it is answered";
+    ReasonSendsWhatIsThere => "反复发来已有的记录", "it sends again what was sent already";
+    ReasonBrokenPromises => "反复声称有却不发", "it announces again and again what it never sends";
+    ReasonBadFrame => "发来的记录无法核验", "it sent events that do not verify";
+    ReasonStalled => "答应发送却一直不发", "it did not send what it announced";
+    ReasonTrickles => "一条消息迟迟发不完", "it does not finish a message that it began";
+    ReasonStreams => "无端打开大量通道", "it opens stream after stream";
+    ReasonVisits => "反复断开重连", "it connects again and again";
+    ReasonNotReading => "不接收发给它的内容", "it does not read what is sent to it";
+
     Address => "地址", "Address";
     Logs => "日志", "Logs";
     LogName => "日志", "Log";

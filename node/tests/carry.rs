@@ -18,9 +18,10 @@ use linli::carry::seal;
 use linli::data_dir::DataDir;
 use linli::enrolment::Enrolment;
 use linli::node::Node;
-use linli_core::carry::{Item, VolumeReader};
+use linli_core::carry::{Item, VolumeHeader, VolumeReader, VolumeWriter};
 use linli_core::event::Slot;
 use linli_core::frame::decode_frame;
+use linli_core::id::BundleId;
 use linli_core::testkit::District;
 use linli_net::unpack;
 use linli_store::Store;
@@ -105,10 +106,13 @@ impl Neighbourhood {
 
     /// Carries what `to` lacks of what `from` holds.
     fn carry(&self, from: usize, to: usize, name: &str) -> Value {
-        let request = self.standing(to, name);
-        let out = self.says(from, 0, &["carry", "out", "--to", self.stick().to_str().unwrap(), "--for", &request]);
-        let volumes = files_of(&out);
+        let volumes = self.carry_out(from, to, name);
         self.take_in(to, 0, &volumes)
+    }
+
+    fn carry_out(&self, from: usize, to: usize, name: &str) -> Vec<String> {
+        let request = self.standing(to, name);
+        files_of(&self.says(from, 0, &["carry", "out", "--to", self.stick().to_str().unwrap(), "--for", &request]))
     }
 
     fn take_in(&self, i: usize, code: i32, volumes: &[String]) -> Value {
@@ -375,19 +379,29 @@ fn an_import_that_is_killed_is_repeated_without_harm() {
     assert_eq!(place.digests(NEXT_STREET), place.digests(STREET));
 }
 
+fn free_address() -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("127.0.0.1:{port}")
+}
+
+/// A node that runs and answers.
+fn serve(place: &Neighbourhood, i: usize, http: &str) -> std::process::Child {
+    let mut serving = place.command(i, &["serve", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"], http);
+    let serving = serving.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while !place.command(i, &["peers"], http).output().unwrap().status.success() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the node does not come up");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    serving
+}
+
 #[test]
 fn a_running_node_takes_volumes_in_and_shows_them() {
     let place = Neighbourhood::new();
     let volumes = several_volumes(&place);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let http = format!("127.0.0.1:{port}");
-    let mut serving = place.command(NEXT_STREET, &["serve", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"], &http);
-    let mut serving = serving.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let started = Instant::now();
-    while !place.command(NEXT_STREET, &["peers"], &http).output().unwrap().status.success() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the node does not come up");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let http = free_address();
+    let mut serving = serve(&place, NEXT_STREET, &http);
     let args: Vec<&str> = ["--json", "carry", "in"].into_iter().chain(volumes.iter().map(String::as_str)).collect();
     let output = place.command(NEXT_STREET, &args, &http).output().unwrap();
     let receipt = place.on_stick("running.receipt");
@@ -424,4 +438,98 @@ fn two_histories_of_one_log_are_told_and_the_evidence_is_kept() {
     let store = place.store(NEXT_STREET);
     assert_eq!(store.head(&author.log_id(stream)), ours.last().map(|event| event.head()));
     assert_eq!(store.forks().unwrap().len(), 1);
+}
+
+/// A frame that unpacks to almost three gigabytes of nothing from eighty kilobytes, and what it says its length is.
+fn bomb(announced: u32) -> Vec<u8> {
+    const BLOCKS: usize = 21_000;
+    // RFC 8878: a frame without a content size, a window of 128 KiB, and blocks that repeat one byte 128 Ki times.
+    let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+    for n in 0..BLOCKS {
+        let (size, repeats, last) = (128u32 << 10, 1u32, u32::from(n + 1 == BLOCKS));
+        zstd.extend(&(size << 3 | repeats << 1 | last).to_le_bytes()[..3]);
+        zstd.push(0);
+    }
+    [&[1][..], &announced.to_be_bytes(), &zstd].concat()
+}
+
+/// A volume of the street for the street beside it: a frame of its own log, then what it is given.
+fn volume_with(place: &Neighbourhood, packed: &[u8], file: &str) -> String {
+    let store = place.store(STREET);
+    let own = place.district.nodes[STREET].key.clone();
+    let (log, head) = store
+        .frontier()
+        .iter()
+        .find(|(log, _)| log.author == own.public())
+        .map(|(log, head)| (log.clone(), *head))
+        .unwrap();
+    let good = linli_net::read_frame(&store, &log, 1, 1_000, 1 << 20, linli_core::frame::PiiScope::Withheld).unwrap();
+    assert_eq!(good.last_seq, head.seq);
+    let header = VolumeHeader {
+        federation: place.district.federation(),
+        bundle: BundleId::from_bytes([9; 16]),
+        number: 1,
+        sender: own.public(),
+        created_ms: now_ms(),
+        credentials: place.district.charter_events(),
+    };
+    let (mut writer, mut inside) = VolumeWriter::start(&header, &own);
+    inside.extend(writer.frame(&linli_net::Packer::default().pack(&good.bytes)));
+    inside.extend(writer.frame(packed));
+    inside.extend(writer.finish(true, &own));
+    let file = place.on_stick(file);
+    let mut sealing =
+        seal::seal(std::fs::File::create(&file).unwrap(), [&place.district.nodes[NEXT_STREET].key.public()]);
+    std::io::Write::write_all(sealing.as_mut().unwrap(), &inside).unwrap();
+    sealing.unwrap().finish().unwrap();
+    file
+}
+
+#[test]
+fn a_frame_that_unpacks_to_gigabytes_is_named_and_costs_no_memory_and_nothing_that_is_stored() {
+    // Given a node of the district that has gone bad, and two volumes with a bomb: one says its length, one lies,
+    let place = Neighbourhood::new();
+    place.at(STREET, |node| {
+        done(node, "值班", report_incident("东门"));
+    });
+    let honest = volume_with(&place, &bomb(21_000 * (128 << 10)), "honest.age");
+    let lying = volume_with(&place, &bomb(1_000), "lying.age");
+    // when they are taken in by a process that may not have more than two gigabytes in all,
+    let take_in = |file: &str| {
+        let command = place.command(NEXT_STREET, &["--json", "carry", "in", file], "127.0.0.1:9");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""]).arg(command.get_program());
+        limited.args(command.get_args()).env_clear();
+        limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = limited.output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    // then each is told with the file and what is wrong with it, and what came before the bomb is kept.
+    for (file, why, new) in [(&honest, "where 1048576 are allowed", 1), (&lying, "does not unpack to its announced", 0)]
+    {
+        let report = take_in(file);
+        assert_eq!(report["files"][0]["file"], json!(file), "{report}");
+        assert!(report["files"][0]["damaged"].as_str().unwrap().contains(why), "{report}");
+        assert_eq!(report["new"], json!(new), "{report}");
+        assert_eq!(place.digests(NEXT_STREET), place.digests(STREET));
+    }
+    // And a running node refuses it as well, answers on, and takes in what is good.
+    place.at(STREET, |node| {
+        done(node, "值班", report_incident("西门"));
+    });
+    let good = place.carry_out(STREET, NEXT_STREET, "good.request");
+    let http = free_address();
+    let mut serving = serve(&place, NEXT_STREET, &http);
+    let run = |files: &[String]| {
+        let args: Vec<&str> = ["--json", "carry", "in"].into_iter().chain(files.iter().map(String::as_str)).collect();
+        let output = place.command(NEXT_STREET, &args, &http).output().unwrap();
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).unwrap())
+    };
+    let (refused, taken) = (run(std::slice::from_ref(&lying)), run(&good));
+    let _ = serving.kill();
+    serving.wait().unwrap();
+    assert_eq!(refused.0, Some(4), "{}", refused.1);
+    assert_eq!((taken.0, &taken.1["new"]), (Some(0), &json!(1)), "{}", taken.1);
+    assert_eq!(place.digests(NEXT_STREET), place.digests(STREET));
 }

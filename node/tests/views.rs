@@ -65,6 +65,11 @@ fn deleting_all_read_models_and_folding_the_logs_again_gives_the_same() {
     batch.put([b"v", &before.keys().next().unwrap().as_bytes()[..]].concat(), b"of another version".to_vec());
     store.projection().write(batch).unwrap();
     let reopened = Projector::open(store.clone(), Enrolment::load(store, ticket_holder).unwrap()).unwrap();
+    let lag = reopened.lag();
+    assert!(lag.events > 0 && lag.complete_ms.is_none() && reopened.records() == 0, "{lag:?}");
+    reopened.catch_up().unwrap();
+    assert_eq!(reopened.lag().events, 0);
+    assert!(reopened.lag().complete_ms.is_some());
     assert_eq!(data_encoding::HEXLOWER.encode(&reopened.digest()), was);
 }
 

@@ -119,6 +119,9 @@ fn every_command_of_the_pages_does_what_they_say() {
                     let words: Vec<&str> = line.split_whitespace().collect();
                     assert!(read("ops/test").contains(&format!("--bench {}", words.last().unwrap())), "{page}: {line}");
                 }
+                line if line.starts_with("ops/run bench") => {
+                    assert!(read("ops/test").contains("/linli-chaos\" bench --quick"), "{page}: {line}");
+                }
                 line => terminal.run(page, line),
             }
         }

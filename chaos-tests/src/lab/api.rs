@@ -1,5 +1,6 @@
 //! What a person or a script asks of a running node from outside: its API and its pages.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,6 +71,58 @@ impl Api {
     /// When it does not answer.
     pub fn status(&self) -> anyhow::Result<Value> {
         self.get("/status")
+    }
+
+    /// Records up to 10,000 acts, all or none.
+    ///
+    /// # Errors
+    /// When the node refuses one of them.
+    pub fn act_all(&self, commands: Vec<Value>) -> anyhow::Result<Value> {
+        self.post("/commands/batch", &json!({"by": format!("{}值守员", self.name), "commands": commands}))
+    }
+
+    /// Hands a sealed volume to it, as `linli carry in` does, and returns what it says of it.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn take_volume(&self, volume: &[u8]) -> anyhow::Result<Value> {
+        let (path, token) = ("/carry/volumes", self.token()?);
+        let request = self.agent.post(format!("http://{}/api/v1{path}", self.http));
+        let answer = request
+            .header("authorization", format!("Bearer {token}"))
+            .content_type("application/octet-stream")
+            .send(volume);
+        read(&self.name, path, answer)
+    }
+
+    /// Which records change from now on, as its pages hear it: ids, one after the other, until the node ends.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn changes(&self) -> anyhow::Result<impl Iterator<Item = String> + use<>> {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(10))).build().into();
+        let request = agent.get(format!("http://{}/api/v1/changes", self.http));
+        let answer = request.header("authorization", format!("Bearer {}", self.token()?)).call()?;
+        let lines = BufReader::new(answer.into_body().into_reader()).lines().map_while(Result::ok);
+        Ok(lines.filter_map(|line| {
+            let change: Value = serde_json::from_str(line.strip_prefix("data:")?.trim()).ok()?;
+            change["record"].as_str().map(str::to_owned)
+        }))
+    }
+
+    /// One of the node's counters or gauges by its full name; of a family with labels the sum.
+    ///
+    /// # Errors
+    /// When the node does not answer or has no such metric.
+    pub fn metric(&self, name: &str) -> anyhow::Result<u64> {
+        let (_, text) = self.page("/metrics", None)?;
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        if values.is_empty() {
+            bail!("{} has no metric {name}", self.name);
+        }
+        Ok(values.iter().sum::<f64>() as u64)
     }
 
     /// What needs attention, as its desk shows it.

@@ -1,15 +1,24 @@
 //! A link between two nodes that works without root: a TCP relay on loopback that can be cut and healed.
 //!
 //! While cut it drops what it carries and accepts nothing, as a broken line does: whoever dials gets no answer worth
-//! having, and whoever was connected finds the line dead.
+//! having, and whoever was connected finds the line dead. A slow one carries each way no more than its rate, with the
+//! buffers of its sockets kept small, so that what it took in is not far ahead of what it let out.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::net::TcpSocket;
+
+use super::Pace;
+
+/// Bytes read at a time from a line without a limit.
+const READ_BYTES: usize = 64 * 1024;
+/// Smallest socket buffer that is asked for, in bytes: below it the system stalls loopback connections.
+const SOCKET_BUFFER_BYTES_MIN: usize = 4 * 1024;
 
 /// A relay in front of one node's TCP port.
 pub struct Link {
@@ -20,6 +29,9 @@ pub struct Link {
 
 struct State {
     target: SocketAddr,
+    pace: Option<Pace>,
+    /// Dials through sockets whose buffers are set before they connect, which the standard library cannot.
+    runtime: tokio::runtime::Runtime,
     cut: AtomicBool,
     closing: AtomicBool,
     carried: AtomicU64,
@@ -27,15 +39,18 @@ struct State {
 }
 
 impl Link {
-    /// Opens a relay to `target` on a free loopback port.
+    /// Opens a relay to `target` on a free loopback port, as fast as the machine or as slow as `pace`.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn to(target: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port for a link")?;
+    pub fn to(target: SocketAddr, pace: Option<Pace>) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let listener = listen(&runtime, pace).context("no loopback port for a link")?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
             target,
+            pace,
+            runtime,
             cut: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             carried: AtomicU64::new(0),
@@ -88,9 +103,14 @@ impl State {
                 let _ = near.shutdown(Shutdown::Both);
                 continue;
             }
-            let Ok(far) = TcpStream::connect(self.target) else { continue };
+            let Ok(far) = self.dial() else { continue };
             self.carry(near, far);
         }
+    }
+
+    fn dial(&self) -> std::io::Result<TcpStream> {
+        let connected = self.runtime.block_on(async { socket(self.pace)?.connect(self.target).await })?;
+        blocking(connected.into_std()?)
     }
 
     fn carry(self: &Arc<Self>, near: TcpStream, far: TcpStream) {
@@ -107,13 +127,23 @@ impl State {
     }
 
     fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
-        let mut buffer = vec![0u8; 64 * 1024];
+        let mut buffer = vec![0u8; self.pace.map_or(READ_BYTES, Pace::step_bytes)];
+        let mut free_at = Instant::now();
         loop {
-            match from.read(&mut buffer) {
-                Ok(0) | Err(_) => break,
-                Ok(n) if self.cut.load(Ordering::SeqCst) || to.write_all(&buffer[..n]).is_err() => break,
-                Ok(n) => drop(self.carried.fetch_add(n as u64, Ordering::Relaxed)),
+            let bytes = match from.read(&mut buffer) {
+                // The other direction may still have something to say.
+                Ok(0) => return drop(to.shutdown(Shutdown::Write)),
+                Ok(bytes) => bytes,
+                Err(_) => break,
+            };
+            if let Some(pace) = self.pace {
+                free_at = free_at.max(Instant::now()) + pace.time_for(bytes);
+                std::thread::sleep(free_at.saturating_duration_since(Instant::now()));
             }
+            if self.cut.load(Ordering::SeqCst) || to.write_all(&buffer[..bytes]).is_err() {
+                break;
+            }
+            self.carried.fetch_add(bytes as u64, Ordering::Relaxed);
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
@@ -124,4 +154,30 @@ impl State {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
+}
+
+/// A socket that holds no more than a slow line would queue.
+fn socket(pace: Option<Pace>) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(pace) = pace {
+        let bytes = u32::try_from(pace.queue_bytes().max(SOCKET_BUFFER_BYTES_MIN)).unwrap_or(u32::MAX);
+        socket.set_recv_buffer_size(bytes)?;
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(socket)
+}
+
+fn listen(runtime: &tokio::runtime::Runtime, pace: Option<Pace>) -> std::io::Result<TcpListener> {
+    let _inside = runtime.enter();
+    let socket = socket(pace)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = socket.listen(128)?.into_std()?;
+    listener.set_nonblocking(false)?;
+    Ok(listener)
+}
+
+fn blocking(stream: TcpStream) -> std::io::Result<TcpStream> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

@@ -3,10 +3,41 @@
 pub mod api;
 pub mod link;
 pub mod namespace;
+pub mod past;
 pub mod process;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How slow a line is, each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes that it carries in a second; more than 0.
+    pub bytes_per_second: u64,
+    /// How long a byte may wait in the queue before the line, when that is full.
+    pub queue: Duration,
+}
+
+impl Pace {
+    /// A packet radio of 64 kbit/s with a queue of half a second: three full packets.
+    pub const RADIO: Self = Self { bytes_per_second: 8_000, queue: Duration::from_millis(500) };
+
+    /// The time that so many bytes occupy the line.
+    pub fn time_for(self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.bytes_per_second.max(1) as f64)
+    }
+
+    /// What waits in a full queue, in bytes.
+    pub fn queue_bytes(self) -> usize {
+        (self.bytes_per_second as f64 * self.queue.as_secs_f64()) as usize
+    }
+
+    /// What goes out at once, in bytes: a tenth of a second, at most a packet on a slow line.
+    fn step_bytes(self) -> usize {
+        usize::try_from(self.bytes_per_second / 10).unwrap_or(usize::MAX).clamp(512, 64 * 1024)
+    }
+}
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

@@ -6,11 +6,19 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use super::Pace;
+
+/// Largest packet on the bridge with its frame, in bytes: what a shaper must let out at once.
+const PACKET_BYTES_MAX: u64 = 1_514;
+
 /// A bridge with namespaces on it; gone when dropped.
 pub struct Network {
     bridge: String,
+    block: u8,
     /// The namespaces, in the order asked for.
     pub hosts: Vec<Host>,
+    /// Namespaces of routers that stand before hosts.
+    routers: Vec<String>,
 }
 
 /// One namespace.
@@ -19,6 +27,8 @@ pub struct Host {
     pub name: String,
     /// Its address on the bridge.
     pub address: Ipv4Addr,
+    /// Its end of the cable to the bridge, and the bridge's end.
+    cable: [String; 2],
 }
 
 /// Whether this process may make namespaces: it is root and `ip` and `nft` work here.
@@ -26,6 +36,17 @@ pub fn available() -> bool {
     let name = format!("linli-try-{}", std::process::id());
     let works =
         run(&format!("ip netns add {name}")).is_ok() && run(&format!("ip netns exec {name} nft list ruleset")).is_ok();
+    let _ = run(&format!("ip netns del {name}"));
+    works
+}
+
+/// Whether this process may also make lines slow: the kernel has the shapers and `tc` works here.
+pub fn can_slow_down() -> bool {
+    let name = format!("linli-slow-{}", std::process::id());
+    let tc = format!("tc -n {name}");
+    let pace = Pace::RADIO;
+    let works = run(&format!("ip netns add {name}")).is_ok()
+        && shape(&tc, "lo", "dst", ("10.77.0.1", "10.77.0.0/24"), pace).is_ok();
     let _ = run(&format!("ip netns del {name}"));
     works
 }
@@ -38,7 +59,7 @@ impl Network {
     /// When the system refuses one of the steps.
     pub fn with_hosts(count: u8, block: u8) -> anyhow::Result<Self> {
         let tag = format!("l{}{block}", std::process::id() % 100_000);
-        let mut network = Self { bridge: format!("{tag}b"), hosts: vec![] };
+        let mut network = Self { bridge: format!("{tag}b"), block, hosts: vec![], routers: vec![] };
         run(&format!("ip link add {} type bridge", network.bridge))?;
         run(&format!("ip addr add 10.77.{block}.1/24 dev {}", network.bridge))?;
         run(&format!("ip link set {} up", network.bridge))?;
@@ -46,7 +67,7 @@ impl Network {
             let (name, outer, inner) = (format!("{tag}n{i}"), format!("{tag}o{i}"), format!("{tag}i{i}"));
             let address = Ipv4Addr::new(10, 77, block, 10 + i);
             run(&format!("ip netns add {name}"))?;
-            network.hosts.push(Host { name: name.clone(), address });
+            network.hosts.push(Host { name: name.clone(), address, cable: [inner.clone(), outer.clone()] });
             run(&format!("ip link add {outer} type veth peer name {inner} netns {name}"))?;
             run(&format!("ip link set {outer} master {} up", network.bridge))?;
             run(&format!("ip -n {name} addr add {address}/24 dev {inner}"))?;
@@ -71,7 +92,137 @@ impl Network {
         nft(name, &format!("add rule inet cut out ip daddr {{ {set} }} drop"))
     }
 
-    /// Mends what [`Network::cut`] broke.
+    /// Makes the line between one host and all others slow, each way. This process still reaches it at once.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn slow_down(&self, host: usize, pace: Pace) -> anyhow::Result<()> {
+        let Host { name, cable: [inner, outer], .. } = &self.hosts[host];
+        let (us, all) = (self.own_address(), format!("10.77.{}.0/24", self.block));
+        shape(&format!("tc -n {name}"), inner, "dst", (&us, &all), pace)?;
+        shape("tc", outer, "src", (&us, &all), pace)
+    }
+
+    /// Puts one host behind a box that lets it call `reachable` and nobody else, and lets nobody call it. This process
+    /// still reaches it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn hide(&self, host: usize, reachable: &[usize]) -> anyhow::Result<()> {
+        let (name, us) = (&self.hosts[host].name, self.own_address());
+        let others: Vec<String> = reachable.iter().map(|i| self.hosts[*i].address.to_string()).collect();
+        let set = others.join(", ");
+        nft(name, "add table inet hidden")?;
+        nft(name, "add chain inet hidden in { type filter hook input priority 1 ; policy drop ; }")?;
+        nft(name, "add chain inet hidden out { type filter hook output priority 1 ; policy drop ; }")?;
+        nft(name, "add rule inet hidden in iif lo accept")?;
+        nft(name, "add rule inet hidden out oif lo accept")?;
+        nft(name, &format!("add rule inet hidden in ip saddr {us} accept"))?;
+        nft(name, &format!("add rule inet hidden out ip daddr {us} accept"))?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        nft(name, &format!("add rule inet hidden in ip saddr {{ {set} }} ct state established,related accept"))?;
+        nft(name, &format!("add rule inet hidden out ip daddr {{ {set} }} accept"))
+    }
+
+    fn own_address(&self) -> String {
+        format!("10.77.{}.1", self.block)
+    }
+
+    /// Lets packets from some others to one host vanish; those that it sends arrive.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn deafen(&self, host: usize, to: &[usize]) -> anyhow::Result<()> {
+        let name = &self.hosts[host].name;
+        let others: Vec<String> = to.iter().map(|i| self.hosts[*i].address.to_string()).collect();
+        nft(name, "add table inet cut")?;
+        nft(name, "add chain inet cut in { type filter hook input priority 0 ; }")?;
+        nft(name, &format!("add rule inet cut in ip saddr {{ {} }} drop", others.join(", ")))
+    }
+
+    /// Puts one host behind a router of its own, which translates addresses and lets nothing in that was not asked for.
+    /// The router takes over the host's address and passes `open_port` (TCP) on; the host is at `10.79.<host>.2`.
+    ///
+    /// # Errors
+    /// When the system refuses one of the steps.
+    pub fn put_behind_router(&mut self, host: usize, open_port: u16) -> anyhow::Result<Ipv4Addr> {
+        let (name, address) = (self.hosts[host].name.clone(), self.hosts[host].address);
+        let tag = self.bridge.trim_end_matches('b').to_owned();
+        let router = format!("{tag}r{host}");
+        let part = |letter: char| format!("{tag}{letter}{host}");
+        let (inner, outer, wan, lan) = (part('i'), part('o'), part('w'), part('v'));
+        let inside = Ipv4Addr::new(10, 79, host as u8, 2);
+        run(&format!("ip -n {name} link del {inner}"))?;
+        run(&format!("ip netns add {router}"))?;
+        self.routers.push(router.clone());
+        run(&format!("ip link add {outer} type veth peer name {wan} netns {router}"))?;
+        run(&format!("ip link set {outer} master {} up", self.bridge))?;
+        run(&format!("ip -n {router} link add {lan} type veth peer name {inner} netns {name}"))?;
+        run(&format!("ip -n {router} addr add {address}/24 dev {wan}"))?;
+        run(&format!("ip -n {router} addr add 10.79.{host}.1/24 dev {lan}"))?;
+        run(&format!("ip -n {router} link set {wan} up"))?;
+        run(&format!("ip -n {router} link set {lan} up"))?;
+        run(&format!("ip -n {name} addr add {inside}/24 dev {inner}"))?;
+        run(&format!("ip -n {name} link set {inner} up"))?;
+        run(&format!("ip -n {name} route add default via 10.79.{host}.1"))?;
+        run(&format!("ip netns exec {router} sysctl -qw net.ipv4.ip_forward=1"))?;
+        for rule in [
+            "add table ip router".to_owned(),
+            "add chain ip router before { type nat hook prerouting priority -100 ; }".to_owned(),
+            format!("add rule ip router before iifname {wan} tcp dport {open_port} dnat to {inside}"),
+            "add chain ip router after { type nat hook postrouting priority 100 ; }".to_owned(),
+            format!("add rule ip router after oifname {wan} masquerade"),
+            "add chain ip router through { type filter hook forward priority 0 ; }".to_owned(),
+            format!("add rule ip router through iifname {wan} tcp dport {open_port} accept"),
+            format!("add rule ip router through iifname {wan} ct state new drop"),
+            "add chain ip router into { type filter hook input priority 0 ; }".to_owned(),
+            format!("add rule ip router into iifname {wan} ct state new drop"),
+        ] {
+            nft(&router, &rule)?;
+        }
+        Ok(inside)
+    }
+
+    /// Gives one host a second address, at which this process reaches it whatever becomes of the first. Packets of
+    /// `closed_port` do not pass there.
+    ///
+    /// # Errors
+    /// When the system refuses one of the steps.
+    pub fn open_side_door(&self, host: usize, closed_port: u16) -> anyhow::Result<Ipv4Addr> {
+        let [_, _, block, last] = self.hosts[host].address.octets();
+        let (name, side) = (&self.hosts[host].name, Ipv4Addr::new(10, 78, block, last));
+        // The bridge may have its side of it from an earlier call.
+        let _ = run(&format!("ip addr add 10.78.{block}.1/24 dev {}", self.bridge));
+        run(&format!("ip -n {name} addr add {side}/24 dev {}", self.interface(host)))?;
+        nft(name, "add table inet side")?;
+        nft(name, "add chain inet side in { type filter hook input priority 0 ; }")?;
+        nft(name, &format!("add rule inet side in ip daddr {side} tcp dport {closed_port} drop"))?;
+        nft(name, &format!("add rule inet side in ip daddr {side} udp dport {closed_port} drop"))?;
+        Ok(side)
+    }
+
+    /// Moves one host to another address, as when it is carried to another network: the old one is gone at once.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn move_to(&mut self, host: usize, last: u8) -> anyhow::Result<()> {
+        let (name, interface) = (self.hosts[host].name.clone(), self.interface(host));
+        let old = self.hosts[host].address;
+        let [a, b, c, _] = old.octets();
+        let new = Ipv4Addr::new(a, b, c, last);
+        run(&format!("ip -n {name} addr del {old}/24 dev {interface}"))?;
+        run(&format!("ip -n {name} addr add {new}/24 dev {interface}"))?;
+        self.hosts[host].address = new;
+        Ok(())
+    }
+
+    fn interface(&self, host: usize) -> String {
+        format!("{}i{host}", self.bridge.trim_end_matches('b'))
+    }
+
+    /// Mends what [`Network::cut`] or [`Network::deafen`] broke.
     ///
     /// # Errors
     /// When the system refuses.
@@ -83,10 +234,37 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         for host in &self.hosts {
-            let _ = run(&format!("ip netns del {}", host.name));
+            // A namespace goes in its own time; its cable must be gone before the next network takes the name.
+            let _ = run(&format!("ip link del {}", host.cable[1]));
+        }
+        for namespace in self.hosts.iter().map(|host| &host.name).chain(&self.routers) {
+            let _ = run(&format!("ip netns del {namespace}"));
         }
         let _ = run(&format!("ip link del {}", self.bridge));
     }
+}
+
+/// Slows what leaves through a device, except what this process says or is told. The shaper sits in a class of its own
+/// below one without a limit; it also cuts what offloading has glued together.
+fn shape(tc: &str, device: &str, side: &str, (us, all): (&str, &str), pace: Pace) -> anyhow::Result<()> {
+    let (bits, queue_ms) = (pace.bytes_per_second * 8, pace.queue.as_millis());
+    // As much as the timer of a slow kernel needs at once, and never less than a packet.
+    let burst = (pace.bytes_per_second / 100).max(PACKET_BYTES_MAX + 86);
+    let class =
+        |number: u8| format!("{tc} class add dev {device} parent 1: classid 1:{number} htb rate 10gbit quantum 200000");
+    let filter = |order: u8, address: &str, class: u8| {
+        format!(
+            "{tc} filter add dev {device} parent 1: protocol ip prio {order} u32 match ip {side} {address} flowid 1:{class}"
+        )
+    };
+    run(&format!("{tc} qdisc add dev {device} root handle 1: htb default 1"))?;
+    run(&class(1))?;
+    run(&class(2))?;
+    run(&format!(
+        "{tc} qdisc add dev {device} parent 1:2 handle 2: tbf rate {bits}bit burst {burst} latency {queue_ms}ms"
+    ))?;
+    run(&filter(1, &format!("{us}/32"), 1))?;
+    run(&filter(2, all, 2))
 }
 
 fn nft(namespace: &str, rule: &str) -> anyhow::Result<()> {

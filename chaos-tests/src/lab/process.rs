@@ -14,6 +14,16 @@ use super::api::Api;
 /// How long a node may take to start: a cold store opens in well under a second; slow machines get room.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Over what other nodes reach a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// TCP with Noise and Yamux.
+    #[default]
+    Tcp,
+    /// QUIC over UDP, which the relays on loopback do not carry.
+    Quic,
+}
+
 /// Where a node lives and where it listens. The process may be running or not.
 pub struct NodeProcess {
     /// Short name for messages.
@@ -22,10 +32,19 @@ pub struct NodeProcess {
     pub dir: PathBuf,
     /// Its pages and its API.
     pub api: Api,
-    /// Its TCP port for other nodes.
+    /// Its port for other nodes.
     pub mesh: SocketAddr,
+    /// What speaks on that port.
+    pub transport: Transport,
+    /// Whether it listens there at all. One that does not can be called by nobody.
+    pub listens: bool,
+    /// Whether other nodes meet it over lines of the laboratory only. All processes of a machine could call each other, so
+    /// such a node tells nobody where it is, and keeps no place on a relay.
+    pub confined: bool,
     /// Whom it dials, as multiaddrs.
     pub peers: Vec<String>,
+    /// The address that it binds to, where that is another than the one at which it is reached.
+    pub bind: Option<IpAddr>,
     /// Whether it looks for nodes on its local network.
     pub mdns: bool,
     /// The network namespace it runs in, if any.
@@ -47,7 +66,11 @@ impl NodeProcess {
             api: Api::new(name, http, &dir),
             dir,
             mesh: SocketAddr::new(address, super::free_port()?),
+            transport: Transport::default(),
+            listens: true,
+            confined: false,
             peers: vec![],
+            bind: None,
             mdns: false,
             namespace,
             child: None,
@@ -55,9 +78,22 @@ impl NodeProcess {
         })
     }
 
-    /// The multiaddr on which it listens.
+    /// The multiaddr at which others reach it.
     pub fn multiaddr(&self) -> String {
-        format!("/ip4/{}/tcp/{}", self.mesh.ip(), self.mesh.port())
+        self.multiaddr_at(self.mesh.ip())
+    }
+
+    fn multiaddr_at(&self, ip: IpAddr) -> String {
+        let port = self.mesh.port();
+        match self.transport {
+            Transport::Tcp => format!("/ip4/{ip}/tcp/{port}"),
+            Transport::Quic => format!("/ip4/{ip}/udp/{port}/quic-v1"),
+        }
+    }
+
+    /// Where its store is. Only for a node that does not run.
+    pub fn store(&self) -> PathBuf {
+        self.dir.join("store")
     }
 
     /// Runs a `linli` command on its data directory to the end and returns the JSON it printed.
@@ -83,7 +119,8 @@ impl NodeProcess {
             }
             None => Command::new(linli),
         };
-        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", self.api.http.to_string());
+        let http = SocketAddr::new(self.bind.unwrap_or(self.api.http.ip()), self.api.http.port());
+        command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", http.to_string());
         command.stdin(Stdio::null());
         Ok(command)
     }
@@ -94,7 +131,14 @@ impl NodeProcess {
     /// When it does not come up in time; the message ends with the last lines of its log.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = self.program(&["serve", "--listen", &self.multiaddr()])?;
+        let mut command = self.program(&["serve"])?;
+        match self.listens {
+            true => command.args(["--listen", &self.multiaddr_at(self.bind.unwrap_or(self.mesh.ip()))]),
+            false => command.env("LINLI_LISTEN", "[]"),
+        };
+        if self.confined {
+            command.env("LINLI_ANNOUNCE", "[]").env("LINLI_RELAYS", "never");
+        }
         if !self.mdns {
             command.arg("--no-mdns");
         }
@@ -130,9 +174,17 @@ impl NodeProcess {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    /// The process's number, if it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    /// What the system says of the running process under a key of `/proc/<pid>/status`, such as `VmRSS` (in KiB) or
+    /// `Threads`.
+    ///
+    /// # Errors
+    /// When it does not run, or there is no such number.
+    pub fn counted(&self, key: &str) -> anyhow::Result<u64> {
+        let pid = self.child.as_ref().map(Child::id).with_context(|| format!("{} does not run", self.name))?;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.with_context(|| format!("/proc/{pid}/status has no number {key}"))
     }
 
     /// `kill -9`: the process ends between two instructions.

@@ -1,4 +1,4 @@
-//! The demo of the README, over relays on loopback as it runs for anybody, and in network namespaces where root is.
+//! The demos of the README, over relays on loopback as they run for anybody, and in network namespaces where root is.
 
 use std::path::Path;
 
@@ -22,4 +22,19 @@ fn the_demo_holds_in_namespaces() {
         return;
     }
     Demo::in_namespaces(sample()).run().unwrap();
+}
+
+#[test]
+fn nodes_behind_a_radio_a_relay_and_a_stick_end_equal_over_relays() {
+    Demo::over_relays(sample()).over_bad_links().run().unwrap();
+}
+
+#[test]
+fn nodes_behind_a_radio_a_relay_and_a_stick_end_equal_in_namespaces() {
+    if !namespace::available() || !namespace::can_slow_down() {
+        // ops/test says so too: without root there are no namespaces.
+        eprintln!("NOT RUN: network namespaces need root, ip, nft, tc and the kernel's shapers");
+        return;
+    }
+    Demo::in_namespaces(sample()).over_bad_links().run().unwrap();
 }

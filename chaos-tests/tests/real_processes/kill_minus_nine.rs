@@ -1,16 +1,14 @@
 //! `kill -9` while several clients write: what was acknowledged is there afterwards, on the node and on its peers.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use linli_chaos::district::District;
 use linli_chaos::lab::api::Api;
-use linli_chaos::lab::process::NodeProcess;
-use linli_core::export::ExportReader;
-use linli_core::frontier::Frontier;
 use serde_json::json;
+
+use crate::held::events_of;
 
 /// Clients that write at the same time, on each node.
 const CLIENTS: usize = 3;
@@ -58,19 +56,6 @@ fn round(district: &mut District, victim: usize, after: Duration) -> [BTreeSet<S
     });
     district.nodes[victim].start().unwrap();
     acknowledged
-}
-
-/// The ids of all events of a node, read back through an export that verifies.
-fn events_of(node: &NodeProcess, file: &Path) -> BTreeSet<String> {
-    node.command(&["log", "export", file.to_str().unwrap()]).unwrap();
-    let (mut reader, mut ids) = (ExportReader::new(Frontier::default()), BTreeSet::new());
-    let mut note = |event: linli_core::event::VerifiedEvent| {
-        ids.insert(event.event().id().to_string());
-    };
-    reader.push(&std::fs::read(file).unwrap(), &mut note).unwrap();
-    reader.finish(&mut note).unwrap();
-    std::fs::remove_file(file).unwrap();
-    ids
 }
 
 #[test]

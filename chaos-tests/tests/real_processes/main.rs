@@ -1,10 +1,16 @@
-//! Real `linli` processes under cuts, `kill -9`, restores and strangers. One program, so that it is linked once.
+//! Real `linli` processes under cuts, slow lines, `kill -9`, restores and strangers. One program, so that it is linked once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod canary;
 mod demo;
 mod discovery;
+mod held;
+mod kill_during_catch_up;
 mod kill_minus_nine;
+mod lines;
+mod mesh_traps;
+mod projection_keeps_up;
 mod restore;
 mod strangers;
 mod views_rebuilt;

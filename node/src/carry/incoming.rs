@@ -172,7 +172,7 @@ impl Door {
         let client = Client::new(dir, config)?;
         match client.is_running() {
             true => Ok(Self::Running(client)),
-            false => Ok(Self::Direct(Node::open(dir, now_ms)?)),
+            false => Ok(Self::Direct(Node::open_behind(dir, now_ms)?)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One volume into the store of an open node, through the door that replication uses.
 //!
-//! One thread opens and unpacks, the other verifies and appends. Whatever was proven before a fault stays; taking the
-//! same volume in again costs time and changes nothing.
+//! One thread opens and unpacks, one verifies, one appends, each ahead of the next. Whatever was proven before a fault
+//! stays; taking the same volume in again costs time and changes nothing.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,7 +13,8 @@ use linli_core::id::{AuthorKey, BundleId, EventId, Head, LogId};
 use linli_core::limits;
 use linli_core::sign::SecretKey;
 use linli_core::sync::AppendFailure;
-use linli_net::{Job, append_batch, unpack};
+use linli_net::{HeadsAhead, Job, Proven, append_proven, prove_batch, unpack};
+use linli_store::Store;
 use serde::{Deserialize, Serialize};
 
 use super::seal;
@@ -24,6 +25,8 @@ use crate::node::{Node, NodeError, random_u64};
 const PIECE_BYTES: usize = 64 * 1024;
 /// Frames that may wait between opening and appending: some ten megabytes at most.
 const FRAMES_WAITING: usize = 16;
+/// Batches that may wait between verifying and appending: some ten megabytes, decoded.
+const BATCHES_WAITING: usize = 1;
 /// Frames and events that are reported one by one. A person reads a few; the rest is counted.
 const LINES_MAX: usize = 100;
 
@@ -90,6 +93,13 @@ impl VolumeReport {
     pub const fn is_whole(&self) -> bool {
         self.damaged.is_none() && self.gaps.is_empty() && self.forks.is_empty() && self.refused.is_empty()
     }
+
+    fn note_fork(&mut self, fork: OtherHistory) {
+        match self.forks.iter_mut().find(|known| known.log == fork.log) {
+            Some(known) => known.theirs = fork.theirs.max(known.theirs),
+            None => self.forks.push(fork),
+        }
+    }
 }
 
 /// Opens a volume as far as its header, to see which it is.
@@ -117,21 +127,23 @@ impl Node {
     /// # Errors
     /// Only when the store fails; what is wrong with the volume stands in the report.
     pub fn take_volume(&self, sealed: &[u8]) -> Result<VolumeReport, NodeError> {
-        let (frames, waiting) = sync_channel(FRAMES_WAITING);
-        let (opened, intake) = std::thread::scope(|scope| {
+        let (frames, unpacked) = sync_channel(FRAMES_WAITING);
+        let (batches, proven) = sync_channel(BATCHES_WAITING);
+        let (opened, proving, settled) = std::thread::scope(|scope| {
             let opening = scope.spawn(|| Opened::read(sealed, &self.key, self.enrolment.federation, frames));
-            let intake = Intake::new(self).take_all(waiting);
+            let settling = scope.spawn(|| settle_all(&self.store, proven));
+            let proving = Proving::new(self, batches).take_all(unpacked);
             // A panic over there is a defect; the volume then counts as damaged, and what was taken stays.
             let opened = opening.join().unwrap_or_else(|_| Opened::damaged(&"internal"));
-            (opened, intake)
+            let settled =
+                settling.join().unwrap_or_else(|_| Err(NodeError::Internal("a panic while appending".into())));
+            (opened, proving, settled)
         });
-        let mut report = intake?;
+        let mut report = settled?;
+        proving.report_to(&mut report);
         report.damaged = opened.damaged;
         if let Some(header) = opened.header {
             self.note_volume(&header, opened.last, &mut report)?;
-        }
-        if report.new > 0 {
-            self.projector.catch_up()?;
         }
         tracing::info!(
             volume = report.volume,
@@ -219,67 +231,79 @@ impl Opened {
 
 /// A frame's place in the report.
 struct Placed {
+    log: LogId,
     from: u64,
     events: u64,
 }
 
-/// Gathers frames into batches and keeps account of what becomes of them.
-struct Intake<'n> {
+/// Gathers frames into batches and verifies them, ahead of the store.
+struct Proving<'n> {
     node: &'n Node,
+    batches: SyncSender<Proven<Placed>>,
     jobs: Vec<Job<Placed>>,
     bytes: usize,
-    /// How far each log will be here if every waiting frame is taken.
+    /// Heads of logs once all that was verified is appended.
+    heads: HeadsAhead,
+    /// How far each log will be if every frame of the present batch is taken.
     heights: BTreeMap<LogId, u64>,
     gaps: BTreeMap<LogId, Gap>,
-    report: VolumeReport,
+    refused: Vec<RefusedFrame>,
 }
 
-impl<'n> Intake<'n> {
-    fn new(node: &'n Node) -> Self {
+impl<'n> Proving<'n> {
+    fn new(node: &'n Node, batches: SyncSender<Proven<Placed>>) -> Self {
         Self {
             node,
+            batches,
             jobs: vec![],
             bytes: 0,
+            heads: HeadsAhead::new(),
             heights: BTreeMap::new(),
             gaps: BTreeMap::new(),
-            report: VolumeReport::default(),
+            refused: vec![],
         }
     }
 
-    fn take_all(mut self, frames: Receiver<Vec<u8>>) -> Result<VolumeReport, NodeError> {
-        for frame in frames {
-            self.take(frame)?;
+    /// Takes every frame, unless the store fails meanwhile, which is told over there.
+    fn take_all(mut self, frames: Receiver<Vec<u8>>) -> Found {
+        let all = frames.into_iter().all(|frame| self.take(frame));
+        if all {
+            self.prove();
         }
-        self.append()?;
-        self.report.gaps = self.gaps.into_values().collect();
-        Ok(self.report)
+        Found { gaps: self.gaps, refused: self.refused }
     }
 
-    fn take(&mut self, frame: Vec<u8>) -> Result<(), NodeError> {
+    /// Whether to go on.
+    fn take(&mut self, frame: Vec<u8>) -> bool {
         let head = match FrameHead::of(&frame) {
             Ok(head) => head,
             Err(error) => {
-                self.refuse(None, 0, error.to_string());
-                return Ok(());
+                if self.refused.len() < LINES_MAX {
+                    self.refused.push(RefusedFrame { log: None, from: 0, reason: error.to_string() });
+                }
+                return true;
             }
         };
-        let height = match self.heights.get(&head.log) {
-            Some(height) => *height,
-            None => self.node.store.head(&head.log).map_or(0, |head| head.seq),
-        };
+        let height = self.height(&head.log);
         if head.first_seq > height + 1 {
             let gap = Gap { log: head.log.clone(), have: height, from: head.first_seq };
             self.gaps.entry(head.log).or_insert(gap);
-            return Ok(());
+            return true;
         }
         if head.log.author == self.node.key() && head.last_seq() > height {
             self.heed_our_own(&head.log, &frame);
         }
         self.heights.insert(head.log.clone(), height.max(head.last_seq()));
         self.bytes += frame.len();
-        let token = Placed { from: head.first_seq, events: head.events as u64 };
+        let token = Placed { log: head.log.clone(), from: head.first_seq, events: head.events as u64 };
         self.jobs.push(Job { token, log: head.log, frame });
-        if self.bytes >= linli_net::limits::APPEND_BATCH_BYTES { self.append() } else { Ok(()) }
+        self.bytes < linli_net::limits::APPEND_BATCH_BYTES || self.prove()
+    }
+
+    fn height(&self, log: &LogId) -> u64 {
+        let ahead = || self.heads.get(log).map(|head| head.map_or(0, |head| head.seq));
+        let stored = || self.node.store.head(log).map_or(0, |head| head.seq);
+        self.heights.get(log).copied().or_else(ahead).unwrap_or_else(stored)
     }
 
     /// Somebody holds later events of ours than we do: as when a peer reports them, writing goes on in a new incarnation.
@@ -290,40 +314,48 @@ impl<'n> Intake<'n> {
         }
     }
 
-    fn append(&mut self) -> Result<(), NodeError> {
+    fn prove(&mut self) -> bool {
         let jobs = std::mem::take(&mut self.jobs);
         (self.bytes, self.heights) = (0, BTreeMap::new());
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        let logs: Vec<LogId> = jobs.iter().map(|job| job.log.clone()).collect();
-        let done = append_batch(&self.node.store, jobs);
+        jobs.is_empty() || self.batches.send(prove_batch(&self.node.store, jobs, &mut self.heads)).is_ok()
+    }
+}
+
+/// What was found before anything was appended.
+struct Found {
+    gaps: BTreeMap<LogId, Gap>,
+    refused: Vec<RefusedFrame>,
+}
+
+impl Found {
+    fn report_to(self, report: &mut VolumeReport) {
+        report.gaps = self.gaps.into_values().collect();
+        report.refused.extend(self.refused);
+        report.refused.truncate(LINES_MAX);
+    }
+}
+
+/// Appends batch after batch and keeps account of what becomes of them.
+fn settle_all(store: &Store, batches: Receiver<Proven<Placed>>) -> Result<VolumeReport, NodeError> {
+    let mut report = VolumeReport::default();
+    for batch in batches {
+        let done = append_proven(store, batch);
         let mut settled = 0;
-        for (log, (placed, outcome)) in logs.into_iter().zip(done.outcomes) {
+        for (placed, outcome) in done.outcomes {
             match outcome {
                 Ok(_) => settled += placed.events,
-                Err(AppendFailure::BadPeer(reason)) => self.refuse(Some(log), placed.from, reason),
-                Err(AppendFailure::Forked { theirs }) => self.note_fork(OtherHistory { log, theirs }),
+                Err(AppendFailure::BadPeer(reason)) if report.refused.len() < LINES_MAX => {
+                    report.refused.push(RefusedFrame { log: Some(placed.log), from: placed.from, reason });
+                }
+                Err(AppendFailure::BadPeer(_)) => {}
+                Err(AppendFailure::Forked { theirs }) => report.note_fork(OtherHistory { log: placed.log, theirs }),
                 Err(AppendFailure::Store) => {
                     return Err(NodeError::Internal("the store took nothing of a batch; the log says why".into()));
                 }
             }
         }
-        self.report.new += done.events;
-        self.report.known += settled - done.events.min(settled);
-        Ok(())
+        report.new += done.events;
+        report.known += settled - done.events.min(settled);
     }
-
-    fn refuse(&mut self, log: Option<LogId>, from: u64, reason: String) {
-        if self.report.refused.len() < LINES_MAX {
-            self.report.refused.push(RefusedFrame { log, from, reason });
-        }
-    }
-
-    fn note_fork(&mut self, fork: OtherHistory) {
-        match self.report.forks.iter_mut().find(|known| known.log == fork.log) {
-            Some(known) => known.theirs = fork.theirs.max(known.theirs),
-            None => self.report.forks.push(fork),
-        }
-    }
+    Ok(report)
 }

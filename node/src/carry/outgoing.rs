@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use linli_core::area::Area;
 use linli_core::carry::{Standing, VolumeHeader};
@@ -9,7 +10,9 @@ use linli_core::charter::Charter;
 use linli_core::frame::PiiScope;
 use linli_core::id::{AuthorKey, BundleId, Head, LogId, Stream};
 use linli_core::limits;
+use linli_core::sync::ReadFrame;
 use linli_net::{Packer, read_frame};
+use linli_store::Store;
 use serde::Serialize;
 
 use super::bundle::Bundle;
@@ -18,6 +21,11 @@ use super::standing::{self, nobody_else};
 use crate::cli::outcome::{Code, Failure};
 use crate::data_dir::DataDir;
 use crate::node::random_bytes;
+
+/// Threads that read the store for a bundle: reading, mostly hashing, takes longer than packing and sealing.
+const READERS: usize = 2;
+/// Frames that each of them may be ahead: a few megabytes in all.
+const FRAMES_AHEAD: usize = 8;
 
 /// What is to be carried, and where to.
 #[derive(Debug, Clone)]
@@ -101,7 +109,16 @@ fn check(order: &Order) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Logs in their order, charter first, from where the first of the nodes lacks them.
+/// A log of which something goes along.
+struct Part {
+    log: LogId,
+    from_seq: u64,
+    last_seq: u64,
+    scope: PiiScope,
+}
+
+/// Logs in their order, charter first, from where the first of the nodes lacks them. Threads read ahead; what they read
+/// is packed and sealed in order.
 fn fill(
     bundle: &mut Bundle<'_>,
     holder: &Holder,
@@ -109,26 +126,63 @@ fn fill(
     requests: &[Standing],
     carried: &mut Carried,
 ) -> anyhow::Result<()> {
-    let mut packer = Packer::default();
     let frame_bytes = limits::SYNC_FRAME_BYTES.min(bundle.volume_bytes / 4);
-    for (log, head) in holder.store.frontier().iter() {
-        let Some(mut seq) = lacking(requests, log, *head) else { continue };
-        let scope = scope_for(charter, &carried.nodes, &log.area);
-        // The charter has no personal payloads to withhold.
-        if scope == PiiScope::Withheld && log.stream != Stream::CHARTER {
-            carried.withheld.insert(log.area.clone());
+    let parts: Vec<Part> = parts(holder, charter, requests, &carried.nodes);
+    // The charter has no personal payloads to withhold.
+    let withheld = parts.iter().filter(|part| part.scope == PiiScope::Withheld && part.log.stream != Stream::CHARTER);
+    carried.withheld.extend(withheld.map(|part| part.log.area.clone()));
+    std::thread::scope(|scope| {
+        let (store, parts) = (&holder.store, &parts);
+        let read = |n| {
+            let (frames, waiting) = sync_channel(FRAMES_AHEAD);
+            scope.spawn(move || read_parts(store, parts.iter().skip(n).step_by(READERS), frame_bytes, &frames));
+            waiting
+        };
+        // Dropped at the end, come what may: a reader that nobody listens to stops.
+        let readers: [Receiver<ReadFrame>; READERS] = std::array::from_fn(read);
+        let mut packer = Packer::default();
+        for (part, frames) in parts.iter().zip(readers.iter().cycle()) {
+            carried.logs += 1;
+            let mut seq = part.from_seq;
+            while seq <= part.last_seq {
+                let broken = || anyhow::anyhow!("log {} breaks off before seq {seq}: check the disk", part.log);
+                let frame = frames.recv().map_err(|_| broken())?;
+                bundle.frame(&packer.pack(&frame.bytes))?;
+                carried.events += frame.last_seq + 1 - seq;
+                seq = frame.last_seq + 1;
+            }
         }
-        carried.logs += 1;
-        while seq <= head.seq {
-            let frame = read_frame(&holder.store, log, seq, limits::FRAME_EVENTS_MAX, frame_bytes, scope);
-            let frame =
-                frame.ok_or_else(|| anyhow::anyhow!("log {log} breaks off before seq {seq}: check the disk"))?;
-            bundle.frame(&packer.pack(&frame.bytes))?;
-            carried.events += frame.last_seq + 1 - seq;
+        Ok(())
+    })
+}
+
+fn parts(holder: &Holder, charter: &Charter, requests: &[Standing], nodes: &BTreeSet<AuthorKey>) -> Vec<Part> {
+    let frontier = holder.store.frontier();
+    let part = |(log, head): (&LogId, &Head)| {
+        let from_seq = lacking(requests, log, *head).filter(|from_seq| *from_seq <= head.seq)?;
+        Some(Part { log: log.clone(), from_seq, last_seq: head.seq, scope: scope_for(charter, nodes, &log.area) })
+    };
+    frontier.iter().filter_map(part).collect()
+}
+
+/// Reads some of the parts, frame by frame. Ends at the first that cannot be read, which whoever waits then notices.
+fn read_parts<'p>(
+    store: &Store,
+    parts: impl Iterator<Item = &'p Part>,
+    frame_bytes: u64,
+    frames: &SyncSender<ReadFrame>,
+) {
+    for part in parts {
+        let mut seq = part.from_seq;
+        while seq <= part.last_seq {
+            let read = read_frame(store, &part.log, seq, limits::FRAME_EVENTS_MAX, frame_bytes, part.scope);
+            let Some(frame) = read else { return };
             seq = frame.last_seq + 1;
+            if frames.send(frame).is_err() {
+                return;
+            }
         }
     }
-    Ok(())
 }
 
 fn lacking(requests: &[Standing], log: &LogId, head: Head) -> Option<u64> {

@@ -5,6 +5,7 @@ mod found;
 mod invite;
 mod log;
 pub mod outcome;
+mod peers;
 mod record;
 mod serve;
 mod show;
@@ -45,7 +46,7 @@ enum Command {
     Invite(invite::Invite),
     /// Join a district: print a request, then redeem the ticket that answers it.
     Join(invite::Join),
-    /// Other nodes: connected or silent, when last heard, what is waiting.
+    /// Other nodes: connected or silent, how fast the line is, what is waiting and how long it will take.
     Peers,
     /// Record an act, such as: record report_incident category=火灾 severity=III place=3号楼 summary=…
     Record(record::Record),
@@ -132,7 +133,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Status => show::status(&context),
         Command::Invite(invite) => invite.run(&context),
         Command::Join(join) => join.run(&context),
-        Command::Peers => show::peers(&context),
+        Command::Peers => peers::run(&context),
         Command::Record(record) => record.run(&context),
         Command::Show(show) => show.run(&context),
         Command::Log(log) => log.run(&context),

@@ -42,7 +42,7 @@ impl Serve {
         start_logging(&config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            let node = Node::open(&context.dir, now_ms()).map_err(|error| {
+            let node = Node::open_behind(&context.dir, now_ms()).map_err(|error| {
                 Failure::new(
                     Code::Error,
                     format!("{error:#}"),

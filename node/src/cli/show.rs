@@ -1,4 +1,4 @@
-//! `linli status`, `linli peers` and `linli show`: what the pages show, for terminals and scripts.
+//! `linli status` and `linli show`: what the pages show, for terminals and scripts.
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -81,34 +81,7 @@ pub fn status(context: &Context) -> Outcome {
     Err(Failure::new(Code::Degraded, degraded.join("; "), "linli peers; linli show desk"))
 }
 
-/// `linli peers`: every node that is known, connected or silent.
-pub fn peers(context: &Context) -> Outcome {
-    let answer = context.client()?.get("/peers")?;
-    context.print(&answer, |value| {
-        let lines = value.as_array().into_iter().flatten().map(|p| {
-            let state = match (p["connected"] == true, p["refused"].as_str(), p["last_heard_ms"].as_u64()) {
-                (true, _, _) => "已连接 connected".to_owned(),
-                (false, Some(reason), _) => format!("上次未连通 last attempt failed: {reason}"),
-                (false, None, Some(ms)) => format!("无消息 silent since {ms} ms"),
-                (false, None, None) => "从未收到消息 never heard".to_owned(),
-            };
-            let waiting = |key: &str| p[key].as_u64().map_or("?".to_owned(), |n| n.to_string());
-            format!(
-                "{}  {}  {state}  they have {} more, we have {} more  {}",
-                plain(&p["node"]).chars().take(8).collect::<String>(),
-                plain(&p["name"]),
-                waiting("behind_events"),
-                waiting("ahead_events"),
-                plain(&p["address"]),
-            )
-        });
-        let text: Vec<String> = lines.collect();
-        if text.is_empty() { "no other node is known yet: linli invite --help".to_owned() } else { text.join("\n") }
-    });
-    Ok(())
-}
-
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -24,7 +24,8 @@ use super::limits::{self, Client};
 use super::session::{Caller, Operator, ended_cookie, session_cookie};
 use crate::history::HistoryLine;
 use crate::node::Receipt;
-use crate::status::{AsOf, NodeStatus, PeerLine};
+use crate::peers::PeerLine;
+use crate::status::{AsOf, NodeStatus};
 use crate::words::Word;
 
 /// The routes, relative to `/api/v1`. [`super::openapi`] has a test that each is documented.
@@ -59,12 +60,12 @@ async fn status(State(app): State<App>, _caller: Caller) -> Result<Answer<NodeSt
     Ok(Answer(aside(move || node.status()).await?))
 }
 
-/// Other nodes that are known: connected or silent, when last heard, how far apart.
+/// Other nodes that are known: connected or silent, when last heard, how far apart, how fast the line is, what went wrong.
 #[utoipa::path(get, path = "/api/v1/peers", tag = "reading", security(("session" = []), ("token" = [])),
-    responses((status = 200, body = Vec<Object>), (status = 401, body = Problem)))]
+    responses((status = 200, body = Vec<PeerLine>), (status = 401, body = Problem)))]
 async fn peers(State(app): State<App>, _caller: Caller) -> Result<Answer<Vec<PeerLine>>, HttpError> {
     let node = app.node.clone();
-    Ok(Answer(aside(move || node.status()).await?.peers))
+    Ok(Answer(aside(move || node.peers()).await?))
 }
 
 /// How sure the node is of what it shows: the time, events not yet shown, nodes not heard from.
@@ -88,7 +89,8 @@ struct Reading<T> {
     responses((status = 200, body = Object), (status = 401, body = Problem)))]
 async fn desk(State(app): State<App>, _caller: Caller) -> Result<Answer<Reading<Desk>>, HttpError> {
     let node = app.node.clone();
-    Ok(Answer(aside(move || Reading { reading: node.desk(), as_of: node.as_of() }).await?))
+    let (reading, as_of) = aside(move || node.reading(|| node.desk())).await?;
+    Ok(Answer(Reading { reading, as_of }))
 }
 
 /// The programme's figures; with `as_of`.
@@ -96,7 +98,8 @@ async fn desk(State(app): State<App>, _caller: Caller) -> Result<Answer<Reading<
     responses((status = 200, body = Object), (status = 401, body = Problem)))]
 async fn figures(State(app): State<App>, _caller: Caller) -> Result<Answer<Reading<Figures>>, HttpError> {
     let node = app.node.clone();
-    Ok(Answer(aside(move || Reading { reading: node.figures(), as_of: node.as_of() }).await?))
+    let (reading, as_of) = aside(move || node.reading(|| node.figures())).await?;
+    Ok(Answer(Reading { reading, as_of }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -130,20 +133,23 @@ pub(crate) fn record_id(text: &str) -> Result<RecordId, HttpError> {
 /// One record's state.
 #[utoipa::path(get, path = "/api/v1/records/{id}", tag = "reading", params(("id" = String, Path, description = "UUID")),
     security(("session" = []), ("token" = [])),
-    responses((status = 200, body = Object), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Object), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 503, description = "Not shown yet: events are still being folded", body = Problem)))]
 async fn record(
     State(app): State<App>,
     _caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Answer<RecordView>, HttpError> {
     let (node, id) = (app.node.clone(), record_id(&id)?);
-    aside(move || node.view(&id)).await??.map(Answer).ok_or_else(HttpError::not_found)
+    let shown = aside(move || node.view(&id)).await??;
+    shown.map(Answer).ok_or_else(|| HttpError::no_record(&app.node))
 }
 
 /// One record's signed history: who, where, when, how well signed, and what each had seen.
 #[utoipa::path(get, path = "/api/v1/records/{id}/history", tag = "reading", params(("id" = String, Path, description = "UUID")),
     security(("session" = []), ("token" = [])),
-    responses((status = 200, body = Vec<Object>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Vec<Object>), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 503, description = "Not shown yet: events are still being folded", body = Problem)))]
 async fn history(
     State(app): State<App>,
     _caller: Caller,
@@ -151,7 +157,7 @@ async fn history(
 ) -> Result<Answer<Vec<HistoryLine>>, HttpError> {
     let (node, id) = (app.node.clone(), record_id(&id)?);
     let lines = aside(move || node.history(&id)).await??;
-    if lines.is_empty() { Err(HttpError::not_found()) } else { Ok(Answer(lines)) }
+    if lines.is_empty() { Err(HttpError::no_record(&app.node)) } else { Ok(Answer(lines)) }
 }
 
 /// One act, and for whom it is done.

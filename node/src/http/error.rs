@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::pages::layout;
 use super::session::lang_of;
-use crate::node::{NodeError, SubmitError};
+use crate::node::{Node, NodeError, SubmitError};
 use crate::operators::RedeemError;
 use crate::words::{Lang, Word};
 
@@ -98,6 +98,19 @@ impl HttpError {
     /// Nothing there.
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", Word::ErrNotFound, Word::ErrNotFoundNext)
+    }
+
+    /// A record is not shown; while events are still being folded that does not mean that it does not exist.
+    pub(crate) fn no_record(node: &Node) -> Self {
+        match node.as_of().lag_events {
+            0 => Self::not_found(),
+            _ => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "still_folding",
+                Word::ErrStillFolding,
+                Word::ErrNotReadyNext,
+            ),
+        }
     }
 
     /// Nobody is signed in.

@@ -32,6 +32,7 @@ mod serve;
 mod session;
 mod stalled;
 
+pub(crate) use clock::minute;
 pub use openapi::document as openapi_document;
 pub use serve::serve;
 

@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use tracing::Instrument;
 
 use super::App;
@@ -17,6 +17,8 @@ use super::error::HttpError;
 pub(crate) struct HttpMetrics {
     requests: Option<IntCounterVec>,
     seconds: Option<HistogramVec>,
+    lag_events: Option<IntGauge>,
+    complete_seconds: Option<IntGauge>,
 }
 
 impl HttpMetrics {
@@ -31,7 +33,15 @@ impl HttpMetrics {
             HistogramOpts::new("linli_http_request_duration_seconds", "Time from request to the start of the answer."),
             &["route"],
         );
+        let lag_events =
+            IntGauge::new("linli_projection_lag_events", "Events that are durable and not in the read models yet.");
+        let complete_seconds = IntGauge::new(
+            "linli_projection_complete_timestamp_seconds",
+            "The read models hold all that was durable at this time; 0 while that is not known of any.",
+        );
         Self {
+            lag_events: lag_events.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
+            complete_seconds: complete_seconds.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             requests: requests.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
             seconds: seconds.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
         }
@@ -67,6 +77,11 @@ fn method_label(method: &str) -> &'static str {
 
 /// `/metrics`: the Prometheus text format. It holds counts only, no names, ids or addresses of people.
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, HttpError> {
+    let lag = app.node.as_of();
+    if let (Some(events), Some(seconds)) = (&app.metrics.lag_events, &app.metrics.complete_seconds) {
+        events.set(i64::try_from(lag.lag_events).unwrap_or(i64::MAX));
+        seconds.set(i64::try_from(lag.complete_ms.unwrap_or(0) / 1_000).unwrap_or(i64::MAX));
+    }
     let text =
         TextEncoder::new().encode_to_string(&app.node.metrics().gather()).map_err(|e| HttpError::internal(&e))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

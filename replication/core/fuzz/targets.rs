@@ -1,6 +1,9 @@
 //! What must hold for any bytes: no panic, one encoding per meaning, nothing proven that was not signed. Run by
 //! libFuzzer and, bounded, by `tests/fuzz_smoke.rs`.
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
 use linli_core::carry::{CarryError, Item, Standing, VolumeReader};
 use linli_core::cbor::Value;
 use linli_core::chain::{Join, verify_run};
@@ -8,8 +11,11 @@ use linli_core::event::{Header, ReceivedEvent};
 use linli_core::export::{ExportReader, verify_export};
 use linli_core::frame::{PiiScope, decode_frame, encode_frame};
 use linli_core::frontier::Frontier;
-use linli_core::id::EventId;
+use linli_core::id::{EventId, Head, Stream};
+use linli_core::limits;
 use linli_core::sign::KeyCache;
+use linli_core::sync::{AppendFailure, Engine, Input, Message, Output};
+use linli_core::testkit::{Author, key};
 
 /// A value that decodes encodes to the same bytes.
 pub fn value(data: &[u8]) {
@@ -88,4 +94,64 @@ fn items(data: &[u8], piece: usize, federation: EventId) -> (Vec<Item>, Result<(
         }
     }
     (items, reader.finish())
+}
+
+/// A sync message that decodes encodes to the same bytes, unless its number is not known: then nothing of it is kept.
+pub fn message(data: &[u8]) {
+    match Message::decode(data) {
+        Ok(Message::Unknown { .. }) | Err(_) => {}
+        Ok(message) => assert_eq!(message.encode(), data, "a message has two encodings"),
+    }
+}
+
+/// Most that one message may make an engine do. It asks for as many logs as it may, answers in one message of ranges,
+/// tells heads and hangs up.
+const OUTPUTS_MAX: usize = limits::SYNC_WANTS_PER_PEER + limits::SYNC_URGENT_WANTS_PER_PEER + 20;
+
+/// Logs that the engine of [`conversation`] holds: so many that heads are compared by ranges.
+fn logs_held() -> &'static Frontier {
+    static HELD: OnceLock<Frontier> = OnceLock::new();
+    HELD.get_or_init(|| {
+        let head = |n: u16| Head { seq: u64::from(n), id: EventId::from_bytes([n as u8; 32]) };
+        (1..=90).map(|n| (Author::new(n, "320508005", None).log_id(Stream::TEAMS), head(n))).collect()
+    })
+}
+
+/// Whatever a peer says, message after message (each with its length before it, two bytes), the engine answers in
+/// bounded measure and in messages that others can read, and hangs up rather than compare without end.
+pub fn conversation(data: &[u8]) {
+    let (own, peer) = (key(1).public(), key(2).public());
+    let mut engine = Engine::new(own, logs_held().clone());
+    let mut now = Duration::ZERO;
+    let mut inputs = vec![Input::PeerConnected { peer, pii_areas: vec![], greeting: Duration::ZERO }];
+    let mut rest = data;
+    while let Some((len, more)) = rest.split_first_chunk::<2>() {
+        let (bytes, after) = more.split_at(usize::from(u16::from_be_bytes(*len)).min(more.len()));
+        rest = after;
+        inputs.extend(Message::decode(bytes).ok().map(|message| Input::Message { peer, message }));
+        for input in inputs.drain(..) {
+            now += Duration::from_millis(100);
+            let mut outputs = engine.handle(now, input);
+            assert!(outputs.len() <= OUTPUTS_MAX, "{} answers to one message", outputs.len());
+            while let Some(output) = outputs.pop() {
+                let answer = match output {
+                    Output::Send { peer, message } => {
+                        let again = Message::decode(&message.encode());
+                        assert_eq!(again.as_ref(), Ok(&message), "the engine says what nobody can read");
+                        Input::Written { peer }
+                    }
+                    Output::Read { peer, token, .. } => Input::ReadDone { peer, token, frame: None },
+                    Output::Append { token, .. } => {
+                        Input::AppendFailed { token, failure: AppendFailure::BadPeer("unproven".to_owned()) }
+                    }
+                    Output::Disconnect { .. } => return,
+                    Output::PeerReportsOurHead { .. } | Output::Forked { .. } => continue,
+                };
+                let more = engine.handle(now, answer);
+                assert!(more.len() <= OUTPUTS_MAX, "{} answers to one answer", more.len());
+                outputs.extend(more);
+            }
+        }
+    }
+    assert_eq!(engine.frontier().len(), logs_held().len(), "nothing was proven, and yet a log was taken");
 }

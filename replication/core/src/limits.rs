@@ -72,6 +72,29 @@ pub const SYNC_RECONCILE_ENTRIES_MAX: usize = 4096;
 /// Most messages of comparisons that a peer may send between two of its digests. Honest ones need three.
 pub const SYNC_RECONCILE_MESSAGES_MAX: u32 = 16;
 
+/// Most requests for heads that a peer may make between two of its digests. Honest ones need one for each answer to a
+/// comparison, and several comparisons may fall between two digests.
+pub const SYNC_TELLS_MAX: u32 = 64;
+
+/// What honest peers do rarely and hostile ones without end is allowed once in this time, in milliseconds, after a first
+/// burst: the four bounds that follow.
+pub const SYNC_ODDITY_INTERVAL_MS: u64 = 500;
+
+/// Digests that a peer may send at once. Each can cost a hash over all heads. Honest peers send one every 30 s and one
+/// or two after each comparison; this many can have gathered on a line that was dead for a quarter of an hour.
+pub const SYNC_DIGESTS_BURST: u32 = 64;
+
+/// Wants that may replace an open one at once. Each can cost a read from disk that nobody gets. Honest peers do so after
+/// their own store failed, once for each log that they pull.
+pub const SYNC_REPLACED_WANTS_BURST: u32 = 64;
+
+/// Frames at once that may bring nothing but what is there. Honest ones were overtaken by an import, once for each log
+/// that is being pulled.
+pub const SYNC_IDLE_FRAMES_BURST: u32 = 64;
+
+/// Pulls at once that may end without anything of what was announced. Honest peers cannot read some of their disk.
+pub const SYNC_EMPTY_PULLS_BURST: u32 = 1024;
+
 /// How soon digests are compared again after the logs that differ were found, in milliseconds, unless events are still
 /// moving then: so that both sides know that it was all of them.
 pub const SYNC_COMPARE_AGAIN_MS: u64 = 1_000;
@@ -86,12 +109,24 @@ pub const SYNC_CREDIT_BYTES: u64 = 1024 * 1024;
 /// Most credit that a peer may have at us for one log: a few times what we give, for versions that give more.
 pub const SYNC_CREDIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Most logs that we pull from one peer at a time, without the charter and alerts.
-pub const SYNC_WANTS_PER_PEER: usize = 8;
+/// A pull that lacks up to so many events is short: most logs after a day without the others.
+pub const SYNC_SHORT_WANT_EVENTS: u64 = 64;
 
-/// Most logs that we pull from all peers together, without the charter and alerts: with the credit of each it bounds
-/// what waits for our disk to some 40 MiB, however many peers there are.
-pub const SYNC_WANTS_MAX: usize = 32;
+/// Credit of a short pull, in bytes: 64 events of a kilobyte. Longer ones get more as their bytes become durable.
+pub const SYNC_SHORT_CREDIT_BYTES: u64 = 64 * 1024;
+
+/// Most credit that one peer is given at first for all pulls together, without the charter and alerts: eight long ones.
+pub const SYNC_WANTED_BYTES_PER_PEER: u64 = 8 * 1024 * 1024;
+
+/// Most credit that all peers together are given at first, without the charter and alerts. With a frame for each of
+/// [`SYNC_WANTS_MAX`] it bounds what waits for our disk to 96 MiB if all peers are hostile, and to some 40 MiB else.
+pub const SYNC_WANTED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Most logs that we pull from one peer at a time, without the charter and alerts: with those, what a peer accepts.
+pub const SYNC_WANTS_PER_PEER: usize = 56;
+
+/// Most logs that we pull from all peers together, without the charter and alerts.
+pub const SYNC_WANTS_MAX: usize = 64;
 
 /// Most logs of the charter and of alerts that we pull from one peer at a time, besides the others, so that a grant or
 /// a warning never waits for a slot.
@@ -106,20 +141,54 @@ pub const SYNC_URGENT_STREAMS: u8 = 2;
 /// Largest frame that we send, in bytes, on a line that is fast enough.
 pub const SYNC_FRAME_BYTES: u64 = 256 * 1024;
 
-/// Smallest frame target, in bytes, however slow the line: below it the envelope costs more than it saves.
+/// Smallest frame that we aim at, in bytes, however slow the line: below it the signature costs more than it saves.
 pub const SYNC_FRAME_BYTES_MIN: u64 = 2 * 1024;
 
-/// Frame target before anything was measured, in bytes: 250 ms at 2 Mbit/s.
-pub const SYNC_FRAME_BYTES_START: u64 = 64 * 1024;
+/// Smallest piece of a frame that we send, in bytes: an eighth of a second at 64 kbit/s.
+pub const SYNC_PIECE_BYTES_MIN: u64 = 1024;
 
-/// How long frames may occupy the line before a warning can overtake, in milliseconds.
+/// Smallest piece, but the last of a frame, that is accepted, in bytes: smaller ones cost us more to confirm than to read.
+pub const SYNC_PART_BYTES_MIN: usize = 512;
+
+/// Bytes of frames that may be on their way to a peer before its line was measured, when its greeting was quick: a
+/// hundred events at once. At 200 kbit/s, about where a greeting stops being quick, they hold the line for 2 s, once.
+pub const SYNC_ON_WAY_BYTES_START: u64 = 48 * 1024;
+
+/// Bytes of frames that may always be on their way to a peer, however slow its line: a quarter of a second at 64 kbit/s.
+pub const SYNC_ON_WAY_BYTES_MIN: u64 = 2 * 1024;
+
+/// Most bytes of frames on their way to one peer: 100 ms at 160 Mbit/s, and a bound on what a peer that stops reading
+/// makes us keep.
+pub const SYNC_ON_WAY_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Credentials (a kilobyte or two) that take no longer than this beyond a round trip, in milliseconds, show a line on
+/// which one may begin with [`SYNC_ON_WAY_BYTES_START`]. At 64 kbit/s they take some 200 ms.
+pub const SYNC_QUICK_GREETING_MS: u64 = 60;
+
+/// How long pieces of frames may occupy the line before a warning can overtake, in milliseconds, besides the round trip
+/// that keeps the line filled.
 pub const SYNC_LINE_HELD_MS: u64 = 250;
 
-/// Frames of one peer that are being read or written at a time: one on the line while the next is read.
+/// Frames for one peer that are being read, or read and not wholly sent, at a time: one goes out while the next is read.
+/// As many again of the charter and of alerts, so that they need not wait for others.
 pub const SYNC_FRAMES_IN_PIPELINE: usize = 2;
+
+/// Up to so many peers are told of a new head at once. The others are told [`SYNC_LATER_HINTS_MS`] later if they have
+/// not said meanwhile that they have it: whoever gets an event tells its own neighbours.
+pub const SYNC_HINTS_AT_ONCE: usize = 30;
+
+/// See [`SYNC_HINTS_AT_ONCE`], in milliseconds.
+pub const SYNC_LATER_HINTS_MS: u64 = 1_000;
 
 /// Most messages that may wait to be written to one peer. More means that it does not read what it asked for.
 pub const SYNC_UNWRITTEN_MESSAGES_MAX: usize = 1024;
+
+/// Most bytes that may wait to be written to one peer: several times what two of the largest frames, heads and a whole
+/// comparison need. It bounds the memory that a peer can fill which asks and does not read.
+pub const SYNC_UNWRITTEN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What a frame counts against credit at least, in bytes: no frame of an event is as short, and empty ones are not free.
+pub const SYNC_FRAME_BYTES_LEAST: u64 = 64;
 
 /// How often the frontiers are compared on a live connection, in milliseconds.
 pub const SYNC_COMPARE_INTERVAL_MS: u64 = 30_000;
@@ -129,6 +198,14 @@ pub const SYNC_FULL_EXCHANGE_INTERVAL_MS_MAX: u64 = 600_000;
 
 /// How long a peer may leave every one of our wants without any answer before we pull elsewhere, in milliseconds.
 pub const SYNC_ANSWER_TIMEOUT_MS: u64 = 30_000;
+
+/// How long a pull of the charter or of alerts may bring nothing, in milliseconds, before it is taken up with somebody
+/// else who has it: a member that announces warnings and keeps them back must not hold them up.
+pub const SYNC_URGENT_PATIENCE_MS: u64 = 2_000;
+
+/// Most logs of our own of which later heads are reported. A node has one per stream and incarnation; whoever invents
+/// incarnations must not fill our memory.
+pub const SYNC_REPORTED_LOGS_MAX: usize = 1024;
 
 /// How long a log is left alone after our own store failed to take it, in milliseconds.
 pub const SYNC_STORE_RETRY_MS: u64 = 5_000;

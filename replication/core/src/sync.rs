@@ -9,14 +9,20 @@
 //! order and answers reads and appends. It never calls back from within; there is no clock, no randomness and no
 //! unordered map in here, so a run is a function of its inputs. Normative text: `docs/sync.md`.
 
+use std::time::Duration;
+
 use crate::area::Area;
 use crate::frame::PiiScope;
 use crate::id::{AuthorKey, Head, LogId};
 
 mod admit;
+mod allowance;
 mod engine;
+mod hints;
 mod line;
 mod message;
+mod moved;
+mod outgoing;
 mod pull;
 pub mod ranges;
 mod reconcile;
@@ -41,6 +47,9 @@ pub enum Input {
         peer: AuthorKey,
         /// Areas whose personal payloads it may have.
         pii_areas: Vec<Area>,
+        /// How long the credentials of the greeting, a kilobyte or two, took beyond a round trip: all that is known of
+        /// the line.
+        greeting: Duration,
     },
     /// The charter has changed what a connected peer may have.
     PiiAreas {
@@ -79,6 +88,12 @@ pub enum Input {
     },
     /// The oldest message handed out for this peer by [`Output::Send`] has been written to its connection.
     Written {
+        /// The peer.
+        peer: AuthorKey,
+    },
+    /// A good part of a message from a peer has come, and the rest has not yet. On a slow line a long frame takes minutes;
+    /// the peer is answering all the while.
+    Arriving {
         /// The peer.
         peer: AuthorKey,
     },
@@ -236,9 +251,33 @@ pub enum Violation {
     /// More messages of a comparison than [`crate::limits::SYNC_RECONCILE_MESSAGES_MAX`].
     #[error("compares without end")]
     ComparesWithoutEnd,
+    /// Parts that together are longer than [`crate::limits::FRAME_BYTES_MAX`].
+    #[error("sent a frame that is too long")]
+    FrameTooLong,
+    /// Confirmed more pieces of frames than it was sent.
+    #[error("confirmed what was never sent")]
+    ConfirmedUnsent,
     /// Frames that nobody asked for.
     #[error("sent frames that were not asked for")]
     Unasked,
+    /// More wants that replaced an open one than [`crate::limits::SYNC_REPLACED_WANTS_BURST`].
+    #[error("asks for the same again before it is answered")]
+    ReplacesWants,
+    /// More frames that brought nothing than [`crate::limits::SYNC_IDLE_FRAMES_BURST`].
+    #[error("sends again what was sent already")]
+    SendsWhatIsThere,
+    /// More pulls that brought nothing than [`crate::limits::SYNC_EMPTY_PULLS_BURST`].
+    #[error("announces heads that it never sends")]
+    BrokenPromises,
+}
+
+/// What went over a connection in frames, in one direction. Bytes are those that the speed of a line counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moved {
+    /// Events.
+    pub events: u64,
+    /// Bytes of the frames that held them.
+    pub bytes: u64,
 }
 
 /// What the engine knows of one connected peer.
@@ -256,6 +295,12 @@ pub struct PeerView {
     pub serving: usize,
     /// Measured speed of the line to it.
     pub bytes_per_second: Option<u64>,
+    /// Measured speed at which its frames come in while we wait for them; none before enough have come.
+    pub received_bytes_per_second: Option<u64>,
+    /// Frames that it was sent on this connection.
+    pub sent: Moved,
+    /// Frames that it sent on this connection.
+    pub received: Moved,
     /// Messages of unknown numbers that were ignored.
     pub unknown_messages: u64,
     /// Logs of which it holds another history than we do.

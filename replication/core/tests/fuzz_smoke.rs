@@ -1,6 +1,6 @@
 //! The fuzz targets of `fuzz/` on the stable toolchain: valid inputs, mutated by a generator with a printed seed.
 //!
-//! About ten seconds together; `LINLI_TEST_FUZZ_SECONDS` sets the time of each target, `LINLI_TEST_FUZZ_SEED` repeats a failure.
+//! About twenty seconds together; `LINLI_TEST_FUZZ_SECONDS` sets the time of each target, `LINLI_TEST_FUZZ_SEED` repeats a failure.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)] // A test with a time limit.
 
@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 
 use golden::judge::bytes;
 use linli_core::carry::{Standing, VolumeHeader, VolumeWriter};
-use linli_core::id::{BundleId, Stream};
+use linli_core::frame::{PiiScope, encode_frame};
+use linli_core::id::{BundleId, EventId, Head, Stream};
+use linli_core::sync::ranges::{Item, Range};
+use linli_core::sync::{Coverage, List, Message, Sums};
 use linli_core::testkit::{Author, District};
 
 /// SplitMix64: small, seedable, good enough to choose mutations.
@@ -157,4 +160,62 @@ fn any_carried_volume_is_judged_alike_in_one_piece_and_in_many() {
         standing.encode(node),
     ];
     fuzz_from("carry", &corpus, |data| targets::carry(data, federation));
+}
+
+/// One message of each kind, about logs that the engine of the target holds and about others.
+fn messages() -> Vec<Message> {
+    let log = |n: u16| Author::new(n, "320508005", None).log_id(Stream::TEAMS);
+    let head = |seq: u64, byte: u8| Head { seq, id: EventId::from_bytes([byte; 32]) };
+    let entries = vec![(log(3), head(3, 3)), (log(5), head(9, 9)), (log(200), head(40, 1))];
+    let frame = encode_frame(&Author::new(200, "320508005", None).write_many(Stream::TEAMS, 3, 40), PiiScope::Covered);
+    let range = |depth, prefix| Range::new(depth, prefix).unwrap();
+    let sums = vec![Sums { first: range(3, 0), fingerprints: (0..8).collect() }];
+    let lists = vec![List { range: range(6, 9), items: vec![Item { key: 9 << 58, head: 1 }] }];
+    vec![
+        Message::Digest { digest: [7; 32], logs: 90 },
+        Message::Heads { coverage: Coverage::Hint, entries: entries.clone() },
+        Message::Heads { coverage: Coverage::End, entries },
+        Message::Want { want: 1, log: log(5), from_seq: 1, credit: 1 << 20 },
+        Message::Credit { want: 1, bytes: 1_000 },
+        Message::Frame { want: 2, last: true, frame },
+        Message::Unavailable { want: 2 },
+        Message::Ranges { sums: sums.clone(), lists: vec![] },
+        Message::Ranges { sums, lists },
+        Message::Tell { keys: vec![1, 2, 3] },
+        Message::Tell { keys: vec![] },
+    ]
+}
+
+#[test]
+fn any_sync_message_has_one_encoding() {
+    let corpus: Vec<Vec<u8>> = messages().iter().map(Message::encode).collect();
+    fuzz_from("message", &corpus, targets::message);
+}
+
+#[test]
+fn an_engine_answers_whatever_a_peer_says_in_bounded_measure() {
+    let said = |messages: &[Message]| -> Vec<u8> {
+        let part = |message: &Message| {
+            let bytes = message.encode();
+            [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat()
+        };
+        messages.iter().flat_map(part).collect()
+    };
+    let all = messages();
+    let endless = vec![all[7].clone(); 20];
+    let corpus = [said(&all), said(&all[..4]), said(&[&all[..1], &endless].concat()), said(&all[4..])];
+    fuzz_from("conversation", &corpus, targets::conversation);
+}
+
+#[test]
+fn every_target_of_the_fuzzer_runs_here_as_well() {
+    let folder = verifier::repository().join("replication/core/fuzz/fuzz_targets");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let here = include_str!("fuzz_smoke.rs");
+    let mut count = 0;
+    for name in files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()) {
+        assert!(here.contains(&format!("targets::{name}")), "{name} is not run on stable");
+        count += 1;
+    }
+    assert!(count >= 7);
 }

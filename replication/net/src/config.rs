@@ -1,5 +1,6 @@
 //! What a mesh is made from, and what it tells of itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use libp2p::Multiaddr;
@@ -10,6 +11,8 @@ use linli_core::sign::SecretKey;
 use linli_store::Store;
 use prometheus::Registry;
 
+use crate::trouble::{Misbehaviour, Reason};
+
 /// Where to listen and whom to call.
 #[derive(Debug, Clone, Default)]
 pub struct MeshConfig {
@@ -19,6 +22,42 @@ pub struct MeshConfig {
     pub peers: Vec<Multiaddr>,
     /// Whether to look for nodes on the LAN and to answer those that look.
     pub mdns: bool,
+    /// Whether to keep places on the relays of peers, so that nodes can call that could not otherwise.
+    pub relays: RelayUse,
+    /// Where others are told that this node can be called; none: where it listens and where peers see it. Of use where a
+    /// router passes a port on. Places on relays are told besides.
+    pub announce: Option<Vec<Multiaddr>>,
+    /// The file in which addresses of peers survive a restart; none: they are forgotten.
+    pub address_file: Option<PathBuf>,
+}
+
+/// When a node keeps places on the relays of its peers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RelayUse {
+    /// On those of peers that were asked to call back and could not.
+    #[default]
+    WhenNeeded,
+    /// On those of all peers that it called itself.
+    Always,
+    /// On none, and no peer is asked to call back.
+    Never,
+}
+
+/// Whether other nodes can call this one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reachability {
+    /// Nobody has called yet, and nobody who was asked to has had the time.
+    #[default]
+    Unknown,
+    /// Peers have called it directly, and none that was asked to failed.
+    Direct,
+    /// Some peer could not call it, so it keeps places on relays, through which everybody can.
+    Relayed {
+        /// How many.
+        relays: usize,
+    },
+    /// Some peer could not call it, and it has no place on a relay.
+    Unreachable,
 }
 
 /// Who this node is, and where it takes from what it needs.
@@ -114,6 +153,20 @@ pub enum SyncState {
     UpToDate,
 }
 
+/// One direction of a connection: how fast it is and what still has to go over it. Whatever has not been measured or
+/// said is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkEstimate {
+    /// Measured speed of frames in this direction, in bytes a second.
+    pub bytes_per_second: Option<u64>,
+    /// Events that wait on one side and that the other lacks, as far as it said.
+    pub waiting_events: Option<u64>,
+    /// About how many bytes these are, going by those that went over this connection before.
+    pub waiting_bytes: Option<u64>,
+    /// About how many seconds they will take at that speed, rounded up.
+    pub seconds: Option<u64>,
+}
+
 /// What is known of one other node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerStatus {
@@ -123,11 +176,13 @@ pub struct PeerStatus {
     pub addresses: Vec<String>,
     /// Whether it replicates with us now.
     pub connected: bool,
+    /// Whether that goes through another node's relay.
+    pub relayed: bool,
     /// Since when it has, in Unix milliseconds.
     pub since_ms: Option<u64>,
     /// Last measured round trip, in milliseconds.
     pub rtt_ms: Option<u64>,
-    /// When bytes last came from it, in Unix milliseconds; none if never since this node started.
+    /// When bytes last came from it, in Unix milliseconds; none if never. Survives restarts with the address file.
     pub last_heard_ms: Option<u64>,
     /// Events that it says it has and we lack; none while unknown.
     pub behind_events: Option<u64>,
@@ -135,8 +190,20 @@ pub struct PeerStatus {
     pub ahead_events: Option<u64>,
     /// Logs of which it holds another history than we do.
     pub forked_logs: usize,
-    /// Why the last attempt to replicate with it failed, for people.
+    /// Why the last attempt to replicate with it failed, for logs.
     pub refused: Option<String>,
+    /// The same as one of a few reasons, to be said in any language.
+    pub refused_for: Option<Reason>,
+    /// What it did lately that no honest node does, whether or not it is connected again.
+    pub misbehaved: Option<Misbehaviour>,
+    /// When it is spoken to again, in Unix milliseconds, while it is left alone.
+    pub let_back_ms: Option<u64>,
+    /// When this was said, in Unix milliseconds.
+    pub as_of_ms: u64,
+    /// What goes to it, while it is connected.
+    pub to_peer: Option<LinkEstimate>,
+    /// What comes from it, while it is connected.
+    pub from_peer: Option<LinkEstimate>,
     /// Bytes of sync messages received from it on this connection, as they were on the wire.
     pub received_bytes: u64,
     /// Bytes of sync messages sent to it on this connection, as they were on the wire.

@@ -4,18 +4,22 @@
 //! whichever connection was greeted last, and the other follows: so both use the same one after a simultaneous call,
 //! and a peer that restarted takes its new connection at once, whatever became of the old one.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
-use libp2p::core::ConnectedPoint;
-use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::swarm::{ConnectionId, Stream, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, mdns, ping};
+use libp2p::core::transport::ListenerId;
+use libp2p::core::{ConnectedPoint, Endpoint};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, Stream, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, dcutr, mdns, ping};
 use linli_core::area::Area;
 use linli_core::id::AuthorKey;
 use linli_core::sync::Input;
 use tokio::sync::oneshot;
 
+use crate::address::{Way, is_loopback, is_of_use, is_relayed};
+use crate::book::{Due, Enough, Tie};
 use crate::config::{MeshEvent, SpawnError};
 use crate::driver::{Driver, Happened};
 use crate::hello::{self, Greeted, HelloError, Ours};
@@ -24,9 +28,11 @@ use crate::limits;
 use crate::link::{LinkEvent, Protocol};
 use crate::mesh::BehaviourEvent;
 use crate::session::{Session, unix_ms};
+use crate::trouble::Reason;
+use crate::whereabouts::Telling;
 
 /// How soon a sync stream is asked for again when the peer was not ready for it.
-const SYNC_RETRY: Duration = Duration::from_millis(100);
+const SYNC_RETRY: Duration = Duration::from_millis(10);
 
 /// One connection and how far it has come.
 #[derive(Debug)]
@@ -34,9 +40,18 @@ pub(crate) struct Connection {
     pub(crate) peer: AuthorKey,
     pub(crate) peer_id: PeerId,
     pub(crate) round_trip: Option<Duration>,
-    dialled: bool,
+    /// Whether it goes through a relay.
+    pub(crate) relayed: bool,
+    /// Where the peer is, as this connection sees it.
+    pub(crate) remote: Multiaddr,
+    /// Whether this side opened it, and so says hello first.
+    pub(crate) dialled: bool,
+    pub(crate) telling: Telling,
+    last_answer: Option<Instant>,
     since: Instant,
     stage: Stage,
+    /// Streams that it opened out of turn.
+    strays: u32,
 }
 
 #[derive(Debug)]
@@ -45,8 +60,8 @@ enum Stage {
     New,
     /// The hello is under way.
     Greeting,
-    /// Enrolled, for these areas; no sync stream yet.
-    Greeted(Vec<Area>),
+    /// Enrolled, for these areas; the credentials took so long beyond a round trip. No sync stream yet.
+    Greeted(Vec<Area>, Duration),
     /// Replicating.
     Syncing(Vec<Area>),
 }
@@ -55,9 +70,14 @@ impl Connection {
     /// Areas for which the peer has proven to be enrolled on this connection.
     pub(crate) fn areas(&self) -> Vec<Area> {
         match &self.stage {
-            Stage::Greeted(areas) | Stage::Syncing(areas) => areas.clone(),
+            Stage::Greeted(areas, _) | Stage::Syncing(areas) => areas.clone(),
             Stage::New | Stage::Greeting => vec![],
         }
+    }
+
+    /// Whether the peer is another process on this machine.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        is_loopback(&self.remote)
     }
 }
 
@@ -73,6 +93,7 @@ impl Driver {
                     let address = address.with_p2p(peer).unwrap_or_else(|address| address);
                     self.book.found(Instant::now(), address);
                 }
+                self.call_due();
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
@@ -83,11 +104,28 @@ impl Driver {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "a call failed");
+                self.reach.call_back_over(connection_id);
                 self.book.over(Instant::now(), connection_id, false);
+                if let DialError::WrongPeerId { address, .. } = error {
+                    self.book.misled(&address);
+                }
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
+            SwarmEvent::Behaviour(BehaviourEvent::Dcutr(dcutr::Event { remote_peer_id, result })) => {
+                tracing::debug!(peer = %remote_peer_id, ?result, "an attempt to punch a hole");
+            }
+            SwarmEvent::NewListenAddr { listener_id, address } => {
                 tracing::info!(%address, "listening");
-                self.note_listener(ready);
+                self.places.changed();
+                if !self.reach.reserved(listener_id) {
+                    self.on_new_address(address);
+                }
+                self.note_listener(listener_id, ready);
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_lost_address(&address),
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } if self.reach.unreserved(listener_id) => {
+                tracing::info!(?reason, "a place on a relay is gone");
+                self.places.changed();
+                self.tell_state();
             }
             SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
                 tracing::error!(?addresses, %error, "a listener is closed");
@@ -108,22 +146,98 @@ impl Driver {
             self.swarm.close_connection(connection);
             return;
         };
-        let dialled = endpoint.is_dialer();
-        if dialled {
-            self.book.answered(connection, peer, endpoint.get_remote_address().clone());
-            self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Hello);
+        if self.reach.is_call_back(connection) {
+            self.reach.call_back_answered(connection);
+            return;
         }
-        let stage = Stage::New;
-        self.connections.insert(connection, Connection { peer, peer_id, round_trip: None, dialled, since: now, stage });
+        // When a hole is punched both sides dial, and agree beforehand which of them is the one that did.
+        let dialled = matches!(endpoint, ConnectedPoint::Dialer { role_override: Endpoint::Dialer, .. });
+        let relayed = endpoint.is_relayed();
+        let remote = endpoint.get_remote_address().clone();
+        if dialled {
+            self.book.answered(now, connection, peer, &remote);
+            self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Hello);
+        } else if !relayed && endpoint.is_listener() && self.sessions.contains_key(&peer) {
+            self.reach.came_in(peer);
+        }
+        let (telling, stage) = (Telling::default(), Stage::New);
+        let (round_trip, last_answer, since) = (None, None, now);
+        let state = Connection {
+            peer,
+            peer_id,
+            round_trip,
+            relayed,
+            remote,
+            dialled,
+            telling,
+            last_answer,
+            since,
+            stage,
+            strays: 0,
+        };
+        self.connections.insert(connection, state);
+        self.make_room_for_newcomers();
+    }
+
+    /// This node listens at an address that it did not have: others are called from there at once, if they are missing.
+    fn on_new_address(&mut self, address: Multiaddr) {
+        if is_of_use(&address, true) {
+            self.swarm.add_external_address(address);
+            self.book.hurry(Instant::now());
+        }
+    }
+
+    /// This node does not have an address any more. Connections from there are dead and do not know it yet.
+    fn on_lost_address(&mut self, address: &Multiaddr) {
+        self.swarm.remove_external_address(address);
+        if is_of_use(address, false) && !is_relayed(address) {
+            tracing::info!(%address, "not listening there any more");
+            let now = Instant::now();
+            self.doubted_since = Some(now);
+            self.places.moved();
+            self.reach.moved();
+            self.tell_anew();
+            self.book.hurry(now);
+        }
+    }
+
+    /// How a peer is connected. A connection that has shown no life since this node moved is as good as none.
+    fn tie(&self, peer: &AuthorKey, now: Instant) -> Tie {
+        let Some(session) = self.sessions.get(peer) else { return Tie::None };
+        let Some(connection) = self.connections.get(&session.connection) else { return Tie::None };
+        let doubted = self.doubted_since.filter(|since| now.duration_since(*since) > limits::DOUBTED_AFTER);
+        let dead = doubted.is_some_and(|since| {
+            let answered = connection.last_answer.is_some_and(|answer| answer > since);
+            let spoke = session.traffic.silent_for() < now.duration_since(since);
+            !answered && !spoke
+        });
+        match (dead, connection.relayed) {
+            (true, _) => Tie::Doubtful,
+            (false, true) => Tie::Relayed,
+            (false, false) => Tie::Direct,
+        }
+    }
+
+    /// Strangers who say nothing keep nobody out: the oldest makes room for the newest.
+    fn make_room_for_newcomers(&mut self) {
+        let is_stranger = |c: &Connection| !c.dialled && matches!(c.stage, Stage::New | Stage::Greeting);
+        let strangers = || self.connections.iter().filter(|(_, connection)| is_stranger(connection));
+        if strangers().count() > limits::STRANGERS_MAX
+            && let Some(oldest) = strangers().min_by_key(|(_, connection)| connection.since).map(|(id, _)| *id)
+        {
+            self.connections.remove(&oldest);
+            self.swarm.close_connection(oldest);
+        }
     }
 
     fn on_closed(&mut self, connection: ConnectionId, cause: String) {
+        self.reach.call_back_over(connection);
         let closed = self.connections.remove(&connection);
         let replicated = closed.as_ref().is_some_and(|closed| matches!(closed.stage, Stage::Syncing(_)));
         self.book.over(Instant::now(), connection, replicated);
         let peer = closed.map(|closed| closed.peer);
         if let Some(peer) = peer.filter(|peer| self.sessions.get(peer).is_some_and(|s| s.connection == connection)) {
-            self.end_session(peer, cause);
+            self.end_session(peer, Reason::Lost, cause);
         }
     }
 
@@ -135,13 +249,16 @@ impl Driver {
             (LinkEvent::Accepted(Protocol::Hello, stream), Stage::New) if !state.dialled => {
                 self.greet(connection, stream);
             }
-            (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(_)) if opens_sync => {
+            (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(..)) if opens_sync => {
                 self.start_session(connection, stream);
             }
-            (LinkEvent::Accepted(Protocol::Sync, stream), Stage::Greeted(_)) if !opens_sync => {
+            (LinkEvent::Accepted(Protocol::Sync, stream), Stage::Greeted(..)) if !opens_sync => {
                 self.start_session(connection, stream);
             }
-            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(_)) => {
+            (LinkEvent::Opened(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.tell_on(connection, stream),
+            (LinkEvent::Accepted(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.hear_on(connection, stream),
+            (LinkEvent::Failed(Protocol::Whereabouts), _) => self.told_in_vain(connection),
+            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(..)) => {
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(SYNC_RETRY).await;
@@ -151,13 +268,24 @@ impl Driver {
             }
             (LinkEvent::Failed(Protocol::Hello), _) => {
                 let peer = state.peer;
-                self.book.note(peer).refused = Some("it does not speak this protocol".to_owned());
+                self.note_trouble(peer, Reason::NoProtocol, "it does not speak this protocol".to_owned());
                 self.metrics.refused_hellos.with_label_values(&["no_protocol"]).inc();
                 self.swarm.close_connection(connection);
             }
             // A stream out of turn is dropped, which closes it; nothing was said on it.
-            (LinkEvent::Opened(..) | LinkEvent::Accepted(..) | LinkEvent::Failed(..), _) => {}
+            (LinkEvent::Accepted(..), _) if state.strays >= limits::STRAY_STREAMS_MAX => self.on_stray(connection),
+            (LinkEvent::Accepted(..), _) => state.strays += 1,
+            (LinkEvent::Opened(..) | LinkEvent::Failed(..), _) => {}
         }
+    }
+
+    /// Too many streams out of turn.
+    fn on_stray(&mut self, connection: ConnectionId) {
+        let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
+        let reason = "opens streams without end".to_owned();
+        self.book.note(peer).refused = Some(reason.clone());
+        self.break_off(peer, Reason::Streams, reason);
+        self.swarm.close_connection(connection);
     }
 
     fn greet(&mut self, connection: ConnectionId, mut stream: Stream) {
@@ -193,7 +321,7 @@ impl Driver {
             Err(error) => {
                 tracing::info!(peer = %peer.short(), %error, "a hello was not completed");
                 self.metrics.refused_hellos.with_label_values(&[error.label()]).inc();
-                self.book.note(peer).refused = Some(error.to_string());
+                self.note_trouble(peer, Reason::from(&error), error.to_string());
                 if matches!(error, HelloError::OtherFederation | HelloError::NotEnrolled | HelloError::Malformed(_)) {
                     self.book.shun(Instant::now(), peer);
                 }
@@ -205,22 +333,40 @@ impl Driver {
 
     fn on_greeted(&mut self, connection: ConnectionId, peer: AuthorKey, greeted: Greeted) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        let peer_id = state.peer_id;
-        state.stage = Stage::Greeted(greeted.areas);
-        self.book.note(peer).refused = None;
+        let (peer_id, dialled, relayed) = (state.peer_id, state.dialled, state.relayed);
+        if !self.book.visited(Instant::now(), peer) {
+            self.break_off(peer, Reason::Visits, "connects again and again".to_owned());
+            self.swarm.close_connection(connection);
+            return;
+        }
+        state.stage = Stage::Greeted(greeted.areas, greeted.credentials_took);
+        let note = self.book.note(peer);
+        (note.refused, note.refused_for) = (None, None);
+        if dialled {
+            self.book.proven(Instant::now(), connection, peer, unix_ms());
+        } else if !relayed {
+            self.reach.came_in(peer);
+        }
         for (log, head) in greeted.heads_of_ours {
             if head.seq > self.engine.frontier().height(&log) {
                 self.tell(MeshEvent::PeerReportsOurHead { log, head });
             }
         }
-        self.swarm.behaviour_mut().links.allow_sync(peer_id, connection);
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.links.allow_all(peer_id, connection);
+        behaviour.relay.open(peer_id, connection);
+        behaviour.relay_client.open(peer_id, connection);
+        behaviour.dcutr.open(peer_id, connection);
         self.open_sync(connection);
     }
 
     /// Asks for the sync stream, if that is ours to do and still to be done.
     pub(crate) fn open_sync(&mut self, connection: ConnectionId) {
         let Some(state) = self.connections.get(&connection) else { return };
-        if matches!(state.stage, Stage::Greeted(_)) && self.own_key < state.peer {
+        let of_session = self.sessions.get(&state.peer).and_then(|session| self.connections.get(&session.connection));
+        // Begun before the direct one was known. Later a peer calls through a relay only when it lost the direct one.
+        let late = state.relayed && of_session.is_some_and(|s| !s.relayed && s.since.elapsed() < limits::HELLO_TIMEOUT);
+        if matches!(state.stage, Stage::Greeted(..)) && self.own_key < state.peer && !late {
             let peer_id = state.peer_id;
             self.swarm.behaviour_mut().links.open(peer_id, connection, Protocol::Sync);
         }
@@ -229,6 +375,7 @@ impl Driver {
     fn start_session(&mut self, connection: ConnectionId, stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer, pii_areas) = (state.peer, state.areas());
+        let greeting = if let Stage::Greeted(_, took) = state.stage { took } else { limits::HELLO_TIMEOUT };
         state.stage = Stage::Syncing(pii_areas.clone());
         self.next_session += 1;
         let session = Session::start(self.next_session, peer, connection, stream, &self.metrics, &self.queue);
@@ -241,51 +388,75 @@ impl Driver {
             }
         }
         self.book.note(peer).last_heard_unix_ms = Some(unix_ms());
+        self.places.changed();
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
-        self.input(Input::PeerConnected { peer, pii_areas });
+        self.input(Input::PeerConnected { peer, pii_areas, greeting });
         self.tell_state();
     }
 
     /// Ends replication with a peer and closes its connection.
-    pub(crate) fn end_session(&mut self, peer: AuthorKey, reason: String) {
+    pub(crate) fn end_session(&mut self, peer: AuthorKey, why: Reason, reason: String) {
         let Some(session) = self.sessions.remove(&peer) else { return };
         tracing::info!(peer = %peer.short(), reason, "not replicating any more");
         let heard_ms = unix_ms().saturating_sub(u64::try_from(session.traffic.silent_for().as_millis()).unwrap_or(0));
         self.book.note(peer).last_heard_unix_ms = Some(heard_ms);
+        self.places.gone(&peer);
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
-        self.swarm.close_connection(session.connection);
+        self.hang_up(session.connection, true);
         self.input(Input::PeerDisconnected { peer });
-        self.book.note(peer).refused = Some(reason.clone());
+        self.note_trouble(peer, why, reason.clone());
         self.tell_state();
         self.tell(MeshEvent::Disconnected { peer, reason });
+    }
+
+    /// Closes a connection, and lets its peer be called again at once: over a dead line closing takes as long as the
+    /// system goes on sending what nobody confirms, a minute and more.
+    fn hang_up(&mut self, connection: ConnectionId, replicated: bool) {
+        self.book.over(Instant::now(), connection, replicated);
+        self.swarm.close_connection(connection);
     }
 
     /// Probes starve while a line is busy, so a missing answer counts only when nothing else came either.
     fn on_ping(&mut self, event: ping::Event) {
         let Some(state) = self.connections.get_mut(&event.connection) else { return };
         match event.result {
-            Ok(round_trip) => state.round_trip = Some(round_trip),
+            Ok(round_trip) => {
+                state.round_trip = Some(round_trip);
+                state.last_answer = Some(Instant::now());
+            }
             Err(error) => {
                 let session = self.sessions.get(&state.peer).filter(|session| session.connection == event.connection);
                 let alive = session.is_some_and(|s| s.traffic.silent_for() < limits::ALIVE_AFTER_BYTES);
+                let (peer, replicated) = (state.peer, session.is_some());
                 if !alive {
-                    tracing::info!(peer = %state.peer.short(), %error, "a connection does not answer");
-                    self.swarm.close_connection(event.connection);
+                    tracing::info!(peer = %peer.short(), %error, "a connection does not answer");
+                    if replicated {
+                        self.end_session(peer, Reason::Lost, error.to_string());
+                    } else {
+                        self.hang_up(event.connection, false);
+                    }
                 }
             }
         }
     }
 
-    /// Connections that do not come to replication in time make room for others.
+    /// Connections that do not come to replication in time, or show no life any more, make room for others.
     pub(crate) fn close_overdue(&mut self) {
         let now = Instant::now();
-        let overdue = |connection: &Connection| {
-            !matches!(connection.stage, Stage::Syncing(_))
-                && now.duration_since(connection.since) > limits::HELLO_TIMEOUT
+        let overdue = |id: &ConnectionId, connection: &Connection| {
+            if !matches!(connection.stage, Stage::Syncing(_)) {
+                return now.duration_since(connection.since) > limits::HELLO_TIMEOUT;
+            }
+            // The ping of libp2p keeps its first failure to itself.
+            let answered = now.duration_since(connection.last_answer.unwrap_or(connection.since));
+            let session = self.sessions.get(&connection.peer).filter(|session| session.connection == *id);
+            answered > limits::PING_INTERVAL + limits::PING_TIMEOUT
+                && session.is_none_or(|session| session.traffic.silent_for() > limits::ALIVE_AFTER_BYTES)
         };
         let closing: Vec<ConnectionId> =
-            self.connections.iter().filter(|(_, c)| overdue(c)).map(|(connection, _)| *connection).collect();
+            self.connections.iter().filter(|(id, c)| overdue(id, c)).map(|(connection, _)| *connection).collect();
         for connection in closing {
+            tracing::debug!(?connection, "a connection is overdue");
             self.swarm.close_connection(connection);
         }
     }
@@ -293,28 +464,51 @@ impl Driver {
     /// Calls whoever is due.
     pub(crate) fn call_due(&mut self) {
         let now = Instant::now();
-        let sessions = &self.sessions;
-        for address in self.book.due(now, self.own_key, |peer| sessions.contains_key(peer)) {
-            // A port of its own for each call: one that is reused collides with what a crash left behind.
-            let options = DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build();
-            let connection = options.connection_id();
-            match self.swarm.dial(options) {
-                Ok(()) => self.book.dialled(&address, connection),
+        let peers = self.sessions.keys().copied().chain(self.book.expected());
+        let ties: BTreeMap<AuthorKey, Tie> = peers.map(|peer| (peer, self.tie(&peer, now))).collect();
+        let relayed = ties.values().filter(|tie| **tie == Tie::Relayed).count();
+        let enough = Enough {
+            neighbours: self.sessions.len() >= limits::NEIGHBOURS_ENOUGH,
+            relayed: relayed >= limits::RELAYED_NEIGHBOURS_ENOUGH,
+        };
+        let tie = |peer: &AuthorKey| ties.get(peer).copied().unwrap_or(Tie::None);
+        for due in self.book.due(now, self.own_key, unix_ms(), tie, enough) {
+            let call = call_options(&due);
+            let connection = call.connection_id();
+            match self.swarm.dial(call) {
+                Ok(()) => self.book.dialled(now, &due, connection),
                 Err(error) => {
-                    tracing::debug!(%address, %error, "an address cannot be called");
-                    self.book.undialable(now, &address);
+                    tracing::debug!(addresses = ?due.addresses, %error, "addresses cannot be called");
+                    self.book.undialable(now, &due);
                 }
             }
         }
     }
 
-    fn note_listener(&mut self, ready: &mut Ready) {
-        self.tell_state();
-        self.listeners_awaited = self.listeners_awaited.saturating_sub(1);
-        if self.listeners_awaited == 0
+    fn note_listener(&mut self, listener: ListenerId, ready: &mut Ready) {
+        self.tell_now(Instant::now());
+        self.listeners_awaited.retain(|awaited| *awaited != listener);
+        if self.listeners_awaited.is_empty()
             && let Some(ready) = ready.take()
         {
             let _ = ready.send(Ok(()));
+        }
+    }
+}
+
+/// A call over TCP goes out from a port of its own: one that is reused collides with what a crash left behind. Over QUIC
+/// nothing is left behind, and the port that is listened on shows the peer where a hole could be punched.
+fn call_options(due: &Due) -> DialOpts {
+    let reuse = due.way == Way::Quic;
+    match due.peer {
+        Some(peer) => {
+            let call = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(due.addresses.clone());
+            if reuse { call.build() } else { call.allocate_new_port().build() }
+        }
+        None => {
+            let address = due.addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
+            let call = DialOpts::unknown_peer_id().address(address);
+            if reuse { call.build() } else { call.allocate_new_port().build() }
         }
     }
 }

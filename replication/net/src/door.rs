@@ -38,41 +38,67 @@ pub struct BatchDone<T = Token> {
     pub events: u64,
 }
 
-/// Frames that wait, and the logs that batches under way belong to. What waits is bounded by the credit that the
+/// Frames that wait, by log, and the logs that batches under way belong to. What waits is bounded by the credit that the
 /// engine gives.
-#[derive(Debug, Default)]
-pub(crate) struct Door {
-    waiting: VecDeque<Job>,
+#[derive(Debug)]
+pub(crate) struct Waiting<T> {
+    waiting: BTreeMap<LogId, VecDeque<Job<T>>>,
+    /// Logs with frames that wait and no batch under way, in turn: many small frames of one do not hold up the others.
+    turns: VecDeque<LogId>,
     under_way: BTreeSet<LogId>,
     batches: usize,
 }
 
-impl Door {
+/// Frames as the engine names them.
+pub(crate) type Door = Waiting<Token>;
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { waiting: BTreeMap::new(), turns: VecDeque::new(), under_way: BTreeSet::new(), batches: 0 }
+    }
+}
+
+impl<T> Waiting<T> {
     /// Queues a frame.
-    pub(crate) fn push(&mut self, job: Job) {
-        self.waiting.push_back(job);
+    pub(crate) fn push(&mut self, job: Job<T>) {
+        if !self.under_way.contains(&job.log) && !self.waiting.contains_key(&job.log) {
+            self.turns.push_back(job.log.clone());
+        }
+        self.waiting.entry(job.log.clone()).or_default().push_back(job);
     }
 
     /// The next batch to run, if one may run now.
-    pub(crate) fn next_batch(&mut self) -> Option<Vec<Job>> {
+    pub(crate) fn next_batch(&mut self) -> Option<Vec<Job<T>>> {
         if self.batches >= limits::APPENDS_AT_A_TIME {
             return None;
         }
-        let (mut batch, mut rest, mut bytes) = (vec![], VecDeque::new(), 0);
-        for job in self.waiting.drain(..) {
-            if bytes < limits::APPEND_BATCH_BYTES && !self.under_way.contains(&job.log) {
+        let (mut batch, mut bytes) = (vec![], 0);
+        let mut logs = std::mem::take(&mut self.turns);
+        while let Some(log) = logs.pop_front() {
+            if bytes >= limits::APPEND_BATCH_BYTES || batch.len() >= limits::APPEND_BATCH_FRAMES {
+                self.turns.push_back(log);
+                continue;
+            }
+            // One frame of each in turn; a log of which nothing more waits has had its share.
+            let Some(frames) = self.waiting.get_mut(&log) else { continue };
+            if let Some(job) = frames.pop_front() {
                 bytes += job.frame.len();
                 batch.push(job);
+            }
+            self.under_way.insert(log.clone());
+            if frames.is_empty() {
+                self.waiting.remove(&log);
             } else {
-                rest.push_back(job);
+                logs.push_back(log);
             }
         }
-        self.waiting = rest;
+        // Logs that go on in a later batch wait for this one.
+        let under_way = &self.under_way;
+        self.turns.retain(|log| !under_way.contains(log));
         if batch.is_empty() {
             return None;
         }
         self.batches += 1;
-        self.under_way.extend(batch.iter().map(|job| job.log.clone()));
         Some(batch)
     }
 
@@ -84,17 +110,38 @@ impl Door {
     /// Notes that a batch is done.
     pub(crate) fn done(&mut self, logs: &BTreeSet<LogId>) {
         self.batches -= 1;
-        self.under_way.retain(|log| !logs.contains(log));
+        for log in logs {
+            if self.under_way.remove(log) && self.waiting.contains_key(log) {
+                self.turns.push_back(log.clone());
+            }
+        }
     }
 }
 
+/// A batch that is proven and not yet in the store.
+pub struct Proven<T = Token> {
+    logs: BTreeSet<LogId>,
+    outcomes: Vec<(T, Result<Option<Head>, AppendFailure>)>,
+    runs: Vec<Vec<VerifiedEvent>>,
+    /// Other histories of logs, each a proof.
+    evidence: Vec<Vec<VerifiedEvent>>,
+}
+
+/// Heads of logs as they will be once every batch that was proven so far is in the store.
+pub type HeadsAhead = BTreeMap<LogId, Option<Head>>;
+
 /// Verifies and appends a batch, whoever brought it: a peer or a courier. Blocks.
 pub fn append_batch<T>(store: &Store, jobs: Vec<Job<T>>) -> BatchDone<T> {
+    append_proven(store, prove_batch(store, jobs, &mut HeadsAhead::new()))
+}
+
+/// Verifies a batch without waiting for those before it to be durable: `heads` says where they lead, and where this one
+/// does. Blocks.
+pub fn prove_batch<T>(store: &Store, jobs: Vec<Job<T>>, heads: &mut HeadsAhead) -> Proven<T> {
     let logs: BTreeSet<LogId> = jobs.iter().map(|job| job.log.clone()).collect();
     let mut keys = KeyCache::default();
-    let mut heads: BTreeMap<LogId, Option<Head>> = BTreeMap::new();
     let mut runs: BTreeMap<LogId, Vec<VerifiedEvent>> = BTreeMap::new();
-    let mut outcomes = vec![];
+    let (mut outcomes, mut evidence) = (vec![], vec![]);
     for job in jobs {
         let head = match heads.get(&job.log) {
             Some(head) => *head,
@@ -102,7 +149,7 @@ pub fn append_batch<T>(store: &Store, jobs: Vec<Job<T>>) -> BatchDone<T> {
         };
         let admitted = admit(&job.log, head, &job.frame, &mut keys);
         if matches!(admitted, Err(AppendFailure::Forked { .. })) {
-            keep_evidence(store, &job.frame, &mut keys);
+            evidence.extend(proof_of(&job.frame, &mut keys));
         }
         let outcome = admitted.map(|events| {
             let new_head = events.last().map(|event| event.event().head()).or(head);
@@ -112,13 +159,21 @@ pub fn append_batch<T>(store: &Store, jobs: Vec<Job<T>>) -> BatchDone<T> {
         });
         outcomes.push((job.token, outcome));
     }
-    let runs: Vec<Vec<VerifiedEvent>> = runs.into_values().filter(|run| !run.is_empty()).collect();
+    let runs = runs.into_values().filter(|run| !run.is_empty()).collect();
+    Proven { logs, outcomes, runs, evidence }
+}
+
+/// Appends a batch that was proven, after those that were proven before it. Blocks until it is durable.
+pub fn append_proven<T>(store: &Store, batch: Proven<T>) -> BatchDone<T> {
+    let Proven { logs, outcomes, runs, evidence } = batch;
     let events = runs.iter().map(|run| run.len() as u64).sum();
     let appended = if runs.is_empty() { Ok(()) } else { store.append(runs).map(drop) };
     let failed = appended.is_err();
     if let Err(error) = &appended {
         tracing::error!(%error, "the store does not take replicated events");
     }
+    // Only now: before it holds our history, the store would take the other one for it.
+    evidence.into_iter().filter(|_| !failed).for_each(|run| keep_evidence(store, run));
     let settle = |outcome: Result<Option<Head>, AppendFailure>| match outcome {
         Ok(Some(head)) if !failed => Ok(head),
         Ok(_) => Err(AppendFailure::Store),
@@ -135,13 +190,17 @@ fn needs_signature(event: &ReceivedEvent, last_seq: u64) -> bool {
     header.seq == last_seq || header.seq.is_multiple_of(SIGNATURE_INTERVAL) || header.stream == Stream::CHARTER
 }
 
+/// What a frame proves by itself.
+fn proof_of(frame: &[u8], keys: &mut KeyCache) -> Option<Vec<VerifiedEvent>> {
+    verify_run(Join::Anywhere, decode_frame(frame).ok()?, keys).ok()
+}
+
 /// Shows the store another history of a log: it keeps what proves the fork and leaves the log as it is.
-fn keep_evidence(store: &Store, frame: &[u8], keys: &mut KeyCache) {
-    let proven = decode_frame(frame).ok().and_then(|run| verify_run(Join::Anywhere, run, keys).ok());
-    match proven.map(|run| store.append(vec![run])) {
-        Some(Err(AppendError::Store(error))) => tracing::error!(%error, "evidence of a fork cannot be kept"),
+fn keep_evidence(store: &Store, run: Vec<VerifiedEvent>) {
+    match store.append(vec![run]) {
+        Err(AppendError::Store(error)) => tracing::error!(%error, "evidence of a fork cannot be kept"),
         // The store answers with the fork, or knows the branch already.
-        Some(Ok(_) | Err(AppendError::Fork { .. } | AppendError::Gap { .. })) | None => {}
+        Ok(_) | Err(AppendError::Fork { .. } | AppendError::Gap { .. }) => {}
     }
 }
 
@@ -166,4 +225,67 @@ pub fn read_frame(
     let lean = |event: ReceivedEvent| if needs_signature(&event, last_seq) { event } else { event.without_signature() };
     let run: Vec<ReceivedEvent> = run.into_iter().map(|event| lean(event.into_event())).collect();
     Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
+}
+
+#[cfg(test)]
+mod tests {
+    use linli_core::testkit::{Author, Draft};
+
+    use super::*;
+
+    const CANARY: &[u8] = b"canary-Zhang-San-51d07a3b";
+
+    #[test]
+    fn a_frame_for_a_peer_without_the_right_holds_no_byte_of_a_personal_payload() {
+        // Given a log with personal payloads in it, of which one shares a frame with what anybody may have,
+        let mut author = Author::new(1, "320508005", None);
+        let stream = Stream::COMMUNITY;
+        let plain = author.write(Draft { op: Some(b"\xa0".to_vec()), ..Draft::new(stream, "listed", None) });
+        let personal =
+            |salted: u8| Draft { pii: Some([CANARY, &[salted]].concat()), ..Draft::new(stream, "listed", None) };
+        let run = vec![plain, author.write(personal(1)), author.write(personal(2))];
+        let (log, head) = (author.log_id(stream), run[2].head());
+        let store = Store::in_memory();
+        let proven = verify_run(Join::Start, run, &mut KeyCache::default()).unwrap();
+        store.append(vec![proven]).unwrap();
+        let frame = |scope| read_frame(&store, &log, 1, 100, 1 << 20, scope).unwrap();
+        let holds = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY);
+        // when it is read for a peer that may have them, the frame has them; for one that may not, it has not,
+        assert!(holds(&frame(PiiScope::Covered).bytes), "the search does not work");
+        let withheld = frame(PiiScope::Withheld);
+        assert!(!holds(&withheld.bytes));
+        // and the peer holds all events and proves them, and whatever it reads for others has no payload either.
+        let next = Store::in_memory();
+        let job = Job { token: (), log: log.clone(), frame: withheld.bytes };
+        let done = append_batch(&next, vec![job]);
+        assert_eq!(done.outcomes[0].1, Ok(head));
+        assert!(!holds(&read_frame(&next, &log, 1, 100, 1 << 20, PiiScope::Covered).unwrap().bytes));
+    }
+
+    #[test]
+    fn frames_of_a_log_keep_their_order_and_one_log_does_not_hold_up_another() {
+        let log = |n| Author::new(n, "320508", None).log_id(Stream::TEAMS);
+        // The tokens of the engine are its own; here the frame says which one it is.
+        let job = |n, frame: u32| Job { token: (), log: log(n), frame: frame.to_be_bytes().to_vec() };
+        let (mut door, frames) = (Waiting::default(), limits::APPEND_BATCH_FRAMES as u32 * 3);
+        (0..frames).for_each(|n| door.push(job(1, n)));
+        let first = door.next_batch().unwrap();
+        assert_eq!(first.len(), limits::APPEND_BATCH_FRAMES);
+        (frames..frames + 10).for_each(|n| door.push(job(1, n)));
+        (0..3).for_each(|n| door.push(job(2, n)));
+        let second = door.next_batch().unwrap();
+        assert!(second.len() == 3 && second.iter().all(|job| job.log == log(2)), "the first log is under way");
+        assert!(door.next_batch().is_none());
+        door.done(&BTreeSet::from([log(2)]));
+        assert!(door.next_batch().is_none(), "nothing else waits");
+        let mut taken = first;
+        door.done(&BTreeSet::from([log(1)]));
+        while let Some(batch) = door.next_batch() {
+            taken.extend(batch);
+            door.done(&BTreeSet::from([log(1)]));
+        }
+        let order: Vec<Vec<u8>> = taken.into_iter().map(|job| job.frame).collect();
+        assert_eq!(order, (0..frames + 10).map(|n| n.to_be_bytes().to_vec()).collect::<Vec<_>>());
+        assert!(!door.is_busy() && door.waiting.is_empty() && door.turns.is_empty());
+    }
 }

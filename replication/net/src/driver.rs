@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::Multiaddr;
+use libp2p::core::transport::ListenerId;
 use libp2p::swarm::{ConnectionId, Swarm};
 use linli_core::id::{AuthorKey, Head, LogId, Stream};
 use linli_core::sync::{DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
@@ -16,15 +17,19 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::book::Book;
-use crate::config::{MeshEvent, MeshNode, SpawnError};
+use crate::config::{MeshConfig, MeshEvent, MeshNode, SpawnError};
 use crate::connection::Connection;
 use crate::door::{self, BatchDone, Door, Job};
 use crate::hello::{Greeted, HelloError, node_areas};
 use crate::limits;
+use crate::memory::Memory;
 use crate::mesh::Behaviour;
 use crate::metrics::Metrics;
+use crate::reach::Reach;
 use crate::session::{Session, SessionEnd};
-use crate::status::Told;
+use crate::status::{State, Told};
+use crate::trouble::Reason;
+use crate::whereabouts::{Places, Whereabouts};
 
 /// What the handle asks.
 pub(crate) enum Request {
@@ -43,6 +48,7 @@ pub(crate) enum Happened {
     SessionEnded { number: u64, peer: AuthorKey, end: SessionEnd },
     Read { peer: AuthorKey, token: Token, frame: Option<ReadFrame> },
     Batch(BatchDone),
+    Whereabouts { connection: ConnectionId, heard: Option<Result<Whereabouts, String>> },
 }
 
 /// Heads that rose in the store and that the loop has not seen: one per log however often it rose.
@@ -80,7 +86,14 @@ pub(crate) struct Driver {
     pub(crate) metrics: Metrics,
     pub(crate) queue: mpsc::Sender<Happened>,
     pub(crate) next_session: u64,
-    pub(crate) listeners_awaited: usize,
+    pub(crate) listeners_awaited: Vec<ListenerId>,
+    pub(crate) places: Places,
+    pub(crate) reach: Reach,
+    /// Where others are told to call, if that is not found out.
+    pub(crate) announce: Option<Vec<Multiaddr>>,
+    /// When an own address went away: connections that have shown no life since are doubtful.
+    pub(crate) doubted_since: Option<Instant>,
+    pub(crate) memory: Memory,
     happened: mpsc::Receiver<Happened>,
     events: broadcast::Sender<MeshEvent>,
     risen: Arc<Risen>,
@@ -88,6 +101,9 @@ pub(crate) struct Driver {
     start: Instant,
     told: Arc<Told>,
     told_at: Option<Instant>,
+    /// When the time that telling took is made up for, at the share that it may have.
+    tells_even_at: Instant,
+    tell_due: bool,
 }
 
 impl Driver {
@@ -97,7 +113,7 @@ impl Driver {
         node: MeshNode,
         metrics: Metrics,
         events: broadcast::Sender<MeshEvent>,
-        peers: &[Multiaddr],
+        config: MeshConfig,
         told: Arc<Told>,
     ) -> Self {
         let (queue, happened) = mpsc::channel(limits::LOOP_QUEUE);
@@ -108,9 +124,11 @@ impl Driver {
         let own_key = node.key.public();
         let engine = Engine::new(own_key, (*node.store.frontier()).clone());
         let (mut book, now) = (Book::default(), Instant::now());
-        for address in peers {
-            book.add(now, address.clone());
+        for address in config.peers {
+            book.add(now, address);
         }
+        let memory = Memory::new(config.address_file);
+        book.remember(now, memory.recall());
         let mut driver = Self {
             swarm,
             node,
@@ -122,7 +140,12 @@ impl Driver {
             metrics,
             queue,
             next_session: 0,
-            listeners_awaited: 0,
+            listeners_awaited: vec![],
+            places: Places::default(),
+            reach: Reach::new(config.relays),
+            announce: config.announce,
+            doubted_since: None,
+            memory,
             happened,
             events,
             risen,
@@ -130,6 +153,8 @@ impl Driver {
             start: now,
             told,
             told_at: None,
+            tells_even_at: now,
+            tell_due: false,
         };
         driver.tell_state();
         driver
@@ -139,11 +164,11 @@ impl Driver {
     pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
-        listeners: usize,
+        listeners: Vec<ListenerId>,
         ready: oneshot::Sender<Result<(), SpawnError>>,
     ) {
+        let mut ready = Some(ready).filter(|_| !listeners.is_empty());
         self.listeners_awaited = listeners;
-        let mut ready = Some(ready).filter(|_| listeners > 0);
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let risen = Arc::clone(&self.risen);
@@ -155,7 +180,10 @@ impl Driver {
                 _ = tick.tick() => self.on_tick(),
                 request = requests.recv() => match request {
                     Some(Request::Holders(log, seq, answer)) => drop(answer.send(self.holders(&log, seq))),
-                    Some(Request::AddPeer(address)) => self.book.add(Instant::now(), address),
+                    Some(Request::AddPeer(address)) => {
+                        self.book.add(Instant::now(), address);
+                        self.call_due();
+                    }
                     Some(Request::Shutdown(done)) => {
                         self.close_all().await;
                         let _ = done.send(());
@@ -184,25 +212,49 @@ impl Driver {
         match happened {
             Happened::Hello { connection, peer, result } => self.on_hello(connection, peer, result),
             Happened::OpenSync { connection } => self.open_sync(connection),
-            Happened::Message { number, peer, message, permit } => {
-                if self.is_current(&peer, number) {
-                    self.input(Input::Message { peer, message });
-                }
-                drop(permit);
+            Happened::Message { number, peer, message, permit } if self.is_current(&peer, number) => {
+                self.on_message(peer, message, permit);
             }
+            Happened::Message { .. } => {}
             Happened::Written { number, peer } if self.is_current(&peer, number) => self.input(Input::Written { peer }),
             Happened::Written { .. } => {}
             Happened::SessionEnded { number, peer, end } if self.is_current(&peer, number) => match end {
-                SessionEnd::Lost(what) => self.end_session(peer, what),
+                SessionEnd::Lost(what) => self.end_session(peer, Reason::Lost, what),
                 SessionEnd::Garbage(what) => {
-                    self.book.shun(Instant::now(), peer);
-                    self.end_session(peer, format!("sent bytes that are no message: {what}"));
-                    self.metrics.disconnects.with_label_values(&["garbage"]).inc();
+                    self.break_off(peer, Reason::Garbage, format!("sent bytes that are no message: {what}"));
                 }
+                SessionEnd::Trickles(what) => self.break_off(peer, Reason::Trickles, what),
+                SessionEnd::NotReading(what) => self.break_off(peer, Reason::NotReading, what),
             },
             Happened::SessionEnded { .. } => {}
             Happened::Read { peer, token, frame } => self.input(Input::ReadDone { peer, token, frame }),
             Happened::Batch(done) => self.on_batch(done),
+            Happened::Whereabouts { connection, heard } => self.on_whereabouts(connection, heard),
+        }
+    }
+
+    /// A peer whose messages keep the loop busy is read more slowly; the others notice nothing.
+    fn on_message(&mut self, peer: AuthorKey, message: Message, permit: OwnedSemaphorePermit) {
+        let begun = Instant::now();
+        self.input(Input::Message { peer, message });
+        let wait = self.sessions.get_mut(&peer).and_then(|session| session.took(begun, begun.elapsed()));
+        if let Some(wait) = wait {
+            self.metrics.slowed_messages.inc();
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Ends replication with a peer that broke a rule, and does not speak to it for a while.
+    pub(crate) fn break_off(&mut self, peer: AuthorKey, why: Reason, reason: String) {
+        self.metrics.disconnects.with_label_values(&[why.code()]).inc();
+        self.book.shun(Instant::now(), peer);
+        if self.sessions.contains_key(&peer) {
+            self.end_session(peer, why, reason);
+        } else {
+            self.note_trouble(peer, why, reason);
         }
     }
 
@@ -242,17 +294,7 @@ impl Driver {
     }
 
     fn on_engine_disconnect(&mut self, peer: AuthorKey, reason: &DisconnectReason) {
-        let label = match reason {
-            DisconnectReason::Violation(_) => "violation",
-            DisconnectReason::BadFrame { .. } => "bad_frame",
-            DisconnectReason::Stalled => "stalled",
-            DisconnectReason::NotReading => "not_reading",
-        };
-        self.metrics.disconnects.with_label_values(&[label]).inc();
-        if matches!(reason, DisconnectReason::Violation(_) | DisconnectReason::BadFrame { .. }) {
-            self.book.shun(Instant::now(), peer);
-        }
-        self.end_session(peer, reason.to_string());
+        self.break_off(peer, Reason::from(reason), reason.to_string());
     }
 
     fn run_batches(&mut self) {
@@ -294,6 +336,7 @@ impl Driver {
             self.input(Input::Appended { log, head });
         }
         if charter_rose {
+            self.places.changed();
             self.refresh_pii_areas();
         }
     }
@@ -311,21 +354,43 @@ impl Driver {
     }
 
     fn on_tick(&mut self) {
+        let arriving = self.sessions.iter().filter(|(_, session)| session.traffic.was_arriving());
+        let arriving: Vec<AuthorKey> = arriving.map(|(peer, _)| *peer).collect();
+        arriving.into_iter().for_each(|peer| self.input(Input::Arriving { peer }));
         self.input(Input::Tick);
         self.close_overdue();
         self.call_due();
-        if self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
+        self.tell_whereabouts();
+        self.end_calls_back();
+        self.keep_reservations();
+        self.save_addresses();
+        if self.tell_due || self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
             self.tell_state();
         }
     }
 
-    /// Publishes what the handle answers from. Costs a pass over all logs per connected peer.
+    /// Publishes what the handle answers from, or does so at a later tick when it was done just now. Costs a pass over
+    /// all logs per connected peer.
     pub(crate) fn tell_state(&mut self) {
-        self.told.set(self.peer_statuses(), self.swarm.listeners().cloned().collect());
-        self.told_at = Some(Instant::now());
+        let now = Instant::now();
+        self.tell_due = self.tells_even_at.saturating_duration_since(now) > limits::TELL_BURST;
+        if !self.tell_due {
+            self.tell_now(now);
+        }
+    }
+
+    /// Publishes it in any case.
+    pub(crate) fn tell_now(&mut self, now: Instant) {
+        let (peers, reachability) = (self.peer_statuses(), self.reachability());
+        let misbehaving = peers.iter().filter(|peer| peer.misbehaved.is_some()).count();
+        self.metrics.misbehaving_peers.set(i64::try_from(misbehaving).unwrap_or(i64::MAX));
+        self.told.set(State { peers, listeners: self.swarm.listeners().cloned().collect(), reachability });
+        (self.told_at, self.tell_due) = (Some(now), false);
+        self.tells_even_at = self.tells_even_at.max(now) + now.elapsed() * limits::TELL_SHARE;
     }
 
     async fn close_all(&mut self) {
+        self.save_addresses_at_last().await;
         let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
         self.sessions.clear();
         for connection in connections {

@@ -6,6 +6,8 @@
 //! newcomer can prove a grant that the other has not heard of. At last each tells which heads it knows of the other's
 //! own logs, so that a restored node hears of its later heads before it writes more. Normative text: `docs/sync.md`.
 
+use std::time::{Duration, Instant};
+
 use futures::io::{AsyncRead, AsyncWrite};
 use hmac::{Hmac, KeyInit, Mac};
 use linli_core::area::Area;
@@ -47,6 +49,8 @@ pub(crate) struct Greeted {
     pub(crate) areas: Vec<Area>,
     /// Heads of our own logs that the peer knows.
     pub(crate) heads_of_ours: Vec<(LogId, Head)>,
+    /// How much longer credentials and verdicts took than the nonces before: how slow the line is.
+    pub(crate) credentials_took: Duration,
 }
 
 /// Why a hello was not completed.
@@ -96,15 +100,27 @@ pub(crate) async fn initiate(
     peer: AuthorKey,
     ours: &Ours,
 ) -> Result<Greeted, HelloError> {
+    let round_trip = prove(stream, peer, ours).await?;
+    finish(stream, peer, ours, round_trip).await
+}
+
+/// The initiator's part of the first three messages: both show that they know the federation. Gives the round trip.
+pub(crate) async fn prove(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: AuthorKey,
+    ours: &Ours,
+) -> Result<Duration, HelloError> {
     let nonce_i = draw_nonce()?;
     send(stream, Writer::new().array(1).bytes(&nonce_i)).await?;
+    let asked = Instant::now();
     let answer = receive(stream, limits::HELLO_STRANGER_BYTES_MAX).await?;
+    let round_trip = asked.elapsed();
     let (nonce_r, tag_r) = read_nonce_and_tag(&answer)?;
     let transcript = Transcript { federation: ours.federation, nonce_i, nonce_r, initiator: ours.key, responder: peer };
     transcript.check(RESPONDER_DOMAIN, &tag_r)?;
     let tag_i = transcript.tag(INITIATOR_DOMAIN);
     send(stream, Writer::new().array(1).bytes(&tag_i)).await?;
-    finish(stream, peer, ours).await
+    Ok(round_trip)
 }
 
 /// Says hello as the side that accepted the connection. Nothing but a nonce and a keyed hash of it is said before the
@@ -120,9 +136,11 @@ pub(crate) async fn respond(
     let transcript = Transcript { federation: ours.federation, nonce_i, nonce_r, initiator: peer, responder: ours.key };
     let tag_r = transcript.tag(RESPONDER_DOMAIN);
     send(stream, Writer::new().array(2).bytes(&nonce_r).bytes(&tag_r)).await?;
+    let asked = Instant::now();
     let proof = receive(stream, limits::HELLO_STRANGER_BYTES_MAX).await?;
+    let round_trip = asked.elapsed();
     transcript.check(INITIATOR_DOMAIN, &read_one(&proof)?)?;
-    finish(stream, peer, ours).await
+    finish(stream, peer, ours, round_trip).await
 }
 
 /// Both know the federation: credentials, verdicts, heads. Each side writes first and then reads; what is written is
@@ -131,20 +149,32 @@ async fn finish(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     peer: AuthorKey,
     ours: &Ours,
+    round_trip: Duration,
 ) -> Result<Greeted, HelloError> {
+    let began = Instant::now();
     send(stream, &mut write_credentials(&ours.credentials)).await?;
     let credentials = read_credentials(&receive(stream, limits::HELLO_BYTES_MAX).await?);
     let areas = credentials.and_then(|events| enrolled_areas(&peer, ours, &events));
     let accepted = areas.is_ok();
     let heads: &[(LogId, Head)] = if accepted { &ours.heads_of_peer } else { &[] };
     send(stream, &mut write_verdict(accepted, heads)).await?;
-    let verdict = receive(stream, limits::HELLO_BYTES_MAX).await;
-    let areas = areas?;
+    let verdict = receive(stream, limits::HELLO_BYTES_MAX);
+    let areas = match areas {
+        Ok(areas) => areas,
+        Err(refused) => {
+            // It shall hear ours before the connection ends, but its silence is no reason to forget why it was refused.
+            let _ = tokio::time::timeout(limits::VERDICT_WAIT, verdict).await;
+            return Err(refused);
+        }
+    };
+    let verdict = verdict.await;
+    let credentials_took = began.elapsed().saturating_sub(round_trip);
     let (accepted, heads_of_ours) = read_verdict(&verdict?)?;
     if !accepted {
         return Err(HelloError::RefusedByPeer);
     }
-    Ok(Greeted { areas, heads_of_ours: heads_of_ours.into_iter().filter(|(log, _)| log.author == ours.key).collect() })
+    let heads_of_ours = heads_of_ours.into_iter().filter(|(log, _)| log.author == ours.key).collect();
+    Ok(Greeted { areas, heads_of_ours, credentials_took })
 }
 
 /// The areas in which the peer is enrolled as a node, by what we know or by what it shows.
@@ -207,7 +237,7 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &mut Writer) -> R
 }
 
 async fn receive(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, HelloError> {
-    Ok(wire::read(stream, max).await?.0)
+    Ok(wire::read(stream, max, || ()).await?.0)
 }
 
 fn read_one(message: &[u8]) -> Result<[u8; 32], CborError> {

@@ -5,29 +5,41 @@
 //! transport proves the very key that the charter enrols, and [`linli_core::charter`] says whether it is a node. Wire
 //! formats are normative in `docs/sync.md`.
 //!
-//! Start reading at [`Mesh::spawn`]. From a connection to replication: `connection`, `hello`, `session`.
+//! Start reading at [`Mesh::spawn`]. From a connection to replication: `connection`, `hello`, `session`. Whom to
+//! call, and how others find this node: `book`, `whereabouts`, `reach`.
 
+mod address;
+mod address_file;
 mod book;
 mod config;
 mod connection;
 mod door;
 mod driver;
+mod gate;
 mod hello;
 mod identity;
 pub mod limits;
 mod link;
+mod memory;
 mod mesh;
 mod metrics;
 mod packing;
+mod reach;
 mod session;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trouble;
+mod whereabouts;
 mod wire;
 
-pub use config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError, SyncState};
-pub use door::{BatchDone, Job, append_batch, read_frame};
+pub use config::{
+    LinkEstimate, MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, RelayUse, SpawnError,
+    SyncState,
+};
+pub use door::{BatchDone, HeadsAhead, Job, Proven, append_batch, append_proven, prove_batch, read_frame};
 pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
 pub use packing::{Packer, UnpackError, unpack};
+pub use trouble::{Misbehaviour, Reason};

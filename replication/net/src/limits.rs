@@ -35,8 +35,9 @@ pub const APPENDS_AT_A_TIME: usize = 2;
 /// How often a live connection is probed.
 pub const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a probe may stay without answer. With the interval a dead line is noticed within 15 seconds.
-pub const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a probe may stay without answer. The second one in a row that does is told, so with the interval a dead line
+/// is noticed within 20 seconds. A slow line is not a dead one: no more than a second of ours is ever on it.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A line on which bytes arrived this recently is alive, whatever became of its probes: they starve under load.
 pub const ALIVE_AFTER_BYTES: Duration = Duration::from_secs(10);
@@ -44,14 +45,19 @@ pub const ALIVE_AFTER_BYTES: Duration = Duration::from_secs(10);
 /// Shortest pause before a peer is dialled again.
 pub const REDIAL_MIN: Duration = Duration::from_millis(500);
 
-/// Longest pause before a peer is dialled again: a heal must be noticed quickly, and a dial costs little.
-pub const REDIAL_MAX: Duration = Duration::from_secs(15);
+/// Longest pause before a peer is dialled again: a heal must be noticed within 15 s, turns included, and a dial costs
+/// little.
+pub const REDIAL_MAX: Duration = Duration::from_secs(14);
 
 /// How long a peer that broke the protocol or was refused is not spoken to. Doubles up to a minute.
 pub const SHUN_MIN: Duration = Duration::from_secs(5);
 
 /// Longest time that a peer is shunned: a person may have repaired it meanwhile.
 pub const SHUN_MAX: Duration = Duration::from_secs(60);
+
+/// How long people are told that a peer misbehaved after it last did: it is let back in sooner, and somebody who looks a
+/// few minutes later should still find out why a node was away.
+pub const MISBEHAVIOUR_TOLD: Duration = Duration::from_secs(600);
 
 /// Most connections in all. A district has some hundred nodes, and each holds a few neighbours.
 pub const CONNECTIONS_MAX: u32 = 256;
@@ -62,11 +68,127 @@ pub const CONNECTIONS_IN_MAX: u32 = 192;
 /// Most connections that are being set up in one direction.
 pub const CONNECTIONS_PENDING_MAX: u32 = 64;
 
-/// Most connections to one peer: an old one that is dead, a new one, and both sides dialling at once.
-pub const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// Most connections to one peer: a new one, both sides dialling at once, one through a relay, and old ones that are dead
+/// and whose closing the system has not given up yet.
+pub const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 
 /// Most peers that are remembered because they were found on the LAN or refused, beyond the configured ones.
 pub const REMEMBERED_PEERS_MAX: usize = 256;
+
+/// Most addresses that are remembered of one peer: a few interfaces over QUIC and TCP, and a few relays.
+pub const ADDRESSES_PER_PEER_MAX: usize = 12;
+
+/// Most addresses of a peer that are tried at the same time: one network card each, so that a dead one costs no wait.
+pub const ADDRESSES_AT_ONCE_MAX: usize = 4;
+
+/// Most peers that are called in one round; there are four rounds a second. A node that lost a hundred peers reaches
+/// each within 15 s of a heal, and never calls more than 480 times a minute, some hundred bytes each.
+pub const CALLS_AT_ONCE_MAX: usize = 2;
+
+/// How long the direct ways to a peer are tried before a relay is asked as well. A LAN answers within milliseconds.
+pub const RELAYED_CALL_AFTER: Duration = Duration::from_secs(1);
+
+/// Failures in a row after which an address is given up that somebody told and that never led anywhere: a minute.
+pub const TOLD_FAILURES_MAX: u32 = 8;
+
+/// How long an address that was given up is not believed again when it is told anew.
+pub const HOPELESS_FOR: Duration = Duration::from_secs(600);
+
+/// Most addresses that are known to be hopeless: those of all remembered peers.
+pub const HOPELESS_ADDRESSES_MAX: usize = 1024;
+
+/// How long an address that once led to a completed hello is kept without another: longer than holidays.
+pub const ADDRESS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Longest file of remembered addresses, in bytes: all peers with all their addresses.
+pub const ADDRESS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How soon a newly proven address is written down. A crash before that costs a search.
+pub const ADDRESSES_SAVED_AFTER: Duration = Duration::from_secs(2);
+
+/// How often it is written down when peers were last heard. After a crash the status page is wrong by so much.
+pub const LAST_HEARD_SAVED_EVERY: Duration = Duration::from_secs(60);
+
+/// Within how long everybody is called, spread at random, when this node's own addresses have changed.
+pub const HURRY_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a connection has to show a sign of life after an own address went away, before it is replaced: a probe's
+/// interval and its way there and back.
+pub const DOUBTED_AFTER: Duration = Duration::from_secs(6);
+
+/// Neighbours beyond which nobody is called who is neither configured nor on the LAN: each costs announcements, and
+/// events reach everybody through far fewer.
+pub const NEIGHBOURS_ENOUGH: usize = 30;
+
+/// Neighbours through relays beyond which no other is called: every byte of theirs burdens the relay twice.
+pub const RELAYED_NEIGHBOURS_ENOUGH: usize = 4;
+
+/// How long after its hello a connection waits before it opens streams of other protocols: the peer completes the same
+/// hello half a round trip later, and refuses what comes before.
+pub const GATE_WAIT: Duration = Duration::from_millis(500);
+
+/// Longest message of whereabouts, in bytes: far more than the addresses allowed in it.
+pub const WHEREABOUTS_BYTES_MAX: usize = 64 * 1024;
+
+/// Most own addresses that are told to a peer.
+pub const OWN_ADDRESSES_MAX: usize = 12;
+
+/// Most other nodes whose addresses are told in one message. More follow in the next.
+pub const WHEREABOUTS_NODES_MAX: usize = 16;
+
+/// Most addresses of another node that are passed on.
+pub const PASSED_ON_ADDRESSES_MAX: usize = 6;
+
+/// Longest address, in bytes. A circuit over IPv6 takes some 120.
+pub const ADDRESS_BYTES_MAX: usize = 256;
+
+/// Shortest pause between two messages of whereabouts to a peer: when many nodes come at once they are told together.
+pub const WHEREABOUTS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a message of whereabouts may take to arrive.
+pub const WHEREABOUTS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Most places at which peers saw us that are remembered: one per router and kind of IP.
+pub const OBSERVED_MAX: usize = 4;
+
+/// How long a peer that was asked to call back may take. Its calls time out by then.
+pub const CALL_BACK_PATIENCE: Duration = Duration::from_secs(12);
+
+/// Shortest pause between two calls back to the same peer: a member must not make us hammer at somebody's door.
+pub const CALL_BACK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the connection of a call back stays open, so that the other side sees it whole.
+pub const CALL_BACK_OPEN: Duration = Duration::from_secs(2);
+
+/// Relays on which a node that cannot be called keeps a place: a second one for when the first is gone.
+pub const RELAYS_MAX: usize = 2;
+
+/// Shortest pause before a place on a relay is asked for again.
+pub const RESERVATION_RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// Longest pause before a place on a relay is asked for again.
+pub const RESERVATION_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long a place on our relay is kept without renewal; renewed at three quarters of it.
+pub const RESERVATION_TIME: Duration = Duration::from_secs(1800);
+
+/// Most places on our relay: a street's worth of nodes that cannot be called. Each costs a connection anyway.
+pub const RESERVATIONS_MAX: usize = 64;
+
+/// Most places of one peer on our relay: that of a dead connection and that of the one after it.
+pub const RESERVATIONS_PER_PEER_MAX: usize = 2;
+
+/// Most circuits through our relay at a time. Each costs two streams and 16 KiB of buffers.
+pub const CIRCUITS_MAX: usize = 64;
+
+/// Most circuits from or to one peer through our relay.
+pub const CIRCUITS_PER_PEER_MAX: usize = 16;
+
+/// Longest life of a circuit. The defaults of libp2p end it after two minutes, for strangers; ours are members.
+pub const CIRCUIT_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Most bytes through a circuit: 16 GiB, a catch-up of a whole district many times over. libp2p's default is 128 KiB.
+pub const CIRCUIT_BYTES_MAX: u64 = 16 << 30;
 
 /// How long an address found on the LAN is believed. Announced again several times within it.
 pub const MDNS_TTL: Duration = Duration::from_secs(120);
@@ -82,3 +204,59 @@ pub const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Events that a slow subscriber may lag behind before it misses some.
 pub const EVENTS_QUEUE: usize = 256;
+
+/// Bytes of a message that was begun, or all that is missing of it, that must come within [`PACE_INTERVAL`]. A line of
+/// 64 kbit/s carries fifteen times as much, so it may be shared, cut for seconds and still bring a message of 1 MiB; one
+/// byte a second is noticed.
+pub const PACE_BYTES: usize = 16 * 1024;
+
+/// See [`PACE_BYTES`]: longer than any line is cut without being given up.
+pub const PACE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a peer may take nothing of what is written to it. Half a window of a stream, after which it says that there
+/// is room again, is 16 s on a line of 64 kbit/s.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(40);
+
+/// How many times as long as its messages kept the loop busy a peer waits at most: one peer gets a quarter of the loop.
+pub const LOOP_SHARE: u32 = 4;
+
+/// What a peer may be ahead of its share of the loop: the costliest message of an honest one is far below.
+pub const LOOP_BURST: Duration = Duration::from_millis(200);
+
+/// Frames that go into one store batch, whatever their length: each can cost a signature check, and the frames of other
+/// peers wait meanwhile. Together some 10 ms.
+pub const APPEND_BATCH_FRAMES: usize = 256;
+
+/// The state of all peers is published so rarely that it takes at most this part of the loop's time: a flood of
+/// connections would otherwise make us do little else.
+pub const TELL_SHARE: u32 = 20;
+
+/// What telling may be ahead of its share: a few connections that come and go at once are told at once.
+pub const TELL_BURST: Duration = Duration::from_secs(1);
+
+/// How long a peer that was refused may take to say its own verdict, so that it hears ours before the connection ends.
+pub const VERDICT_WAIT: Duration = Duration::from_secs(2);
+
+/// Streams that a peer may have open on one connection at a time: hello, sync, probes and what libp2p needs. Each holds
+/// up to 256 KiB that were sent before anybody asked who sends.
+pub const STREAMS_PER_CONNECTION_MAX: usize = 32;
+
+/// What may have arrived on one stream over QUIC and not been read, in bytes: 100 ms at 320 Mbit/s.
+pub const QUIC_STREAM_BYTES: u32 = 4 * 1024 * 1024;
+
+/// What may have arrived on all streams of a QUIC connection and not been read, in bytes: one full stream and little else.
+pub const QUIC_CONNECTION_BYTES: u32 = 5 * 1024 * 1024;
+
+/// Streams out of turn that a peer may open on one connection. Honest ones open one when two hellos cross.
+pub const STRAY_STREAMS_MAX: u32 = 16;
+
+/// Most connections that others opened and on which no hello is completed. The oldest makes room for the newest, so
+/// that strangers who say nothing keep nobody out for ten seconds each.
+pub const STRANGERS_MAX: usize = 64;
+
+/// Most sessions with one peer in [`VISITS_INTERVAL`]: each begins with a comparison. A peer whose process or line breaks
+/// every two seconds stays below.
+pub const VISITS_MAX: u32 = 30;
+
+/// See [`VISITS_MAX`].
+pub const VISITS_INTERVAL: Duration = Duration::from_secs(60);

@@ -2,8 +2,8 @@
 //!
 //! `libp2p-stream` picks any connection to a peer, keeps closed ones in its list and drops inbound streams when its
 //! queue of one is full. A peer that restarted with the same key has for a while a dead connection and a live one, so
-//! here every stream is opened on, and reported with, one connection. `/linli/sync/1` is not even offered before
-//! [`Links::allow_sync`]: a stranger cannot tell whether this node speaks it.
+//! here every stream is opened on, and reported with, one connection. Nothing but the hello is even offered before
+//! [`Links::allow_all`]: a stranger cannot tell what else this node speaks.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,13 +20,15 @@ use libp2p::swarm::{
     NotifyHandler, Stream, StreamProtocol, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 
-/// The two protocols between nodes.
+/// The protocols between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// `/linli/hello/1`
     Hello,
     /// `/linli/sync/1`
     Sync,
+    /// `/linli/whereabouts/1`
+    Whereabouts,
 }
 
 impl Protocol {
@@ -34,6 +36,7 @@ impl Protocol {
         match self {
             Self::Hello => StreamProtocol::new("/linli/hello/1"),
             Self::Sync => StreamProtocol::new("/linli/sync/1"),
+            Self::Whereabouts => StreamProtocol::new("/linli/whereabouts/1"),
         }
     }
 }
@@ -53,7 +56,7 @@ pub(crate) enum LinkEvent {
 #[derive(Debug)]
 pub(crate) enum Command {
     Open(Protocol),
-    AllowSync,
+    AllowAll,
 }
 
 /// The behaviour. Reports every stream with its connection.
@@ -61,6 +64,7 @@ pub(crate) enum Command {
 pub(crate) struct Links {
     events: VecDeque<(PeerId, ConnectionId, LinkEvent)>,
     commands: VecDeque<(PeerId, ConnectionId, Command)>,
+    candidates: VecDeque<Multiaddr>,
     waker: Option<Waker>,
 }
 
@@ -70,13 +74,23 @@ impl Links {
         self.command(peer, connection, Command::Open(protocol));
     }
 
-    /// Offers `/linli/sync/1` on a connection whose hello is completed.
-    pub(crate) fn allow_sync(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.command(peer, connection, Command::AllowSync);
+    /// Offers all protocols on a connection whose hello is completed.
+    pub(crate) fn allow_all(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.command(peer, connection, Command::AllowAll);
+    }
+
+    /// Tells the other behaviours where this node may be reachable from outside: what a hole is punched to.
+    pub(crate) fn candidate(&mut self, address: Multiaddr) {
+        self.candidates.push_back(address);
+        self.wake();
     }
 
     fn command(&mut self, peer: PeerId, connection: ConnectionId, command: Command) {
         self.commands.push_back((peer, connection, command));
+        self.wake();
+    }
+
+    fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -121,6 +135,9 @@ impl NetworkBehaviour for Links {
         if let Some((peer_id, connection, event)) = self.commands.pop_front() {
             return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(connection), event });
         }
+        if let Some(address) = self.candidates.pop_front() {
+            return Poll::Ready(ToSwarm::NewExternalAddrCandidate(address));
+        }
         self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -129,7 +146,7 @@ impl NetworkBehaviour for Links {
 /// One connection.
 #[derive(Default)]
 pub(crate) struct Link {
-    sync_allowed: bool,
+    all_allowed: bool,
     to_open: VecDeque<Protocol>,
     events: VecDeque<LinkEvent>,
 }
@@ -143,8 +160,11 @@ impl ConnectionHandler for Link {
     type OutboundOpenInfo = Protocol;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Offer> {
-        let offered = if self.sync_allowed { vec![Protocol::Hello, Protocol::Sync] } else { vec![Protocol::Hello] };
-        SubstreamProtocol::new(Offer(offered), ())
+        let offered: &[Protocol] = match self.all_allowed {
+            true => &[Protocol::Hello, Protocol::Sync, Protocol::Whereabouts],
+            false => &[Protocol::Hello],
+        };
+        SubstreamProtocol::new(Offer(offered.to_vec()), ())
     }
 
     /// The driver closes what has no use; connections are not left to a timer.
@@ -166,7 +186,7 @@ impl ConnectionHandler for Link {
     fn on_behaviour_event(&mut self, command: Command) {
         match command {
             Command::Open(protocol) => self.to_open.push_back(protocol),
-            Command::AllowSync => self.sync_allowed = true,
+            Command::AllowAll => self.all_allowed = true,
         }
     }
 

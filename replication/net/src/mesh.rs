@@ -1,31 +1,38 @@
 //! Starting a mesh, and the handle by which the rest of the node asks and tells it things.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{PeerId, SwarmBuilder, mdns, noise, ping, tcp, yamux};
+use libp2p::{PeerId, SwarmBuilder, dcutr, mdns, noise, ping, relay, tcp, yamux};
 use linli_core::id::{AuthorKey, LogId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, SpawnError};
+use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, SpawnError};
 use crate::driver::{Driver, Request};
+use crate::gate::Gated;
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::status::Told;
 use crate::{identity, limits};
 
-/// What libp2p runs on each connection.
+/// What libp2p runs on each connection. Relays and hole punching are for members only.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     pub(crate) links: Links,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(crate) relay: Gated<relay::Behaviour>,
+    pub(crate) relay_client: Gated<relay::client::Behaviour>,
+    pub(crate) dcutr: Gated<dcutr::Behaviour>,
 }
 
 /// The mesh of one node.
@@ -39,20 +46,14 @@ impl Mesh {
     pub async fn spawn(config: MeshConfig, node: MeshNode) -> Result<MeshHandle, SpawnError> {
         let metrics = Metrics::register(&node.registry)?;
         let mut swarm = build_swarm(&config, &node)?;
-        for address in &config.listen {
-            let failed = |error: libp2p::TransportError<std::io::Error>| SpawnError::Listen {
-                address: address.clone(),
-                what: error.to_string(),
-            };
-            swarm.listen_on(address.clone()).map_err(failed)?;
-        }
+        let listeners = listen(&mut swarm, &config.listen)?;
         let (request_sender, requests) = mpsc::channel(16);
         let (event_sender, _) = broadcast::channel(limits::EVENTS_QUEUE);
         let key = node.key.public();
         let told = Arc::new(Told::default());
-        let driver = Driver::new(swarm, node, metrics, event_sender.clone(), &config.peers, Arc::clone(&told));
+        let driver = Driver::new(swarm, node, metrics, event_sender.clone(), config, Arc::clone(&told));
         let (ready_sender, ready) = oneshot::channel();
-        let task = tokio::spawn(driver.run(requests, config.listen.len(), ready_sender));
+        let task = tokio::spawn(driver.run(requests, listeners, ready_sender));
         let handle = MeshHandle { key, requests: request_sender, events: event_sender, told, task: Arc::new(task) };
         match tokio::time::timeout(limits::LISTEN_TIMEOUT, ready).await {
             Ok(Ok(Err(error))) => Err(error),
@@ -62,12 +63,28 @@ impl Mesh {
     }
 }
 
+/// Starts to listen, and says which listeners have an address soon. A machine without IPv6 still serves over IPv4.
+fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<Vec<ListenerId>, SpawnError> {
+    let any_v6 = |address: &Multiaddr| address.iter().next() == Some(Protocol::Ip6(Ipv6Addr::UNSPECIFIED));
+    let only_v6 = addresses.iter().all(any_v6);
+    let mut awaited = vec![];
+    for address in addresses {
+        match swarm.listen_on(address.clone()) {
+            Ok(listener) if only_v6 || !any_v6(address) => awaited.push(listener),
+            Ok(_) => {}
+            Err(error) if any_v6(address) && !only_v6 => tracing::warn!(%address, %error, "not listening over IPv6"),
+            Err(error) => return Err(SpawnError::Listen { address: address.clone(), what: error.to_string() }),
+        }
+    }
+    Ok(awaited)
+}
+
 fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>, SpawnError> {
     let transport = |error: String| SpawnError::Transport(error);
     let keypair = identity::keypair(&node.key).ok_or_else(|| transport("the key is no Ed25519 key".into()))?;
     let own = keypair.public().to_peer_id();
     let mdns = config.mdns.then(|| mdns_behaviour(own)).transpose().map_err(|error| transport(error.to_string()))?;
-    let behaviour = Behaviour {
+    let behaviour = |relay_client| Behaviour {
         limits: connection_limits::Behaviour::new(
             ConnectionLimits::default()
                 .with_max_pending_incoming(Some(limits::CONNECTIONS_PENDING_MAX))
@@ -81,19 +98,55 @@ fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>,
             ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT),
         ),
         mdns: mdns.into(),
+        relay: Gated::new(relay_behaviour(own)),
+        relay_client: Gated::new(relay_client),
+        dcutr: Gated::new(dcutr::Behaviour::new(own)),
     };
     let builder = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, few_streams)
         .map_err(|error| transport(error.to_string()))?
-        .with_quic();
+        .with_quic_config(|mut quic| {
+            quic.max_concurrent_stream_limit = limits::STREAMS_PER_CONNECTION_MAX as u32;
+            (quic.max_stream_data, quic.max_connection_data) =
+                (limits::QUIC_STREAM_BYTES, limits::QUIC_CONNECTION_BYTES);
+            quic
+        })
+        .with_relay_client(noise::Config::new, few_streams)
+        .map_err(|error| transport(error.to_string()))?;
     let swarm = builder
-        .with_behaviour(|_| behaviour)
+        .with_behaviour(|_, relay_client| behaviour(relay_client))
         .map_err(|error| transport(error.to_string()))?
         // Connections are closed by the driver; this only covers those that are on their way out.
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(30)))
         .build();
     Ok(swarm)
+}
+
+/// A relay for whoever is let through the gate: members. Rates are not limited beyond numbers, for members renew and call
+/// again after every cut, all at once.
+fn relay_behaviour(own: PeerId) -> relay::Behaviour {
+    let config = relay::Config {
+        max_reservations: limits::RESERVATIONS_MAX,
+        max_reservations_per_peer: limits::RESERVATIONS_PER_PEER_MAX,
+        reservation_duration: limits::RESERVATION_TIME,
+        reservation_rate_limiters: vec![],
+        max_circuits: limits::CIRCUITS_MAX,
+        max_circuits_per_peer: limits::CIRCUITS_PER_PEER_MAX,
+        max_circuit_duration: limits::CIRCUIT_TIME_MAX,
+        max_circuit_bytes: limits::CIRCUIT_BYTES_MAX,
+        circuit_src_rate_limiters: vec![],
+    };
+    let mut relay = relay::Behaviour::new(own, config);
+    relay.set_status(Some(relay::Status::Enable));
+    relay
+}
+
+/// What was sent on streams that nobody reads stays in memory: few streams bound it.
+fn few_streams() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(limits::STREAMS_PER_CONNECTION_MAX);
+    config
 }
 
 fn mdns_behaviour(own: PeerId) -> std::io::Result<mdns::tokio::Behaviour> {
@@ -135,6 +188,11 @@ impl MeshHandle {
     /// Addresses that are listened on. Never waits.
     pub fn listen_addrs(&self) -> Vec<Multiaddr> {
         self.told.listeners()
+    }
+
+    /// Whether other nodes can call this one. Never waits.
+    pub fn reachability(&self) -> Reachability {
+        self.told.reachability()
     }
 
     /// Calls an address from now on, as if it had been configured.

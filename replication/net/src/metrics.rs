@@ -13,8 +13,10 @@ pub(crate) struct Metrics {
     pub(crate) refused_hellos: IntCounterVec,
     pub(crate) disconnects: IntCounterVec,
     pub(crate) connected_peers: IntGauge,
+    pub(crate) misbehaving_peers: IntGauge,
     pub(crate) forks: IntCounter,
     pub(crate) failed_appends: IntCounter,
+    pub(crate) slowed_messages: IntCounter,
 }
 
 impl Metrics {
@@ -31,6 +33,9 @@ impl Metrics {
         };
         let connected_peers = IntGauge::new("linli_mesh_connected_peers", "Peers that replicate with this node now.")?;
         registry.register(Box::new(connected_peers.clone()))?;
+        let misbehaving_peers =
+            IntGauge::new("linli_mesh_misbehaving_peers", "Peers that broke a rule of the protocol lately.")?;
+        registry.register(Box::new(misbehaving_peers.clone()))?;
         Ok(Self {
             received_bytes: counter("received_bytes_total", "Bytes of sync messages received, as on the wire.")?,
             sent_bytes: counter("sent_bytes_total", "Bytes of sync messages sent, as on the wire.")?,
@@ -40,7 +45,9 @@ impl Metrics {
             refused_hellos: by_reason("refused_hellos_total", "Hellos that did not lead to replication.")?,
             disconnects: by_reason("broken_sessions_total", "Replication ended by a rule, by the rule.")?,
             connected_peers,
+            misbehaving_peers,
             forks: counter("forks_total", "Times a peer showed another history of a log.")?,
+            slowed_messages: counter("slowed_messages_total", "Messages after which a busy peer had to wait.")?,
             failed_appends: counter("failed_appends_total", "Frames that our own store failed to take.")?,
         })
     }

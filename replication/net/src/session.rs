@@ -2,8 +2,8 @@
 //! other. Over yamux, two sides that both write before they read stall.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use libp2p::swarm::{ConnectionId, Stream};
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) connection: ConnectionId,
     pub(crate) since_unix_ms: u64,
     pub(crate) traffic: Arc<Traffic>,
+    /// When the time that its messages took of the loop is made up for, at the share that a peer may have.
+    even_at: Instant,
     outbox: mpsc::Sender<Message>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -38,6 +40,8 @@ pub(crate) struct Traffic {
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     last_received_ms: AtomicU64,
+    /// A part of a long message has come since somebody asked.
+    arriving: AtomicBool,
 }
 
 impl Traffic {
@@ -47,11 +51,26 @@ impl Traffic {
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             last_received_ms: AtomicU64::new(0),
+            arriving: AtomicBool::new(false),
         }
     }
 
     fn received(&self, bytes: usize) {
         self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.heard();
+    }
+
+    fn arrives(&self) {
+        self.arriving.store(true, Ordering::Relaxed);
+        self.heard();
+    }
+
+    /// Whether a part of a long message has come since this was asked last.
+    pub(crate) fn was_arriving(&self) -> bool {
+        self.arriving.swap(false, Ordering::Relaxed)
+    }
+
+    fn heard(&self) {
         let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_received_ms.store(ms, Ordering::Relaxed);
     }
@@ -66,9 +85,9 @@ impl Traffic {
         self.sent_bytes.load(Ordering::Relaxed)
     }
 
-    /// How long ago a message was received, or the session began.
-    pub(crate) fn silent_for(&self) -> std::time::Duration {
-        let last = std::time::Duration::from_millis(self.last_received_ms.load(Ordering::Relaxed));
+    /// How long ago a message or a part of a long one was received, or the session began.
+    pub(crate) fn silent_for(&self) -> Duration {
+        let last = Duration::from_millis(self.last_received_ms.load(Ordering::Relaxed));
         self.start.elapsed().saturating_sub(last)
     }
 }
@@ -80,6 +99,21 @@ pub(crate) enum SessionEnd {
     Lost(String),
     /// The peer said something that is no message.
     Garbage(String),
+    /// The peer lets a message trickle.
+    Trickles(String),
+    /// The peer does not read.
+    NotReading(String),
+}
+
+impl From<WireError> for SessionEnd {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Io(error) => Self::Lost(error.to_string()),
+            WireError::Trickles => Self::Trickles(error.to_string()),
+            WireError::NotRead => Self::NotReading(error.to_string()),
+            WireError::Packing(error) => Self::Garbage(error.to_string()),
+        }
+    }
 }
 
 /// What both tasks need.
@@ -110,7 +144,14 @@ impl Session {
         let reading = read_all(shared(), reader).instrument(span.clone());
         let writing = write_all(shared(), writer, inbox).instrument(span);
         let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
-        Self { number, connection, since_unix_ms: unix_ms(), traffic, outbox, tasks }
+        let even_at = Instant::now();
+        Self { number, connection, since_unix_ms: unix_ms(), traffic, even_at, outbox, tasks }
+    }
+
+    /// Notes how long the loop was busy with a message of this peer, and says how long to wait before its next one.
+    pub(crate) fn took(&mut self, now: Instant, busy: Duration) -> Option<Duration> {
+        self.even_at = self.even_at.max(now) + busy * limits::LOOP_SHARE;
+        self.even_at.duration_since(now).checked_sub(limits::LOOP_BURST).filter(|wait| !wait.is_zero())
     }
 
     /// Queues a message. False if there is no room, which the engine's own bound prevents, or the stream is gone.
@@ -152,10 +193,8 @@ async fn read_all(shared: Shared, mut stream: ReadHalf<Stream>) {
 }
 
 async fn read_message(shared: &Shared, stream: &mut ReadHalf<Stream>) -> Result<Message, SessionEnd> {
-    let (bytes, on_wire) = wire::read(stream, SYNC_MESSAGE_BYTES_MAX).await.map_err(|error| match error {
-        WireError::Io(error) => SessionEnd::Lost(error.to_string()),
-        other => SessionEnd::Garbage(other.to_string()),
-    })?;
+    let reading = wire::read(stream, SYNC_MESSAGE_BYTES_MAX, || shared.traffic.arrives());
+    let (bytes, on_wire) = reading.await.map_err(SessionEnd::from)?;
     shared.traffic.received(on_wire);
     shared.metrics.received_bytes.inc_by(on_wire as u64);
     Message::decode(&bytes).map_err(|error| SessionEnd::Garbage(error.to_string()))
@@ -174,7 +213,7 @@ async fn write_all(shared: Shared, mut stream: WriteHalf<Stream>, mut inbox: mps
     while let Some(message) = inbox.recv().await {
         let packed = packer.pack_for_stream(&message.encode());
         if let Err(error) = wire::write(&mut stream, &packed).await {
-            let end = SessionEnd::Lost(error.to_string());
+            let end = SessionEnd::from(error);
             let _ = shared.queue.send(Happened::SessionEnded { number: shared.number, peer: shared.peer, end }).await;
             return;
         }

@@ -7,32 +7,46 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use linli_core::charter::Role;
 use linli_core::id::{AuthorKey, LogId};
+use linli_core::sync::Moved;
 
-use crate::config::{PeerStatus, SyncState};
+use crate::config::{LinkEstimate, PeerStatus, Reachability, SyncState};
 use crate::driver::Driver;
 use crate::session::{Session, unix_ms};
 
 /// What the mesh last said of itself, for whoever asks without waiting.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<(Vec<PeerStatus>, Vec<Multiaddr>)>);
+pub(crate) struct Told(Mutex<State>);
+
+/// What the mesh says of itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) peers: Vec<PeerStatus>,
+    pub(crate) listeners: Vec<Multiaddr>,
+    pub(crate) reachability: Reachability,
+}
 
 impl Told {
     /// Replaces what is said.
-    pub(crate) fn set(&self, peers: Vec<PeerStatus>, listeners: Vec<Multiaddr>) {
-        *self.lock() = (peers, listeners);
+    pub(crate) fn set(&self, state: State) {
+        *self.lock() = state;
     }
 
     /// All other nodes.
     pub(crate) fn peers(&self) -> Vec<PeerStatus> {
-        self.lock().0.clone()
+        self.lock().peers.clone()
     }
 
     /// Addresses that are listened on.
     pub(crate) fn listeners(&self) -> Vec<Multiaddr> {
-        self.lock().1.clone()
+        self.lock().listeners.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Vec<PeerStatus>, Vec<Multiaddr>)> {
+    /// Whether others can call this node.
+    pub(crate) fn reachability(&self) -> Reachability {
+        self.lock().reachability
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Replaced as a whole, so it is whole whatever a panicking thread was doing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,6 +72,7 @@ impl Driver {
     }
 
     fn peer_status(&self, peer: AuthorKey) -> PeerStatus {
+        let now_ms = unix_ms();
         let note = self.book.notes().get(&peer).cloned().unwrap_or_default();
         let session = self.sessions.get(&peer);
         let connection = session.and_then(|session| self.connections.get(&session.connection));
@@ -75,6 +90,7 @@ impl Driver {
             key: peer,
             addresses: self.book.addresses(&peer).iter().map(Multiaddr::to_string).collect(),
             connected: session.is_some(),
+            relayed: connection.is_some_and(|connection| connection.relayed),
             since_ms: session.map(|session| session.since_unix_ms),
             rtt_ms: connection.and_then(|connection| connection.round_trip).map(whole_ms),
             last_heard_ms: session.map(heard_unix_ms).or(note.last_heard_unix_ms),
@@ -82,6 +98,18 @@ impl Driver {
             ahead_events: compared.map(|view| view.ahead_events),
             forked_logs: view.as_ref().map_or(0, |view| view.forked_logs),
             refused: note.refused.filter(|_| session.is_none()),
+            refused_for: note.refused_for.filter(|_| session.is_none()),
+            misbehaved: note.misbehaved.filter(|misbehaved| misbehaved.is_told(now_ms)),
+            let_back_ms: self.let_back_ms(&peer),
+            as_of_ms: now_ms,
+            to_peer: view.as_ref().map(|view| {
+                let waiting = view.compared.then_some(view.ahead_events);
+                LinkEstimate::reckon(waiting, view.sent, view.bytes_per_second)
+            }),
+            from_peer: view.as_ref().map(|view| {
+                let waiting = view.compared.then_some(view.behind_events);
+                LinkEstimate::reckon(waiting, view.received, view.received_bytes_per_second)
+            }),
             received_bytes: session.map_or(0, |session| session.traffic.received_bytes()),
             sent_bytes: session.map_or(0, |session| session.traffic.sent_bytes()),
             sync,
@@ -89,10 +117,46 @@ impl Driver {
     }
 }
 
-fn heard_unix_ms(session: &Session) -> u64 {
+impl LinkEstimate {
+    fn reckon(waiting_events: Option<u64>, moved: Moved, bytes_per_second: Option<u64>) -> Self {
+        // A line on which nothing gets through has no speed that says when it will be done.
+        let bytes_per_second = bytes_per_second.filter(|speed| *speed > 0);
+        let waiting_bytes = waiting_events.and_then(|events| moved.bytes_of(events));
+        let seconds = match (waiting_bytes, bytes_per_second) {
+            (Some(0), _) => Some(0),
+            (Some(bytes), Some(speed)) => Some(bytes.div_ceil(speed)),
+            _ => None,
+        };
+        Self { bytes_per_second, waiting_events, waiting_bytes, seconds }
+    }
+}
+
+pub(crate) fn heard_unix_ms(session: &Session) -> u64 {
     unix_ms().saturating_sub(whole_ms(session.traffic.silent_for()))
 }
 
 fn whole_ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_a_line_stays_unknown() {
+        let moved = Moved { events: 100, bytes: 32_000 };
+        let known = LinkEstimate::reckon(Some(4_500), moved, Some(8_000));
+        assert_eq!((known.waiting_bytes, known.seconds), (Some(1_440_000), Some(180)));
+        for (waiting, moved, speed) in [
+            (None, moved, Some(8_000)),
+            (Some(5), Moved::default(), Some(8_000)),
+            (Some(5), moved, None),
+            (Some(5), moved, Some(0)),
+        ] {
+            assert_eq!(LinkEstimate::reckon(waiting, moved, speed).seconds, None, "{waiting:?} {moved:?} {speed:?}");
+        }
+        let nothing = LinkEstimate::reckon(Some(0), Moved::default(), None);
+        assert_eq!((nothing.waiting_bytes, nothing.seconds, nothing.bytes_per_second), (Some(0), Some(0), None));
+    }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
+use libp2p::multiaddr::Protocol as AddressPart;
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, Stream as Substream, Swarm, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, ping, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, ping, relay, tcp, yamux};
 use linli_core::cbor::Writer;
 use linli_core::chain::verify_single;
 use linli_core::charter::Charter;
@@ -25,12 +26,15 @@ use crate::packing::Packer;
 use crate::wire;
 use crate::{Mesh, MeshConfig, MeshHandle, MeshNode, identity, limits};
 
+mod hostile;
+
 const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
 #[derive(NetworkBehaviour)]
 struct ByHand {
     links: Links,
     ping: ping::Behaviour,
+    relay_client: relay::client::Behaviour,
 }
 
 /// A peer under the test's control, connected to one node.
@@ -47,7 +51,13 @@ impl Hostile {
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
             .with_quic()
-            .with_behaviour(|_| ByHand { links: Links::default(), ping: ping::Behaviour::default() })
+            .with_relay_client(noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|_, relay_client| ByHand {
+                links: Links::default(),
+                ping: ping::Behaviour::default(),
+                relay_client,
+            })
             .unwrap()
             .build();
         swarm.dial(address).unwrap();
@@ -70,6 +80,32 @@ impl Hostile {
                 SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Opened(_, stream)))) => return Some(stream),
                 SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Failed(_))))
                 | SwarmEvent::ConnectionClosed { .. } => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks for a place on the node's relay; whether it was given.
+    async fn reserve(&mut self, address: &Multiaddr) -> bool {
+        let place = address.clone().with(AddressPart::P2p(self.node)).with(AddressPart::P2pCircuit);
+        self.swarm.listen_on(place).unwrap();
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { .. } => return true,
+                SwarmEvent::ListenerClosed { .. } => return false,
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks to be connected to somebody through the node's relay, and returns what came of it.
+    async fn call_through(&mut self, address: &Multiaddr, other: PeerId) -> Result<(), String> {
+        let place = address.clone().with(AddressPart::P2p(self.node)).with(AddressPart::P2pCircuit);
+        self.swarm.dial(place.with(AddressPart::P2p(other))).unwrap();
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == other => return Ok(()),
+                SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.to_string()),
                 _ => {}
             }
         }
@@ -169,7 +205,7 @@ async fn say(stream: &mut Substream, message: &Message) {
 async fn announce_and_await_want(stream: &mut Substream, log: &LogId, head: Head) -> u64 {
     say(stream, &Message::Heads { coverage: Coverage::Hint, entries: vec![(log.clone(), head)] }).await;
     loop {
-        let (bytes, _) = wire::read(stream, 1 << 20).await.unwrap();
+        let (bytes, _) = wire::read(stream, 1 << 20, || ()).await.unwrap();
         if let Message::Want { want, .. } = Message::decode(&bytes).unwrap() {
             return want;
         }
@@ -203,6 +239,26 @@ async fn a_stranger_sees_no_sync_protocol_and_hears_one_nonce_and_one_tag() {
     }
     assert_eq!(scene.counted("linli_mesh_sent_bytes_total"), 0.0);
     assert_eq!(scene.store.frontier().events(), 7);
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_place_on_a_relay_and_no_circuit_and_a_member_gets_both() {
+    let scene = Scene::new().await;
+    let address = &scene.addresses[0];
+    let mut stranger = Hostile::call(&key(810), address.clone()).await.unwrap();
+    assert!(!stranger.reserve(address).await);
+    let (member, _stream) = scene.sync_as_enrolled(address.clone()).await.unwrap();
+    let member_id = *member.swarm.local_peer_id();
+    let (mut member, member_key) = (member, scene.hostile_key());
+    // The member's own gate at the node opens half a second after the hello.
+    tokio::time::sleep(limits::GATE_WAIT * 2).await;
+    assert!(member.reserve(address).await);
+    tokio::spawn(async move { while member.swarm.next().await.is_some() {} });
+    let refused = stranger.call_through(address, member_id).await.unwrap_err();
+    assert!(refused.contains("relay") || refused.to_lowercase().contains("support"), "{refused}");
+    // The same call is granted to a member: here another process with the member's key.
+    let mut other = Hostile::call(&member_key, address.clone()).await.unwrap();
+    assert!(!other.reserve(address).await, "not before its own hello, whoever it is");
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use std::io;
 
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::limits;
 use crate::packing::{UnpackError, unpack_body};
 
 /// Why nothing more can be read from a stream.
@@ -14,53 +17,105 @@ pub(crate) enum WireError {
     /// The stream ended or failed.
     #[error("the stream ended: {0}")]
     Io(#[from] io::Error),
+    /// A message was begun and then hardly came.
+    #[error("a message was begun and not continued: fewer than {} bytes in {} s", limits::PACE_BYTES, limits::PACE_INTERVAL.as_secs())]
+    Trickles,
+    /// Nothing of a message was taken.
+    #[error("does not read what is sent to it")]
+    NotRead,
     /// What came does not unpack.
     #[error(transparent)]
     Packing(#[from] UnpackError),
 }
 
-/// Reads one message of at most `max` bytes, and says how many bytes it took on the wire. Not cancel safe.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<(Vec<u8>, usize), WireError> {
+/// Reads one message of at most `max` bytes, and says how many bytes it took on the wire. It may be long in coming, but
+/// once begun it must go on; `progress` hears whenever [`limits::PACE_BYTES`] of it have come. Not cancel safe.
+pub(crate) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    max: usize,
+    progress: impl Fn(),
+) -> Result<(Vec<u8>, usize), WireError> {
     let mut prefix = [0; 5];
-    stream.read_exact(&mut prefix).await?;
+    let (first, others) = prefix.split_at_mut(1);
+    stream.read_exact(first).await?;
+    let mut pace = Pace { deadline: Instant::now() + limits::PACE_INTERVAL, bytes: 0, progress };
+    pace.fill(stream, others).await?;
     let [a, b, c, d, form] = prefix;
     let len = (u32::from_be_bytes([a, b, c, d]) as usize).checked_sub(1).ok_or(UnpackError::UnknownForm(form))?;
     if len > max + 4 {
         return Err(UnpackError::TooLong { bytes: len, max }.into());
     }
-    let body = read_growing(stream, len).await?;
+    let body = read_growing(stream, len, &mut pace).await?;
     Ok((unpack_body(form, body, max)?, len + 5))
 }
 
+/// How fast a message comes.
+struct Pace<P> {
+    deadline: Instant,
+    /// Since the deadline was set.
+    bytes: usize,
+    progress: P,
+}
+
+impl<P: Fn()> Pace<P> {
+    async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin), part: &mut [u8]) -> Result<(), WireError> {
+        let mut filled = 0;
+        while filled < part.len() {
+            let reading = timeout_at(self.deadline, stream.read(&mut part[filled..]));
+            let read = reading.await.map_err(|_| WireError::Trickles)??;
+            if read == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            (filled, self.bytes) = (filled + read, self.bytes + read);
+            if self.bytes >= limits::PACE_BYTES {
+                (self.deadline, self.bytes) = (Instant::now() + limits::PACE_INTERVAL, 0);
+                (self.progress)();
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads `len` bytes and allocates only as they come, so that announcing much and sending nothing costs us nothing.
-async fn read_growing(stream: &mut (impl AsyncRead + Unpin), len: usize) -> Result<Vec<u8>, WireError> {
+async fn read_growing(
+    stream: &mut (impl AsyncRead + Unpin),
+    len: usize,
+    pace: &mut Pace<impl Fn()>,
+) -> Result<Vec<u8>, WireError> {
     const STEP: usize = 64 * 1024;
     let mut body = Vec::new();
     while body.len() < len {
         let from = body.len();
         body.resize(len.min(from + STEP.max(from)), 0);
-        stream.read_exact(&mut body[from..]).await?;
+        pace.fill(stream, &mut body[from..]).await?;
     }
     Ok(body)
 }
 
-/// Writes one packed message and flushes it.
+/// Writes one packed message and flushes it. A peer that takes nothing for [`limits::WRITE_PATIENCE`] does not read.
 pub(crate) async fn write(stream: &mut (impl AsyncWrite + Unpin), packed: &[u8]) -> Result<(), WireError> {
-    stream.write_all(packed).await?;
-    stream.flush().await?;
+    let mut rest = packed;
+    while !rest.is_empty() {
+        let written = timeout(limits::WRITE_PATIENCE, stream.write(rest)).await.map_err(|_| WireError::NotRead)??;
+        if written == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        }
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    timeout(limits::WRITE_PATIENCE, stream.flush()).await.map_err(|_| WireError::NotRead)??;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
     use proptest::prelude::*;
 
     use super::*;
     use crate::packing::Packer;
 
     fn read_back(bytes: &[u8], max: usize) -> Result<Vec<u8>, WireError> {
-        block_on(read(&mut futures::io::Cursor::new(bytes), max)).map(|(message, _)| message)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(read(&mut futures::io::Cursor::new(bytes), max, || ())).map(|(message, _)| message)
     }
 
     proptest! {

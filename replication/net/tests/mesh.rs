@@ -11,7 +11,10 @@ use linli_core::event::ReceivedEvent;
 use linli_core::id::{LogId, Stream};
 use linli_core::sign::KeyCache;
 use linli_core::testkit::{Author, District, Draft, key};
-use linli_net::{Mesh, MeshConfig, MeshEvent, MeshHandle, MeshNode, Multiaddr, SpawnError, SyncState, peer_id};
+use linli_net::{
+    Mesh, MeshConfig, MeshEvent, MeshHandle, MeshNode, Multiaddr, PeerStatus, Reachability, RelayUse, SpawnError,
+    SyncState, peer_id,
+};
 use linli_store::Store;
 use prometheus::Registry;
 
@@ -64,8 +67,12 @@ impl Node {
     }
 
     async fn start(&mut self, listen: &[&str], peers: &[Multiaddr]) {
+        self.start_with(listen, peers, MeshConfig::default()).await;
+    }
+
+    async fn start_with(&mut self, listen: &[&str], peers: &[Multiaddr], config: MeshConfig) {
         let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
-        let config = MeshConfig { listen, peers: peers.to_vec(), mdns: false };
+        let config = MeshConfig { listen, peers: peers.to_vec(), ..config };
         self.parts.registry = Registry::new();
         self.mesh = Some(Mesh::spawn(config, self.parts.clone()).await.unwrap());
     }
@@ -85,6 +92,12 @@ impl Node {
     fn write(&mut self, stream: Stream, count: usize) {
         let run = self.author.write_many(stream, count, 200);
         put(&self.parts.store, &run);
+    }
+
+    /// What this node says of another one.
+    fn sees(&self, other: &Node) -> PeerStatus {
+        let peers = self.mesh().peers();
+        peers.into_iter().find(|peer| peer.key == other.author.key.public()).unwrap()
     }
 
     fn metric(&self, name: &str) -> f64 {
@@ -109,6 +122,45 @@ async fn agree(nodes: &[&Node], limit: Duration) {
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
+}
+
+/// Both have eleven megabytes for the other and begin at the same moment.
+async fn both_write_much_at_once(listen: &str) {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut a, mut b) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    for (node, stream) in [(&mut a, Stream::SUPPLIES), (&mut b, Stream::TEAMS)] {
+        let mut noise = 7u64;
+        let run: Vec<ReceivedEvent> = (0..5_500)
+            .map(|_| {
+                let filler = std::iter::repeat_with(|| {
+                    noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    (noise >> 56) as u8
+                });
+                let mut payload = linli_core::cbor::Writer::new();
+                payload.map(1).text("x").bytes(&filler.take(2_000).collect::<Vec<u8>>());
+                node.author.write(Draft { op: Some(payload.into_bytes()), ..Draft::new(stream, "reported", None) })
+            })
+            .collect();
+        put(&node.parts.store, &run);
+    }
+    a.start(&[listen], &[]).await;
+    let mut events = a.mesh().events();
+    b.start(&[listen], &[a.full_address().await]).await;
+    agree(&[&a, &b], seconds(60)).await;
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, MeshEvent::Disconnected { .. }), "not without a break: {event:?}");
+    }
+    assert!(a.metric("linli_mesh_sent_bytes_total") > 11e6 && b.metric("linli_mesh_sent_bytes_total") > 11e6);
+}
+
+#[tokio::test]
+async fn both_sides_write_much_at_once_over_quic_and_neither_stalls() {
+    both_write_much_at_once(QUIC).await;
+}
+
+#[tokio::test]
+async fn both_sides_write_much_at_once_over_tcp_and_neither_stalls() {
+    both_write_much_at_once(TCP).await;
 }
 
 async fn two_nodes_converge(listen: &str, name_the_peer: bool) {
@@ -335,4 +387,132 @@ async fn silent_nodes_are_listed_and_a_bad_address_is_an_error() {
     let second = Node::of(&district, 1, 4);
     let refused = Mesh::spawn(config, second.parts.clone()).await.err();
     assert!(matches!(refused, Some(SpawnError::Listen { .. })), "{refused:?}");
+}
+
+/// Keeps places on relays without finding out first whether that is needed.
+fn always_relayed() -> MeshConfig {
+    MeshConfig { relays: RelayUse::Always, ..MeshConfig::default() }
+}
+
+#[tokio::test]
+async fn nodes_that_nobody_can_call_find_each_other_through_a_relay_and_again_after_it_restarted() {
+    let district = District::with_nodes(&["320508005", "320508006", "320508007"]);
+    let [mut relay, mut hidden, mut caller] = [0, 1, 2].map(|n| Node::of(&district, n, 4));
+    relay.start(&[TCP], &[]).await;
+    let address = relay.full_address().await;
+    // Given two nodes that listen nowhere and know of nobody but the relay,
+    hidden.start_with(&[], std::slice::from_ref(&address), always_relayed()).await;
+    caller.start(&[], std::slice::from_ref(&address)).await;
+    let met = async || [hidden.sees(&caller), caller.sees(&hidden)].iter().all(|peer| peer.connected && peer.relayed);
+    eventually("they are connected through the relay", seconds(15), met).await;
+    assert_eq!(hidden.mesh().reachability(), Reachability::Relayed { relays: 1 });
+    let direct = relay.sees(&hidden);
+    assert!(direct.connected && !direct.relayed, "{direct:?}");
+    // when the relay is gone and comes back,
+    relay.mesh().shutdown().await;
+    let lost = async || !caller.sees(&hidden).connected && hidden.mesh().reachability() == Reachability::Unknown;
+    eventually("the place is known to be gone", seconds(10), lost).await;
+    relay.start(&[address.to_string().split("/p2p/").next().unwrap()], &[]).await;
+    // then the hidden one is reached again, and events go from end to end.
+    eventually("they are connected again", seconds(40), met).await;
+    hidden.write(Stream::SUPPLIES, 2000);
+    agree(&[&relay, &hidden, &caller], seconds(20)).await;
+}
+
+#[tokio::test]
+async fn a_node_finds_out_that_it_cannot_be_called_and_takes_a_place_on_a_relay() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut relay, mut hidden] = [0, 1].map(|n| Node::of(&district, n, 3));
+    relay.start(&[QUIC], &[]).await;
+    hidden.start(&[], &[relay.full_address().await]).await;
+    let placed = async || hidden.mesh().reachability() == Reachability::Relayed { relays: 1 };
+    eventually("it has a place", seconds(25), placed).await;
+    assert_eq!(relay.mesh().reachability(), Reachability::Direct, "somebody came in");
+}
+
+#[tokio::test]
+async fn a_node_that_can_be_called_is_called_back_and_takes_no_place_on_a_relay() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut first, mut second] = [0, 1].map(|n| Node::of(&district, n, 3));
+    first.start(&[QUIC], &[]).await;
+    second.start(&[TCP], &[first.full_address().await]).await;
+    let direct = async || second.mesh().reachability() == Reachability::Direct;
+    eventually("it is called back", seconds(8), direct).await;
+    tokio::time::sleep(seconds(4)).await;
+    for (node, other) in [(&first, &second), (&second, &first)] {
+        assert_eq!(node.mesh().reachability(), Reachability::Direct);
+        assert!(node.sees(other).connected && !node.sees(other).relayed);
+        assert!(node.sees(other).refused.is_none(), "the call back disturbed nothing");
+    }
+}
+
+#[tokio::test]
+async fn neighbours_of_a_neighbour_find_each_other_directly_where_they_can_be_called() {
+    let district = District::with_nodes(&["320508005", "320508006", "320508007"]);
+    let [mut middle, mut left, mut right] = [0, 1, 2].map(|n| Node::of(&district, n, 4));
+    middle.start(&[QUIC], &[]).await;
+    let address = middle.full_address().await;
+    left.start(&[TCP], std::slice::from_ref(&address)).await;
+    right.start(&[QUIC, TCP], std::slice::from_ref(&address)).await;
+    let met = async || left.sees(&right).connected && !left.sees(&right).relayed && right.sees(&left).connected;
+    eventually("they know each other", seconds(10), met).await;
+    middle.mesh().shutdown().await;
+    left.write(Stream::ALERTS, 1);
+    agree(&[&left, &right], seconds(5)).await;
+}
+
+#[tokio::test]
+async fn a_direct_connection_takes_over_from_a_relayed_one_and_nothing_flaps() {
+    let district = District::with_nodes(&["320508005", "320508006", "320508007"]);
+    let [mut relay, mut hidden, mut caller] = [0, 1, 2].map(|n| Node::of(&district, n, 4));
+    relay.start(&[QUIC], &[]).await;
+    let address = relay.full_address().await;
+    hidden.start_with(&[], std::slice::from_ref(&address), always_relayed()).await;
+    caller.start(&[QUIC], std::slice::from_ref(&address)).await;
+    // The caller can be called, the hidden one not: so the hidden one's call is direct, and whichever was first stays
+    // or gives way.
+    let direct = async || [caller.sees(&hidden), hidden.sees(&caller)].iter().all(|p| p.connected && !p.relayed);
+    eventually("they are connected directly", seconds(20), direct).await;
+    let mut events = caller.mesh().events();
+    tokio::time::sleep(seconds(6)).await;
+    assert!(direct().await);
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, MeshEvent::Disconnected { .. }), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_and_last_heard_survive_a_restart_and_a_damaged_file_is_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("addresses");
+    let remembering = || MeshConfig { address_file: Some(file.clone()), ..MeshConfig::default() };
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut a, mut b] = [0, 1].map(|n| Node::of(&district, n, 3));
+    a.start(&[QUIC], &[]).await;
+    b.start_with(&[], &[a.address().await], remembering()).await;
+    a.write(Stream::TEAMS, 5);
+    agree(&[&a, &b], seconds(10)).await;
+    b.mesh().shutdown().await;
+    // Given a file that names its peer, when it starts without any settings, then it calls.
+    assert!(std::fs::read_to_string(&file).unwrap().contains("quic-v1"));
+    b.start_with(&[], &[], remembering()).await;
+    assert!(b.sees(&a).last_heard_ms.is_some(), "known before anything is heard");
+    a.write(Stream::TEAMS, 5);
+    agree(&[&a, &b], seconds(10)).await;
+    b.mesh().shutdown().await;
+    std::fs::write(
+        &file,
+        b"linli addresses 1
+12D3Koo",
+    )
+    .unwrap();
+    b.start_with(&[], &[a.address().await], remembering()).await;
+    a.write(Stream::TEAMS, 5);
+    agree(&[&a, &b], seconds(10)).await;
+}
+
+#[tokio::test]
+async fn two_nodes_converge_over_ipv6() {
+    two_nodes_converge("/ip6/::1/udp/0/quic-v1", true).await;
+    two_nodes_converge("/ip6/::1/tcp/0", false).await;
 }

@@ -63,11 +63,14 @@ async fn show(
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, wanted, values) = (app.node.clone(), *form, Fields(fields.0.clone()));
     let changed = error.is_some_and(|error| error.code == "text_changed");
-    let read = aside(move || Read {
-        present: changed.then(|| present_text(&node, &values)).flatten(),
-        options: Options::gather(&node, lang, &[&wanted], &values),
-        as_of: node.as_of(),
-        about: about(&node, lang, &wanted, &values),
+    let read = aside(move || {
+        let (options, as_of) = node.reading(|| Options::gather(&node, lang, &[&wanted], &values));
+        Read {
+            present: changed.then(|| present_text(&node, &values)).flatten(),
+            options,
+            as_of,
+            about: about(&node, lang, &wanted, &values),
+        }
     })
     .await?;
     // Whoever has read the present text below may write over it: the form now stands on that one.

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 
 use super::desk_teams;
 use super::labels;
-use super::layout::{Frame, as_of_line};
+use super::layout::{Frame, as_of_line, count, when_empty};
 use super::options::Options;
 use super::rows::{Row, section};
 use super::summaries::row;
@@ -31,8 +31,8 @@ use crate::words::{Lang, Word};
 pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, HttpError> {
     let operator = visitor.operator()?;
     let (node, lang) = (app.node.clone(), visitor.lang);
-    let (desk, figures, as_of, summaries) =
-        aside(move || (node.desk(), node.figures(), node.as_of(), node.summaries())).await?;
+    let ((desk, figures, summaries), as_of) =
+        aside(move || node.reading(|| (node.desk(), node.figures(), node.summaries()))).await?;
     let content = html! {
         div.head { h1 { (lang.t(Word::Desk)) } (as_of_line(lang, &as_of)) }
         nav.urgent data-live="urgent" data-quiet aria-label=(lang.t(Word::ToDoNow)) { (urgent::tiles(lang, &desk, &as_of)) }
@@ -45,7 +45,7 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
             (sections(lang, &desk, &as_of, &summaries))
             section.card.figures-card aria-labelledby="h-figures" {
                 h2 #h-figures { (lang.t(Word::PilotFigures)) }
-                div.figures data-live="figures" data-quiet { (figures_line(lang, &figures)) }
+                div.figures data-live="figures" data-quiet { (figures_line(lang, &figures, &as_of)) }
             }
         }
         (all_acts(lang, operator))
@@ -54,44 +54,46 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
     Ok(frame.page(content))
 }
 
-fn figures_line(lang: Lang, figures: &Figures) -> Markup {
+fn figures_line(lang: Lang, figures: &Figures, as_of: &AsOf) -> Markup {
+    let number = |n: u64| count(as_of, usize::try_from(n).unwrap_or(usize::MAX));
     let share = match figures.buildings {
         0 => lang.t(Word::Unknown).to_owned(),
         _ => format!("{}.{} %", figures.covered_permille / 10, figures.covered_permille % 10),
     };
-    let covered = lang.fill(Word::FigureCoveredOf, &[&figures.buildings_covered, &figures.buildings]);
+    let covered = lang.fill(Word::FigureCoveredOf, &[&number(figures.buildings_covered), &number(figures.buildings)]);
     let no_position = match figures.buildings_without_position {
         0 => String::new(),
         n => format!("{}{}", lang.of("；", "; "), lang.fill(Word::FigureNoPosition, &[&n])),
     };
-    let certified = lang.fill(Word::FigureCertifiedOf, &[&figures.teams, &CERTIFICATES_FOR_READY]);
+    let certified = lang.fill(Word::FigureCertifiedOf, &[&number(figures.teams), &CERTIFICATES_FOR_READY]);
     html! {
-        div.figure { span.name { (lang.t(Word::FigurePoints)) } b { (figures.points) } }
+        div.figure { span.name { (lang.t(Word::FigurePoints)) } b { (number(figures.points)) } }
         div.figure { span.name { (lang.t(Word::FigureCovered)) } b { (share) } span.note-line { (covered) (no_position) } }
-        div.figure { span.name { (lang.t(Word::FigureCertified)) } b { (figures.teams_certified) " / " (figures.teams) } span.note-line { (certified) } }
+        div.figure { span.name { (lang.t(Word::FigureCertified)) } b { (number(figures.teams_certified)) " / " (number(figures.teams)) } span.note-line { (certified) } }
         div.figure {
-            span.name { (lang.t(Word::Households)) } b { (figures.households) }
-            span.note-line { (lang.fill(Word::FigureResidents, &[&figures.residents])) }
+            span.name { (lang.t(Word::Households)) } b { (number(figures.households)) }
+            span.note-line { (lang.fill(Word::FigureResidents, &[&number(figures.residents)])) }
         }
     }
 }
 
 fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Markup {
     let (day, now_ms) = (today(), as_of.now_ms);
+    let empty = |word| when_empty(as_of, word);
     let rows = |summaries: &[Summary]| summaries.iter().map(|summary| row(lang, summary, day)).collect::<Vec<_>>();
     html! {
         div.columns {
             div.stack {
-                (section(lang, "incidents", Word::OpenIncidents, Word::NoOpenIncidents, &rows(&desk.incidents), now_ms))
-                (section(lang, "conflicts", Word::Conflicts, Word::NoConflicts, &conflicts(lang, desk), now_ms))
-                (section(lang, "hazards", Word::OpenHazards, Word::NoOpenHazards, &rows(&desk.hazards), now_ms))
-                (desk_teams::section(lang, desk, summaries, now_ms))
+                (section(lang, "incidents", Word::OpenIncidents, empty(Word::NoOpenIncidents), &rows(&desk.incidents), now_ms))
+                (section(lang, "conflicts", Word::Conflicts, empty(Word::NoConflicts), &conflicts(lang, desk), now_ms))
+                (section(lang, "hazards", Word::OpenHazards, empty(Word::NoOpenHazards), &rows(&desk.hazards), now_ms))
+                (desk_teams::section(lang, desk, summaries, as_of))
             }
             div.stack {
                 (section(lang, "silent", Word::NotHeardFrom, all_heard(as_of), &silent(as_of, lang), now_ms))
-                (section(lang, "short", Word::ShortStock, Word::NoShortStock, &short(lang, desk), now_ms))
-                (section(lang, "expiring", Word::ExpiringStock, Word::NoExpiringStock, &expiring(lang, desk), now_ms))
-                (section(lang, "transit", Word::InTransit, Word::NoneInTransit, &in_transit(lang, desk), now_ms))
+                (section(lang, "short", Word::ShortStock, empty(Word::NoShortStock), &short(lang, desk), now_ms))
+                (section(lang, "expiring", Word::ExpiringStock, empty(Word::NoExpiringStock), &expiring(lang, desk), now_ms))
+                (section(lang, "transit", Word::InTransit, empty(Word::NoneInTransit), &in_transit(lang, desk), now_ms))
             }
         }
     }

@@ -8,9 +8,10 @@ use linli_domain::desk::{Desk, TeamLine};
 use linli_domain::summary::Summary;
 use maud::{Markup, html};
 
-use super::layout::tag;
+use super::layout::{tag, when_empty};
 use super::rows::{Row, list};
 use super::summaries::heading;
+use crate::status::AsOf;
 use crate::words::{Lang, Word};
 
 /// Teams in the same situation.
@@ -22,7 +23,7 @@ struct Group<'d> {
 }
 
 /// The card. Groups that nobody looks through in a hurry are folded; their number is not.
-pub(crate) fn section(lang: Lang, desk: &Desk, summaries: &[Summary], now_ms: u64) -> Markup {
+pub(crate) fn section(lang: Lang, desk: &Desk, summaries: &[Summary], as_of: &AsOf) -> Markup {
     let known: BTreeMap<RecordId, &Summary> = summaries.iter().map(|summary| (summary.id, summary)).collect();
     let groups: Vec<Group<'_>> = groups(desk).into_iter().filter(|group| !group.teams.is_empty()).collect();
     let total: usize = groups.iter().map(|group| group.teams.len()).sum();
@@ -30,12 +31,12 @@ pub(crate) fn section(lang: Lang, desk: &Desk, summaries: &[Summary], now_ms: u6
         section.card data-live="teams" aria-labelledby="h-teams" {
             div.card-head {
                 h2 #h-teams tabindex="-1" { (lang.t(Word::TeamsByReadiness)) @if total > 0 { " " span.count { (total) } } }
-                @if total == 0 { p.empty { (lang.t(Word::NoTeams)) } }
+                @if total == 0 { p.empty { (lang.t(when_empty(as_of, Word::NoTeams))) } }
             }
             @for group in &groups {
                 details.fold-out id={ "teams-" (group.key) } open[matches!(group.key, "deployed" | "ready")] {
                     summary { (tag(group.class, lang.t(group.word))) " " span.count { (group.teams.len()) } }
-                    div.inside { (list(lang, &rows(lang, group, &known), now_ms)) }
+                    div.inside { (list(lang, &rows(lang, group, &known), as_of.now_ms)) }
                 }
             }
         }

@@ -202,8 +202,9 @@ pub(crate) fn error_note(lang: Lang, error: &HttpError) -> Markup {
 /// What every number on a page stands on.
 pub(crate) fn as_of_line(lang: Lang, as_of: &AsOf) -> Markup {
     let time = clock::time(as_of.now_ms, as_of.now_ms).into_string();
-    html! {
-        p.as-of data-live="as-of" data-quiet {
+    html! { div.as-of data-live="as-of" data-quiet {
+        (lag_banner(lang, as_of))
+        p.as-of {
             (PreEscaped(lang.fill(Word::AsOf, &[&time]))) (lang.of("；", "; "))
             @if !as_of.silent.is_empty() {
                 span.silent { (lang.fill(Word::SilentNodes, &[&as_of.silent.len(), &silent_names(lang, as_of)])) }
@@ -212,11 +213,45 @@ pub(crate) fn as_of_line(lang: Lang, as_of: &AsOf) -> Markup {
             } @else {
                 (lang.t(Word::AllHeard))
             }
-            @if as_of.lag_events > 0 {
-                (lang.of("；", "; ")) span.silent { (lang.fill(Word::LagEvents, &[&as_of.lag_events])) }
-            }
         }
+    } }
+}
+
+/// Says that a page's numbers are behind what is durable here, and since when.
+pub(crate) fn lag_banner(lang: Lang, as_of: &AsOf) -> Markup {
+    html! { @if let Some(text) = lag_text(lang, as_of) { p.note.warn role="status" { (text) } } }
+}
+
+/// The same as one sentence; none if everything is shown.
+pub(crate) fn lag_text(lang: Lang, as_of: &AsOf) -> Option<String> {
+    if as_of.lag_events == 0 {
+        return None;
     }
+    let events = grouped(as_of.lag_events);
+    Some(match as_of.complete_ms {
+        Some(ms) => lang.fill(Word::LagSince, &[&clock::short(ms, as_of.now_ms), &events]),
+        None => lang.fill(Word::LagUnknown, &[&events]),
+    })
+}
+
+/// What an empty list is called: a list that is still being read in is not known to be empty.
+pub(crate) const fn when_empty(as_of: &AsOf, word: Word) -> Word {
+    if as_of.lag_events > 0 { Word::StillFolding } else { word }
+}
+
+/// A count: nought is not known to be nought while events are still being read in.
+pub(crate) fn count(as_of: &AsOf, count: usize) -> String {
+    if count == 0 && as_of.lag_events > 0 { "?".to_owned() } else { count.to_string() }
+}
+
+/// A large number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let group = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(group).collect()
 }
 
 fn silent_names(lang: Lang, as_of: &AsOf) -> String {
@@ -240,4 +275,31 @@ pub(crate) fn unknown(lang: Lang) -> Markup {
 /// A value or the label for what is not known.
 pub(crate) fn or_unknown(lang: Lang, value: Option<Markup>) -> Markup {
     value.unwrap_or_else(|| unknown(lang))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_behind_says_so_and_calls_nothing_empty() {
+        let now_ms = 1_795_500_300_000;
+        let behind = |lag_events, complete_ms| AsOf {
+            now_ms,
+            lag_events,
+            lag_logs: 1,
+            complete_ms,
+            nodes_known: 0,
+            silent: vec![],
+        };
+        let text = lag_text(Lang::Zh, &behind(1_234, Some(now_ms))).unwrap();
+        assert_eq!(text, "本页截至 14:05，尚有 1,234 条待整理");
+        assert!(lag_text(Lang::Zh, &behind(1_000_000, None)).unwrap().contains("1,000,000"));
+        assert!(as_of_line(Lang::Zh, &behind(7, None)).into_string().contains("本页还不完整"));
+        assert_eq!(when_empty(&behind(1, None), Word::NoOpenIncidents), Word::StillFolding);
+        assert_eq!((count(&behind(1, None), 0), count(&behind(1, None), 5)), ("?".to_owned(), "5".to_owned()));
+        let shown = behind(0, Some(now_ms));
+        assert_eq!((lag_text(Lang::Zh, &shown), count(&shown, 0)), (None, "0".to_owned()));
+        assert_eq!(when_empty(&shown, Word::NoOpenIncidents), Word::NoOpenIncidents);
+    }
 }

@@ -7,7 +7,7 @@ use linli_domain::summary::{Detail, Summary};
 use maud::html;
 use serde::Deserialize;
 
-use super::layout::{Frame, as_of_line};
+use super::layout::{Frame, as_of_line, count, when_empty};
 use super::rows::{Row, list};
 use super::summaries::row;
 use crate::http::App;
@@ -92,7 +92,7 @@ pub(crate) async fn page(
     visitor.operator()?;
     let listed = LISTS.iter().find(|list| list.name == name).ok_or_else(HttpError::not_found)?;
     let (node, kind, lang) = (app.node.clone(), listed.kind, visitor.lang);
-    let (mut summaries, as_of) = aside(move || (node.summaries(), node.as_of())).await?;
+    let (mut summaries, as_of) = aside(move || node.reading(|| node.summaries())).await?;
     summaries.retain(|summary| summary.kind == kind);
     summaries.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.title.cmp(&b.title)));
     let day = today();
@@ -105,12 +105,12 @@ pub(crate) async fn page(
         .collect();
     let content = html! {
         div.head {
-            h1 { (lang.t(listed.heading)) " " span.count data-live="count" data-quiet { (summaries.len()) } }
+            h1 { (lang.t(listed.heading)) " " span.count data-live="count" data-quiet { (count(&as_of, summaries.len())) } }
             (as_of_line(lang, &as_of))
         }
         @if let Some((act, word)) = listed.act { p.buttons { a.button href={ "/new/" (act) } { (lang.t(word)) } } }
         section.card data-live="rows" data-quiet {
-            @if rows.is_empty() { p.empty { (lang.t(Word::NoneHere)) } } @else { (list(lang, &rows, as_of.now_ms)) }
+            @if rows.is_empty() { p.empty { (lang.t(when_empty(&as_of, Word::NoneHere))) } } @else { (list(lang, &rows, as_of.now_ms)) }
         }
         @if pages > 1 { p.buttons { @for number in 0..pages {
             a.button.quiet href={ (listed.path) "?page=" (number) } aria-current=[(number == part.page).then_some("page")] { (number + 1) }

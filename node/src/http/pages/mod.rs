@@ -12,6 +12,7 @@ pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod next_acts;
 pub(crate) mod options;
+pub(crate) mod peers;
 pub(crate) mod phone;
 pub(crate) mod plan_texts;
 pub(crate) mod public;

@@ -37,7 +37,8 @@ pub(crate) async fn page(
     let (options, as_of, about) = aside(move || {
         let forms: Vec<&Form> = wanted.iter().collect();
         let about = wanted.iter().flat_map(|form| about(&node, lang, form, &values)).collect::<Vec<_>>();
-        (Options::gather(&node, lang, &forms, &values), node.as_of(), about)
+        let (options, as_of) = node.reading(|| Options::gather(&node, lang, &forms, &values));
+        (options, as_of, about)
     })
     .await?;
     let receipt = match done {

@@ -9,7 +9,7 @@ use linli_domain::summary::{Detail, Summary};
 use maud::{Markup, html};
 
 use super::labels;
-use super::layout::{Frame, tag};
+use super::layout::{Frame, lag_banner, tag, when_empty};
 use super::plan_texts::in_force;
 use super::rows::{Row, section};
 use crate::http::App;
@@ -44,15 +44,15 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
         div.head { h1 { (lang.t(Word::Public)) } (residents_as_of(lang, &open.as_of)) }
         p { (lang.t(Word::PublicIntro)) }
         div.stack {
-            (section(lang, "incidents", Word::OpenIncidents, Word::NoOpenIncidents, &incidents(lang, &open), now_ms))
+            (section(lang, "incidents", Word::OpenIncidents, when_empty(&open.as_of, Word::NoOpenIncidents), &incidents(lang, &open), now_ms))
             section.card data-live="points" aria-labelledby="h-points" {
                 h2 #h-points { (lang.t(Word::SupplyPoints)) }
-                @if open.points.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
+                @if open.points.is_empty() { p.empty { (lang.t(when_empty(&open.as_of, Word::NoneHere))) } }
                 @for point in &open.points { (supply_point(lang, point)) }
             }
             section.card data-live="plans" data-quiet aria-labelledby="h-plans" {
                 h2 #h-plans { (lang.t(Word::IssuedPlans)) }
-                @if open.plans.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
+                @if open.plans.is_empty() { p.empty { (lang.t(when_empty(&open.as_of, Word::NoneHere))) } }
                 @for (i, (title, text)) in open.plans.iter().enumerate() {
                     details.fold-out id={ "plan-" (i) } { summary { (title) } div.inside { div.plan-text { (text) } } }
                 }
@@ -64,8 +64,9 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
 }
 
 fn read(node: &Node) -> Result<Open, NodeError> {
-    let mut open = Open { incidents: vec![], points: vec![], plans: vec![], as_of: node.as_of() };
-    for summary in node.summaries() {
+    let (summaries, as_of) = node.reading(|| node.summaries());
+    let mut open = Open { incidents: vec![], points: vec![], plans: vec![], as_of };
+    for summary in summaries {
         match (&summary.detail, summary.kind) {
             (Detail::Incident { open: true, .. }, _) => open.incidents.push(summary),
             (_, RecordKind::SupplyPoint) if open.points.len() < SHOWN_MAX => {
@@ -84,12 +85,12 @@ fn read(node: &Node) -> Result<Open, NodeError> {
 /// Residents learn how old this is, not which nodes there are.
 fn residents_as_of(lang: Lang, as_of: &AsOf) -> Markup {
     html! {
-        p.as-of data-live="as-of" data-quiet {
+        div.as-of data-live="as-of" data-quiet { (lag_banner(lang, as_of)) p.as-of {
             (lang.fill(Word::AsOf, &[&clock::minute(as_of.now_ms)]))
             @if !as_of.silent.is_empty() {
                 (lang.of("；", "; ")) span.silent { (lang.fill(Word::SomeSilent, &[&as_of.silent.len()])) }
             }
-        }
+        } }
     }
 }
 

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::http::App;
 use crate::http::api::aside;
 use crate::http::error::HttpError;
-use crate::status::PeerLine;
+use crate::peers::PeerLine;
 use crate::words::{Lang, Word};
 
 /// The receipt for a record that was just written. It counts other nodes anew each time it is shown.

@@ -60,7 +60,8 @@ pub(crate) async fn page(
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, record) = (app.node.clone(), record_id(&id)?);
     let asked_for = given.get("do").map(|_| given.clone());
-    let page = aside(move || read(&node, &record, lang, asked_for)).await??.ok_or_else(HttpError::not_found)?;
+    let page = aside(move || read(&node, &record, lang, asked_for)).await??;
+    let page = page.ok_or_else(|| HttpError::no_record(&app.node))?;
     let receipt = if given.contains_key("done") {
         receipt(&app, lang, &record).await?
     } else {

@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::layout::{Frame, as_of_line, or_unknown, tag};
+use super::layout::{Frame, as_of_line, lag_text, or_unknown, tag};
+use super::peers;
 use crate::http::App;
 use crate::http::api::aside;
 use crate::http::clock;
 use crate::http::error::HttpError;
 use crate::http::session::Visitor;
-use crate::status::{AsOf, LogStatus, NodeStatus, PeerLine};
+use crate::status::{AsOf, LogStatus, NodeStatus};
 use crate::words::{Lang, Word};
 
 /// `GET /status`.
@@ -23,7 +24,7 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
         div.head { h1 { (lang.t(Word::Status)) } (as_of_line(lang, &as_of)) }
         div data-live="health" { (health(lang, &status, &as_of)) }
         div.stack {
-            section.card data-live="peers" data-quiet { (peers(lang, &status)) }
+            section.card data-live="peers" data-quiet { (peers::card(lang, status.now_ms, &status.peers)) }
             section.card data-live="this-node" data-quiet { (this_node(lang, &status)) }
             section.card data-live="logs" data-quiet { (logs(lang, &status)) }
         }
@@ -41,17 +42,17 @@ fn health(lang: Lang, status: &NodeStatus, as_of: &AsOf) -> Markup {
     if status.disk_free_bytes.is_none() {
         unknown.push(lang.t(Word::UnknownDisk).to_owned());
     }
-    if status.lag_events > 0 {
-        unknown.push(lang.fill(Word::LagEvents, &[&status.lag_events]));
-    }
-    let troubles: Vec<&str> = status.degraded.iter().map(|both| in_language(lang, both)).collect();
+    unknown.extend(lag_text(lang, as_of));
+    let misbehaving = status.peers.iter().filter_map(|peer| peers::misbehaviour(lang, peer));
+    let own = status.degraded.iter().map(|both| in_language(lang, both).to_owned());
+    let troubles: Vec<String> = own.chain(misbehaving).collect();
     html! {
         @if !troubles.is_empty() {
-            div.note.warn { p { (tag("orange", lang.t(Word::StatusDegraded))) } ul { @for trouble in troubles { li { (trouble) } } } }
+            div.note.warn { p { (tag("orange", lang.t(Word::StatusDegraded))) } ul { @for trouble in &troubles { li { (trouble) } } } }
         }
         @if !unknown.is_empty() {
             div.note { p { (tag("unknown", lang.t(Word::StatusUnknown))) } ul { @for line in unknown { li { (line) } } } }
-        } @else if status.degraded.is_empty() {
+        } @else if troubles.is_empty() {
             div.note { p { (tag("blue", lang.t(Word::StatusOk))) } }
         }
     }
@@ -60,53 +61,6 @@ fn health(lang: Lang, status: &NodeStatus, as_of: &AsOf) -> Markup {
 /// Reasons are said in both languages, because they also go to logs and monitors.
 fn in_language(lang: Lang, both: &str) -> &str {
     both.split_once(" / ").map_or(both, |(zh, en)| lang.of(zh, en))
-}
-
-fn peers(lang: Lang, status: &NodeStatus) -> Markup {
-    html! {
-        div.card-head { h2 { (lang.t(Word::Peers)) " " span.count { (status.peers.len()) } } }
-        @if status.peers.is_empty() { p.empty { (lang.t(Word::NoPeersYet)) } } @else {
-            div.scroll { table.fold {
-                thead { tr {
-                    @for word in [Word::Name, Word::State, Word::LastHeard, Word::BehindBy, Word::AheadBy, Word::RoundTrip, Word::Address] {
-                        th scope="col" { (lang.t(word)) }
-                    }
-                } }
-                tbody { @for peer in &status.peers { (peer_row(lang, status.now_ms, peer)) } }
-            } }
-        }
-    }
-}
-
-fn peer_row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
-    let count = |n: Option<u64>| or_unknown(lang, n.map(|n| html! { span.num { (n) } }));
-    let state = html! {
-        @if peer.connected { (tag("blue", lang.t(Word::Connected))) } @else { (tag("orange", lang.t(Word::NotConnected))) }
-        @if let (Some(reason), false) = (&peer.refused, peer.connected) {
-            div.soft { (lang.fill(Word::AttemptFailed, &[reason])) }
-        }
-    };
-    html! {
-        tr {
-            th scope="row" {
-                (peer.name) " " span.mono.soft { (peer.node.short()) }
-                @if let Some(area) = &peer.area { " " span.mono.soft { (area) } }
-            }
-            td data-label=(lang.t(Word::State)) { (state) }
-            td data-label=(lang.t(Word::LastHeard)) {
-                @match peer.last_heard_ms {
-                    Some(ms) => (clock::time(ms, now_ms)),
-                    None => (tag("unknown", lang.t(Word::Never))),
-                }
-            }
-            td data-label=(lang.t(Word::BehindBy)) { (count(peer.behind_events)) }
-            td data-label=(lang.t(Word::AheadBy)) { (count(peer.ahead_events)) }
-            td data-label=(lang.t(Word::RoundTrip)) { (or_unknown(lang, peer.rtt_ms.map(|ms| html! { span.num { (ms) " ms" } }))) }
-            td data-label=(lang.t(Word::Address)) {
-                @if peer.address.is_empty() { (or_unknown(lang, None)) } @else { span.mono { (peer.address) } }
-            }
-        }
-    }
 }
 
 fn this_node(lang: Lang, status: &NodeStatus) -> Markup {

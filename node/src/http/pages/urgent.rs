@@ -6,6 +6,7 @@ use linli_domain::summary::{Detail, Summary};
 use maud::{Markup, html};
 
 use super::labels::severity_label;
+use super::layout::count;
 use crate::node::today;
 use crate::status::AsOf;
 use crate::words::{Lang, Word};
@@ -44,7 +45,7 @@ pub(crate) fn tiles(lang: Lang, desk: &Desk, as_of: &AsOf) -> Markup {
     html! {
         @for tile in tiles {
             a href={ "#h-" (tile.list) } class={ "tile " (if tile.count == 0 { "" } else { tile.class }) } {
-                b { (tile.count) } span { (lang.t(tile.word)) @if !tile.detail.is_empty() { small { (tile.detail) } } }
+                b { (count(as_of, tile.count)) } span { (lang.t(tile.word)) @if !tile.detail.is_empty() { small { (tile.detail) } } }
             }
         }
     }

@@ -5,14 +5,17 @@ use std::mem;
 use std::ops::Bound;
 use std::time::Duration;
 
+use super::allowance::{Allowance, Rate};
+use super::hints::Hints;
 use super::line::Line;
-use super::pull::Pulls;
+use super::moved::Arrivals;
+use super::pull::{Pulls, signed};
 use super::ranges::Ranges;
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
-use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, ReadFrame, Token, Violation};
+use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, Token, Violation};
 use crate::area::Area;
-use crate::frame::PiiScope;
+use crate::frame::FrameHead;
 use crate::frontier::{Frontier, Relation};
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
@@ -22,17 +25,17 @@ type Digest = [u8; 32];
 /// Replication of one node with all of its peers.
 #[derive(Debug)]
 pub struct Engine {
-    own_key: AuthorKey,
+    pub(super) own_key: AuthorKey,
     pub(super) frontier: Frontier,
     /// The frontier once more, summed up by ranges.
     pub(super) ranges: Ranges,
-    digest: Option<Digest>,
+    pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
     pulls: Pulls,
     appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
-    next_number: u64,
-    outputs: Vec<Output>,
+    pub(super) next_number: u64,
+    pub(super) outputs: Vec<Output>,
 }
 
 /// A frame that the driver is appending.
@@ -49,19 +52,36 @@ struct Append {
 pub(super) struct Peer {
     /// Tells connections to the same peer apart.
     session: u64,
-    pii_areas: Vec<Area>,
+    pub(super) pii_areas: Vec<Area>,
     pub(super) theirs: BTreeMap<LogId, Head>,
     forked: BTreeSet<LogId>,
     compared: bool,
-    line: Line,
-    schedule: Schedule,
-    /// Logs whose new heads it has not been told.
-    pub(super) hints: BTreeSet<LogId>,
+    pub(super) line: Line,
+    arrivals: Arrivals,
+    pub(super) schedule: Schedule,
+    /// Logs whose new heads it is to be told.
+    pub(super) hints: Hints,
     pub(super) exchange: Exchange,
+    oddities: Oddities,
     last_answer: Duration,
+    /// Pieces of frames that it has sent.
+    pieces_received: u64,
     /// Bytes of frames that may still arrive for wants that we closed early.
     stale_bytes: u64,
     unknown_messages: u64,
+}
+
+/// What costs us work and an honest peer has little reason to do.
+#[derive(Debug, Default)]
+struct Oddities {
+    /// Digests.
+    digests: Allowance,
+    /// Wants that replaced an open one.
+    replaced_wants: Allowance,
+    /// Frames that brought nothing.
+    idle_frames: Allowance,
+    /// Pulls that brought nothing of what was announced.
+    empty_pulls: Allowance,
 }
 
 /// When to compare and when to tell all our heads.
@@ -72,10 +92,14 @@ pub(super) struct Exchange {
     pub(super) under_way: Option<Option<LogId>>,
     /// Messages of comparisons by ranges since its last digest.
     pub(super) range_messages: u32,
+    /// Requests for heads since its last digest.
+    pub(super) tells: u32,
     /// Once events have stopped moving after this moment, digests are compared at once.
     pub(super) check_after: Option<Duration>,
     /// The digest that it was told last.
     told: Option<Digest>,
+    /// The last digest that both had.
+    shared: Option<Digest>,
     /// The digests, theirs and ours, that led to the last full exchange.
     led_by: Option<(Digest, Digest)>,
     not_before: Duration,
@@ -83,34 +107,35 @@ pub(super) struct Exchange {
 }
 
 impl Peer {
-    fn new(session: u64, now: Duration, pii_areas: Vec<Area>) -> Self {
+    fn new(session: u64, now: Duration, pii_areas: Vec<Area>, greeting: Duration) -> Self {
         Self {
             session,
             pii_areas,
             theirs: BTreeMap::new(),
             forked: BTreeSet::new(),
             compared: false,
-            line: Line::new(now),
+            line: Line::new(greeting),
+            arrivals: Arrivals::default(),
             schedule: Schedule::default(),
-            hints: BTreeSet::new(),
+            hints: Hints::default(),
+            pieces_received: 0,
             exchange: Exchange {
                 next_compare: now,
                 under_way: None,
                 range_messages: 0,
+                tells: 0,
                 check_after: None,
                 told: None,
+                shared: None,
                 led_by: None,
                 not_before: now,
                 interval: Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS),
             },
+            oddities: Oddities::default(),
             last_answer: now,
             stale_bytes: 0,
             unknown_messages: 0,
         }
-    }
-
-    fn pii_scope(&self, log: &LogId) -> PiiScope {
-        if self.pii_areas.iter().any(|area| area.contains(&log.area)) { PiiScope::Covered } else { PiiScope::Withheld }
     }
 }
 
@@ -136,7 +161,7 @@ impl Engine {
     /// Takes one input and says what to do, in order. `now` counts from any fixed moment and never falls.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Output> {
         match input {
-            Input::PeerConnected { peer, pii_areas } => self.connect(now, peer, pii_areas),
+            Input::PeerConnected { peer, pii_areas, greeting } => self.connect(now, peer, pii_areas, greeting),
             Input::PiiAreas { peer, pii_areas } => {
                 if let Some(state) = self.peers.get_mut(&peer) {
                     state.pii_areas = pii_areas;
@@ -148,11 +173,16 @@ impl Engine {
                     self.disconnect(peer, violation.into());
                 }
             }
-            Input::Appended { log, head } => self.advance(&log, head),
+            Input::Appended { log, head } => self.advance(now, &log, head),
             Input::ReadDone { peer, token, frame } => self.on_read(now, peer, token, frame),
             Input::Written { peer } => {
                 if let Some(state) = self.peers.get_mut(&peer) {
-                    state.line.written(now);
+                    state.line.written();
+                }
+            }
+            Input::Arriving { peer } => {
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.last_answer = now;
                 }
             }
             Input::FrameAppended { token, head } => self.on_frame_appended(now, token, head),
@@ -192,6 +222,9 @@ impl Engine {
             pulling: self.pulls.load(peer).total(),
             serving: state.schedule.len(),
             bytes_per_second: state.line.bytes_per_second(),
+            received_bytes_per_second: state.arrivals.bytes_per_second(),
+            sent: state.schedule.moved(),
+            received: state.arrivals.moved(),
             unknown_messages: state.unknown_messages,
             forked_logs: state.forked.len(),
         })
@@ -202,10 +235,10 @@ impl Engine {
         self.next_number
     }
 
-    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>) {
+    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>, greeting: Duration) {
         self.forget(&peer);
         let session = self.number();
-        self.peers.insert(peer, Peer::new(session, now, pii_areas));
+        self.peers.insert(peer, Peer::new(session, now, pii_areas, greeting));
     }
 
     fn forget(&mut self, peer: &AuthorKey) {
@@ -221,14 +254,17 @@ impl Engine {
 
     pub(super) fn send(&mut self, now: Duration, peer: AuthorKey, message: Message) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        let (bytes, is_frame) = match &message {
-            Message::Frame { frame, .. } => (frame.len() as u64, true),
-            Message::Heads { entries, .. } => (entries.len() as u64 * 110, false),
-            Message::Ranges { sums, lists } => (range_bytes(sums, lists), false),
-            Message::Tell { keys } => (keys.len() as u64 * 8 + 16, false),
-            _ => (64, false),
+        let bytes = match &message {
+            Message::Frame { frame: piece, .. } | Message::Part { bytes: piece, .. } => {
+                state.line.piece_sent(now, piece.len() as u64);
+                piece.len() as u64
+            }
+            Message::Heads { entries, .. } => entries.len() as u64 * 110,
+            Message::Ranges { sums, lists } => range_bytes(sums, lists),
+            Message::Tell { keys } => keys.len() as u64 * 8 + 16,
+            _ => 64,
         };
-        if state.line.hand(now, bytes, is_frame) {
+        if state.line.hand(bytes) {
             self.outputs.push(Output::Send { peer, message });
         } else {
             self.disconnect(peer, DisconnectReason::NotReading);
@@ -238,7 +274,11 @@ impl Engine {
     fn on_message(&mut self, now: Duration, peer: AuthorKey, message: Message) -> Result<(), Violation> {
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
         match message {
-            Message::Digest { digest, logs } => self.on_digest(now, peer, digest, logs),
+            Message::Digest { digest, logs } => {
+                let often = rate(limits::SYNC_DIGESTS_BURST);
+                state.oddities.digests.spend(now, often).then_some(()).ok_or(Violation::ComparesWithoutEnd)?;
+                self.on_digest(now, peer, digest, logs);
+            }
             Message::Heads { coverage, entries } => {
                 for (log, head) in entries {
                     self.learn(peer, log, head)?;
@@ -251,14 +291,20 @@ impl Engine {
                 if from_seq > self.frontier.height(&log) {
                     self.send(now, peer, Message::Unavailable { want });
                 } else {
+                    let often = rate(limits::SYNC_REPLACED_WANTS_BURST);
+                    if state.schedule.has(&log) && !state.oddities.replaced_wants.spend(now, often) {
+                        return Err(Violation::ReplacesWants);
+                    }
                     state.schedule.open(want, log, from_seq, credit)?;
                 }
             }
             Message::Credit { want, bytes } => state.schedule.add_credit(want, bytes)?,
-            Message::Frame { want, last, frame } => self.on_frame(now, peer, want, last, frame)?,
-            Message::Unavailable { want } => self.on_unavailable(now, peer, want),
+            Message::Frame { want, last, frame } => self.on_piece(now, peer, want, frame, Some(last))?,
+            Message::Part { want, bytes } => self.on_piece(now, peer, want, bytes, None)?,
+            Message::Received { pieces } => state.line.pieces_received(now, pieces)?,
+            Message::Unavailable { want } => self.on_unavailable(now, peer, want)?,
             Message::Ranges { sums, lists } => self.on_ranges(now, peer, &sums, &lists)?,
-            Message::Tell { keys } => self.on_tell(peer, &keys),
+            Message::Tell { keys } => self.on_tell(peer, &keys)?,
             Message::Unknown { .. } => state.unknown_messages += 1,
         }
         Ok(())
@@ -271,11 +317,14 @@ impl Engine {
         let moving = self.pulls.load(&peer).total() > 0;
         let many = their_logs.max(self.frontier.len() as u64) > limits::SYNC_VECTOR_LOGS_MAX;
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.exchange.range_messages = 0;
+        (state.exchange.range_messages, state.exchange.tells) = (0, 0);
         if theirs == ours {
-            state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
+            // Once for each digest: it is a pass over all logs, and saying it again costs the peer nothing.
+            if state.exchange.shared.replace(ours) != Some(ours) {
+                state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
+                state.hints.clear();
+            }
             state.compared = true;
-            state.hints.clear();
             state.exchange.led_by = None;
             if state.exchange.told != Some(ours) {
                 // It shall know as well.
@@ -326,9 +375,10 @@ impl Engine {
         }
         state.theirs.insert(log.clone(), head);
         if log.author == self.own_key && head.seq > self.frontier.height(&log) {
-            let reported = self.reported.entry(log.clone()).or_default();
-            if *reported < head.seq {
-                *reported = head.seq;
+            let room = self.reported.len() < limits::SYNC_REPORTED_LOGS_MAX || self.reported.contains_key(&log);
+            let known = self.reported.get(&log).copied().unwrap_or(0);
+            if room && known < head.seq {
+                self.reported.insert(log.clone(), head.seq);
                 self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
             }
         }
@@ -337,124 +387,134 @@ impl Engine {
     }
 
     /// Draws the conclusions from a peer's head and ours.
-    fn compare(&mut self, peer: AuthorKey, log: &LogId, theirs: Head) {
+    pub(super) fn compare(&mut self, peer: AuthorKey, log: &LogId, theirs: Head) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let relation = self.frontier.relation(log, theirs);
-        let ahead = matches!(relation, Relation::Behind { .. }) && !state.forked.contains(log);
-        self.pulls.set_ahead(log, peer, ahead);
+        let missing = match relation {
+            Relation::Behind { ours, theirs } if !state.forked.contains(log) => theirs - ours,
+            _ => 0,
+        };
+        self.pulls.set_ahead(log, peer, missing);
         match relation {
             Relation::Ahead | Relation::Behind { .. } => {}
-            Relation::Equal => drop(state.hints.remove(log)),
+            Relation::Equal => state.hints.remove(log),
             Relation::Forked => self.report_fork(peer, log, theirs, false),
         }
     }
 
     fn report_fork(&mut self, peer: AuthorKey, log: &LogId, theirs: Head, proven: bool) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        self.pulls.set_ahead(log, peer, false);
+        self.pulls.set_ahead(log, peer, 0);
         if let (true, Some(ours)) = (state.forked.insert(log.clone()), self.frontier.head(log)) {
             self.outputs.push(Output::Forked { peer, log: log.clone(), ours, theirs, proven });
         }
     }
 
-    /// The store holds a log up to `head`: peers that lack it are told, peers that were ahead are compared anew.
-    fn advance(&mut self, log: &LogId, head: Head) {
-        if !self.frontier.advance(log, head) {
-            return;
-        }
-        self.ranges.set(log, head);
-        self.digest = None;
-        let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
-        for peer in keys {
-            let Some(state) = self.peers.get_mut(&peer) else { continue };
-            let theirs = state.theirs.get(log).copied();
-            if theirs.is_none_or(|theirs| theirs.seq < head.seq) {
-                state.hints.insert(log.clone());
-            }
-            if let Some(theirs) = theirs {
-                self.compare(peer, log, theirs);
-            }
-        }
-    }
-
-    fn on_frame(
+    /// A piece of a frame: its end says whether it is the last frame of its want.
+    fn on_piece(
         &mut self,
         now: Duration,
         peer: AuthorKey,
         want: u64,
-        last: bool,
-        frame: Vec<u8>,
+        piece: Vec<u8>,
+        end: Option<bool>,
     ) -> Result<(), Violation> {
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
-        let bytes = frame.len() as u64;
-        state.last_answer = now;
-        let Some((log, pull)) = self.pulls.by_want(&peer, want) else {
+        let bytes = (piece.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
+        state.pieces_received += 1;
+        let (session, pieces) = (state.session, state.pieces_received);
+        if let Some((log, pull)) = self.pulls.by_want(&peer, want) {
+            state.last_answer = now;
+            let whole = pull.take(now, piece, end)?;
+            // What a frame says of itself is good enough for an estimate.
+            let head = whole.as_ref().and_then(|(_, frame)| FrameHead::of(frame).ok());
+            state.arrivals.piece(now, head.map_or(0, |head| head.events as u64), bytes);
+            if let Some((last, frame)) = whole {
+                pull.last = last;
+                pull.appending += 1;
+                self.pulls.append_begins(&log);
+                let token = Token(self.number());
+                let bytes = (frame.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
+                self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
+                self.outputs.push(Output::Append { peer, token, log, frame });
+            }
+        } else {
             state.stale_bytes = state.stale_bytes.checked_sub(bytes).ok_or(Violation::Unasked)?;
-            return Ok(());
-        };
-        if pull.credit == 0 || pull.last {
-            return Err(Violation::CreditOverrun);
         }
-        pull.credit = pull.credit.saturating_sub(bytes);
-        pull.last = last;
-        pull.appending += 1;
-        let session = state.session;
-        self.pulls.append_begins(&log);
-        let token = Token(self.number());
-        self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
-        self.outputs.push(Output::Append { peer, token, log, frame });
+        self.send(now, peer, Message::Received { pieces });
         Ok(())
     }
 
-    fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) {
-        let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return };
+    fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) -> Result<(), Violation> {
+        let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return Ok(()) };
         pull.last = true;
-        if pull.appending == 0 {
-            self.finish_pull(&log);
-        }
+        let finished = pull.appending == 0;
         if let Some(state) = self.peers.get_mut(&peer) {
             state.last_answer = now;
         }
+        if finished { self.finish_pull(now, &log) } else { Ok(()) }
     }
 
     /// The peer has sent all it will, and hears how far we have it durably now: receipts count who holds what. A peer
     /// that announced more than it gave was wrong: it is not asked again before it announces something new.
-    fn finish_pull(&mut self, log: &LogId) {
-        let Some(pull) = self.pulls.close(log) else { return };
-        let Some(state) = self.peers.get_mut(&pull.peer) else { return };
-        if self.frontier.height(log) == pull.from_height {
-            state.theirs.remove(log);
-            self.pulls.set_ahead(log, pull.peer, false);
-        } else {
+    fn finish_pull(&mut self, now: Duration, log: &LogId) -> Result<(), Violation> {
+        let Some(pull) = self.pulls.close(log) else { return Ok(()) };
+        let Some(state) = self.peers.get_mut(&pull.peer) else { return Ok(()) };
+        if self.frontier.height(log) != pull.from_height {
             state.hints.insert(log.clone());
+            return Ok(());
         }
+        state.theirs.remove(log);
+        self.pulls.set_ahead(log, pull.peer, 0);
+        let often = rate(limits::SYNC_EMPTY_PULLS_BURST);
+        state.oddities.empty_pulls.spend(now, often).then_some(()).ok_or(Violation::BrokenPromises)
     }
 
     /// Ends a pull before the peer has sent all; what is still on its way will be dropped.
     fn abandon_pull(&mut self, log: &LogId) {
         let Some(pull) = self.pulls.close(log) else { return };
         if let (Some(state), false) = (self.peers.get_mut(&pull.peer), pull.last) {
-            state.stale_bytes += pull.credit + limits::FRAME_BYTES_MAX as u64;
+            let on_its_way = u64::try_from(pull.credit).unwrap_or(0) + limits::FRAME_BYTES_MAX as u64;
+            state.stale_bytes = state.stale_bytes.saturating_add(on_its_way);
         }
     }
 
     fn on_frame_appended(&mut self, now: Duration, token: Token, head: Head) {
         let Some(append) = self.appends.remove(&token) else { return };
         self.pulls.append_ends(&append.log);
-        self.advance(&append.log, head);
+        self.advance(now, &append.log, head);
         let Some((log, pull)) = self.pulls.by_want(&append.peer, append.want) else { return };
         pull.appending -= 1;
-        if pull.last {
-            if pull.appending == 0 {
-                self.finish_pull(&log);
+        let idle = head.seq <= pull.height;
+        pull.height = pull.height.max(head.seq);
+        let (last, appending) = (pull.last, pull.appending);
+        pull.credit = pull.credit.saturating_add(signed(append.bytes));
+        pull.answered = now;
+        if idle && !self.may_be_idle(now, &append.peer) {
+            return self.disconnect(append.peer, Violation::SendsWhatIsThere.into());
+        }
+        if last {
+            if appending == 0
+                && let Err(violation) = self.finish_pull(now, &log)
+            {
+                self.disconnect(append.peer, violation.into());
             }
             return;
         }
-        pull.credit += append.bytes;
         if let Some(state) = self.peers.get_mut(&append.peer) {
             state.last_answer = now;
         }
+        if idle {
+            // Something else, an import, has overtaken this pull: it begins anew where we are now.
+            return self.abandon_pull(&log);
+        }
         self.send(now, append.peer, Message::Credit { want: append.want, bytes: append.bytes });
+    }
+
+    /// Frames that brought nothing: now and then they have been overtaken.
+    fn may_be_idle(&mut self, now: Duration, peer: &AuthorKey) -> bool {
+        let often = rate(limits::SYNC_IDLE_FRAMES_BURST);
+        self.peers.get_mut(peer).is_none_or(|state| state.oddities.idle_frames.spend(now, often))
     }
 
     fn on_append_failed(&mut self, now: Duration, token: Token, failure: AppendFailure) {
@@ -489,22 +549,8 @@ impl Engine {
         self.pulls.get_mut(&append.log).is_some_and(|pull| pull.want == append.want)
     }
 
-    fn on_read(&mut self, now: Duration, peer: AuthorKey, token: Token, frame: Option<ReadFrame>) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        let Some(answer) = state.schedule.read_done(token.0) else { return };
-        let Some(ReadFrame { bytes, last_seq }) = frame else {
-            state.schedule.close(&answer.log);
-            return self.send(now, peer, Message::Unavailable { want: answer.want });
-        };
-        let last = last_seq >= self.frontier.height(&answer.log);
-        state.schedule.sent(&answer.log, bytes.len() as u64, last_seq);
-        if last {
-            state.schedule.close(&answer.log);
-        }
-        self.send(now, peer, Message::Frame { want: answer.want, last, frame: bytes });
-    }
-
     fn on_tick(&mut self, now: Duration) {
+        self.tell_later_hints(now);
         let timeout = Duration::from_millis(limits::SYNC_ANSWER_TIMEOUT_MS);
         let late = |(key, state): (&AuthorKey, &Peer)| {
             (now.saturating_sub(state.last_answer) >= timeout && self.pulls.owes_answer(key)).then_some(*key)
@@ -513,6 +559,12 @@ impl Engine {
         for peer in stalled {
             self.disconnect(peer, DisconnectReason::Stalled);
         }
+        for log in self.pulls.withheld(now) {
+            if let Some(peer) = self.pulls.get_mut(&log).map(|pull| pull.peer) {
+                self.pulls.note_withheld(&log, peer);
+                self.abandon_pull(&log);
+            }
+        }
     }
 
     fn open_wants(&mut self, now: Duration) {
@@ -520,9 +572,9 @@ impl Engine {
             let (want, height) = (self.number(), self.frontier.height(&log));
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;
+                state.arrivals.begin();
             }
-            self.pulls.open(log.clone(), peer, want, height);
-            let credit = limits::SYNC_CREDIT_BYTES;
+            let credit = self.pulls.open(now, &log, peer, want, height);
             self.send(now, peer, Message::Want { want, log, from_seq: height + 1, credit });
         }
     }
@@ -532,7 +584,7 @@ impl Engine {
         for peer in keys {
             self.write_digest(now, peer);
             self.write_heads(now, peer);
-            self.read_for(peer);
+            self.serve(now, peer);
         }
     }
 
@@ -566,30 +618,18 @@ impl Engine {
             } else if state.hints.is_empty() {
                 return;
             } else {
-                let logs: Vec<LogId> = state.hints.iter().take(limits::SYNC_HEADS_PER_MESSAGE_MAX).cloned().collect();
-                for log in &logs {
-                    state.hints.remove(log);
-                }
+                let logs = state.hints.take(limits::SYNC_HEADS_PER_MESSAGE_MAX);
                 let entry = |log: LogId| self.frontier.head(&log).map(|head| (log, head));
                 Message::Heads { coverage: Coverage::Hint, entries: logs.into_iter().filter_map(entry).collect() }
             };
             self.send(now, peer, message);
         }
     }
+}
 
-    /// Keeps the pipeline of frames to a peer filled.
-    fn read_for(&mut self, peer: AuthorKey) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        while state.line.frames() + state.schedule.reads() < limits::SYNC_FRAMES_IN_PIPELINE {
-            let max_bytes = state.line.frame_bytes();
-            let token = self.next_number + 1;
-            let Some((log, from_seq)) = state.schedule.next(token, max_bytes) else { return };
-            self.next_number = token;
-            let pii = state.pii_scope(&log);
-            let (token, max_events) = (Token(token), limits::FRAME_EVENTS_MAX);
-            self.outputs.push(Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii });
-        }
-    }
+/// So many at once, and then one every [`limits::SYNC_ODDITY_INTERVAL_MS`].
+const fn rate(burst: u32) -> Rate {
+    Rate { burst, every: Duration::from_millis(limits::SYNC_ODDITY_INTERVAL_MS) }
 }
 
 /// The heads after a log, as many as go into one message, and whether more follow.

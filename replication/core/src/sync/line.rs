@@ -1,62 +1,182 @@
-//! How much of a peer's line we occupy, and how fast it is: what keeps a warning from waiting behind a long frame.
+//! How fast a peer's line is and how much of ours is on it: what keeps a warning from waiting behind a backlog.
+//!
+//! What was written has not arrived: sockets and routers hold many seconds of a slow line. So the peer says of each
+//! piece of a frame that it has read it ([`super::Message::Received`]), and no more pieces are on their way than the
+//! line carries in one round trip and [`limits::SYNC_LINE_HELD_MS`]. The speed is the delivery rate of BBR
+//! (draft-cardwell-iccrg-bbr-congestion-control): what arrived between two confirmations, the best of the last samples.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::Violation;
 use crate::limits;
 
-/// Smallest message that says something about a line's speed; below it latency dominates.
-const SAMPLE_BYTES_MIN: u64 = 1024;
+/// How long a sample of the speed counts: a line that has become slower is believed to be after twice this time.
+const WINDOW: Duration = Duration::from_secs(5);
 
-/// Messages handed to the driver for one peer and not yet written.
+/// Messages handed to the driver for one peer and not yet written, and pieces of frames that it has not confirmed.
 #[derive(Debug)]
 pub(super) struct Line {
-    unwritten: VecDeque<Unwritten>,
+    unwritten: VecDeque<u64>,
     unwritten_bytes: u64,
-    frames: usize,
-    busy_since: Duration,
-    bytes_per_second: Option<u64>,
+    /// What may be on its way before anything was measured, in bytes.
+    start_bytes: u64,
+    on_way: VecDeque<Piece>,
+    on_way_bytes: u64,
+    confirmed_pieces: u64,
+    confirmed_bytes: u64,
+    confirmed_at: Duration,
+    /// When the piece was sent that was confirmed last.
+    confirmed_sent_at: Duration,
+    /// Up to so many bytes there was not enough to send: what arrives of them says less than the line could carry.
+    starved_until: u64,
+    speed: Best,
+    round_trip: Option<Duration>,
 }
 
+/// A piece of a frame on its way, and how things stood when it was sent.
 #[derive(Debug)]
-struct Unwritten {
+struct Piece {
     bytes: u64,
-    is_frame: bool,
+    sent_at: Duration,
+    confirmed_bytes: u64,
+    confirmed_at: Duration,
+    confirmed_sent_at: Duration,
+    starved: bool,
+}
+
+/// The largest of the samples of the last one to two windows.
+#[derive(Debug, Default)]
+struct Best {
+    since: Duration,
+    current: Option<u64>,
+    before: Option<u64>,
+}
+
+impl Best {
+    fn sample(&mut self, now: Duration, value: u64) {
+        if now.saturating_sub(self.since) >= WINDOW {
+            (self.since, self.before) = (now, self.current.take());
+        }
+        self.current = self.current.max(Some(value));
+    }
+
+    fn get(&self) -> Option<u64> {
+        self.current.max(self.before)
+    }
 }
 
 impl Line {
-    pub(super) fn new(now: Duration) -> Self {
-        Self { unwritten: VecDeque::new(), unwritten_bytes: 0, frames: 0, busy_since: now, bytes_per_second: None }
+    /// A line on which the credentials of the greeting took so long beyond a round trip.
+    pub(super) fn new(greeting: Duration) -> Self {
+        let quick = greeting < Duration::from_millis(limits::SYNC_QUICK_GREETING_MS);
+        Self {
+            unwritten: VecDeque::new(),
+            unwritten_bytes: 0,
+            start_bytes: if quick { limits::SYNC_ON_WAY_BYTES_START } else { limits::SYNC_ON_WAY_BYTES_MIN },
+            on_way: VecDeque::new(),
+            on_way_bytes: 0,
+            confirmed_pieces: 0,
+            confirmed_bytes: 0,
+            confirmed_at: Duration::ZERO,
+            confirmed_sent_at: Duration::ZERO,
+            starved_until: 0,
+            speed: Best::default(),
+            round_trip: None,
+        }
     }
 
     /// Notes a message that goes to the driver. False when too many wait already.
-    pub(super) fn hand(&mut self, now: Duration, bytes: u64, is_frame: bool) -> bool {
-        if self.unwritten.is_empty() {
-            self.busy_since = now;
-        }
-        self.unwritten.push_back(Unwritten { bytes, is_frame });
+    pub(super) fn hand(&mut self, bytes: u64) -> bool {
+        self.unwritten.push_back(bytes);
         self.unwritten_bytes += bytes;
-        self.frames += usize::from(is_frame);
         self.unwritten.len() <= limits::SYNC_UNWRITTEN_MESSAGES_MAX
+            && self.unwritten_bytes <= limits::SYNC_UNWRITTEN_BYTES_MAX
     }
 
-    /// Notes that the oldest message was written, and learns the line's speed from it.
-    pub(super) fn written(&mut self, now: Duration) {
-        let Some(Unwritten { bytes, is_frame }) = self.unwritten.pop_front() else { return };
-        self.unwritten_bytes -= bytes;
-        self.frames -= usize::from(is_frame);
-        if bytes >= SAMPLE_BYTES_MIN {
-            let micros = now.saturating_sub(self.busy_since).as_micros().max(1);
-            let sample = u64::try_from(u128::from(bytes) * 1_000_000 / micros).unwrap_or(u64::MAX);
-            let smoothed = |known: u64| known / 4 * 3 + sample / 4;
-            self.bytes_per_second = Some(self.bytes_per_second.map_or(sample, smoothed));
+    /// Notes that the oldest message was written.
+    pub(super) fn written(&mut self) {
+        self.unwritten_bytes -= self.unwritten.pop_front().unwrap_or(0);
+    }
+
+    /// Notes a piece of a frame that goes out.
+    pub(super) fn piece_sent(&mut self, now: Duration, bytes: u64) {
+        if self.on_way.is_empty() {
+            (self.confirmed_at, self.confirmed_sent_at) = (now, now);
         }
-        self.busy_since = now;
+        self.on_way.push_back(Piece {
+            bytes,
+            sent_at: now,
+            confirmed_bytes: self.confirmed_bytes,
+            confirmed_at: self.confirmed_at,
+            confirmed_sent_at: self.confirmed_sent_at,
+            starved: self.confirmed_bytes < self.starved_until,
+        });
+        self.on_way_bytes += bytes;
     }
 
-    /// Frames handed to the driver and not yet written.
-    pub(super) const fn frames(&self) -> usize {
-        self.frames
+    /// The peer has read so many pieces since the connection began.
+    ///
+    /// # Errors
+    /// [`Violation::ConfirmedUnsent`].
+    pub(super) fn pieces_received(&mut self, now: Duration, pieces: u64) -> Result<(), Violation> {
+        let mut latest = None;
+        for _ in self.confirmed_pieces..pieces {
+            let piece = self.on_way.pop_front().ok_or(Violation::ConfirmedUnsent)?;
+            self.confirmed_pieces += 1;
+            self.confirmed_bytes += piece.bytes;
+            self.on_way_bytes -= piece.bytes;
+            latest = Some(piece);
+        }
+        let Some(piece) = latest else { return Ok(()) };
+        self.confirmed_at = now;
+        self.confirmed_sent_at = piece.sent_at;
+        let trip = now.saturating_sub(piece.sent_at);
+        self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
+        self.sample(now, &piece);
+        Ok(())
+    }
+
+    /// Pieces may leave in bursts and be confirmed in bursts: the longer of the two times is the honest one.
+    fn sample(&mut self, now: Duration, piece: &Piece) {
+        let confirming = now.saturating_sub(piece.confirmed_at);
+        let sending = piece.sent_at.saturating_sub(piece.confirmed_sent_at);
+        let micros = confirming.max(sending).as_micros().max(1);
+        let bytes = u128::from(self.confirmed_bytes - piece.confirmed_bytes);
+        let speed = u64::try_from(bytes * 1_000_000 / micros).unwrap_or(u64::MAX);
+        if !piece.starved || self.speed.get().is_none_or(|known| speed > known) {
+            self.speed.sample(now, speed);
+        }
+    }
+
+    /// Nothing more is there to be sent, though there would be room.
+    pub(super) fn starves(&mut self) {
+        self.starved_until = self.confirmed_bytes + self.on_way_bytes.max(1);
+    }
+
+    /// Whether another piece may go out.
+    pub(super) fn has_room(&self) -> bool {
+        self.on_way_bytes < self.on_way_bytes_max()
+    }
+
+    fn on_way_bytes_max(&self) -> u64 {
+        let (Some(speed), Some(trip)) = (self.speed.get(), self.round_trip) else { return self.start_bytes };
+        let held = trip + Duration::from_millis(limits::SYNC_LINE_HELD_MS);
+        let bytes = u128::from(speed) * held.as_micros() / 1_000_000;
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        bytes.clamp(limits::SYNC_ON_WAY_BYTES_MIN, limits::SYNC_ON_WAY_BYTES_MAX)
+    }
+
+    /// How long a piece may be, in bytes: two of them hold the line for [`limits::SYNC_LINE_HELD_MS`] at most.
+    pub(super) fn piece_bytes(&self) -> u64 {
+        let held = self.speed.get().map(|speed| speed.saturating_mul(limits::SYNC_LINE_HELD_MS) / 1000);
+        let held = held.unwrap_or(self.start_bytes);
+        (held / 2).clamp(limits::SYNC_PIECE_BYTES_MIN, limits::SYNC_FRAME_BYTES)
+    }
+
+    /// How long a frame should be, in bytes. One that cannot be as short goes out in pieces.
+    pub(super) fn frame_bytes(&self) -> u64 {
+        self.piece_bytes().max(limits::SYNC_FRAME_BYTES_MIN)
     }
 
     /// Whether heads may go out now. When they may not they gather, and several rises of a log become one entry.
@@ -64,17 +184,9 @@ impl Line {
         self.unwritten_bytes < limits::SYNC_FRAME_BYTES
     }
 
-    /// How long a frame may be, in bytes: all frames in the pipeline together hold the line for
-    /// [`limits::SYNC_LINE_HELD_MS`] at most.
-    pub(super) fn frame_bytes(&self) -> u64 {
-        let Some(speed) = self.bytes_per_second else { return limits::SYNC_FRAME_BYTES_START };
-        let held = speed.saturating_mul(limits::SYNC_LINE_HELD_MS) / 1000 / limits::SYNC_FRAMES_IN_PIPELINE as u64;
-        held.clamp(limits::SYNC_FRAME_BYTES_MIN, limits::SYNC_FRAME_BYTES)
-    }
-
     /// The measured speed.
-    pub(super) const fn bytes_per_second(&self) -> Option<u64> {
-        self.bytes_per_second
+    pub(super) fn bytes_per_second(&self) -> Option<u64> {
+        self.speed.get()
     }
 }
 
@@ -82,28 +194,72 @@ impl Line {
 mod tests {
     use super::*;
 
+    const QUICK: Duration = Duration::from_millis(5);
+
+    /// Sends all it may on a line of this speed and delay for a while; the most that was on its way, in bytes.
+    fn fill(line: &mut Line, bytes_per_second: u64, delay: Duration, span: Duration) -> u64 {
+        let (mut now, mut free_at, mut pieces, mut most) = (Duration::ZERO, Duration::ZERO, line.confirmed_pieces, 0);
+        let mut arrivals: VecDeque<Duration> = VecDeque::new();
+        while now < span {
+            while line.has_room() {
+                let bytes = line.piece_bytes();
+                line.piece_sent(now, bytes);
+                free_at = free_at.max(now) + Duration::from_micros(bytes * 1_000_000 / bytes_per_second);
+                arrivals.push_back(free_at + delay * 2);
+            }
+            most = most.max(line.on_way_bytes);
+            now = arrivals.pop_front().unwrap();
+            pieces += 1;
+            line.pieces_received(now, pieces).unwrap();
+        }
+        most
+    }
+
     #[test]
-    fn frames_shrink_on_a_slow_line_and_grow_on_a_fast_one() {
-        let mut slow = Line::new(Duration::ZERO);
-        let mut now = Duration::ZERO;
+    fn a_radio_of_64_kbit_a_second_never_holds_more_than_a_second_of_ours() {
+        let mut line = Line::new(Duration::from_millis(300));
+        let most = fill(&mut line, 8_000, Duration::from_millis(40), Duration::from_secs(60));
+        assert!(most < 8_000, "{most} bytes on their way");
+        assert!((7_000..9_000).contains(&line.bytes_per_second().unwrap()), "{:?}", line.bytes_per_second());
+    }
+
+    #[test]
+    fn a_line_that_is_fast_and_far_is_filled() {
+        let mut line = Line::new(QUICK);
+        let (speed, delay) = (5_000_000, Duration::from_millis(60));
+        fill(&mut line, speed, delay, Duration::from_secs(2));
+        assert!(line.bytes_per_second().unwrap() > speed * 9 / 10, "{:?}", line.bytes_per_second());
+    }
+
+    #[test]
+    fn little_to_send_does_not_make_a_line_look_slow() {
+        let mut line = Line::new(QUICK);
+        fill(&mut line, 5_000_000, Duration::from_millis(1), Duration::from_secs(1));
+        let (known, mut now, first) = (line.bytes_per_second(), Duration::from_secs(2), line.confirmed_pieces);
+        // What was on its way arrives.
+        line.pieces_received(now, first + line.on_way.len() as u64).unwrap();
         for _ in 0..20 {
-            slow.hand(now, 16_000, true);
-            now += Duration::from_secs(1);
-            slow.written(now);
+            now += WINDOW;
+            line.starves();
+            line.piece_sent(now, 300);
+            line.pieces_received(now + Duration::from_millis(3), line.confirmed_pieces + 1).unwrap();
         }
-        assert_eq!(slow.frame_bytes(), limits::SYNC_FRAME_BYTES_MIN);
-        for _ in 0..40 {
-            slow.hand(now, 100_000, true);
-            now += Duration::from_millis(1);
-            slow.written(now);
-        }
-        assert_eq!(slow.frame_bytes(), limits::SYNC_FRAME_BYTES);
+        assert_eq!(line.bytes_per_second(), known);
+    }
+
+    #[test]
+    fn what_was_never_sent_cannot_be_confirmed() {
+        let mut line = Line::new(QUICK);
+        line.piece_sent(QUICK, 100);
+        line.pieces_received(QUICK * 2, 1).unwrap();
+        line.pieces_received(QUICK * 2, 1).unwrap();
+        assert_eq!(line.pieces_received(QUICK * 2, u64::MAX), Err(Violation::ConfirmedUnsent));
     }
 
     #[test]
     fn a_peer_that_never_reads_is_noticed() {
-        let mut line = Line::new(Duration::ZERO);
-        let room = (0..=limits::SYNC_UNWRITTEN_MESSAGES_MAX).map(|_| line.hand(Duration::ZERO, 1, false));
+        let mut line = Line::new(QUICK);
+        let room = (0..=limits::SYNC_UNWRITTEN_MESSAGES_MAX).map(|_| line.hand(1));
         assert_eq!(room.filter(|ok| !ok).count(), 1);
     }
 }

@@ -44,13 +44,13 @@ pub enum Message {
         /// Bytes on top of what was given before.
         bytes: u64,
     },
-    /// 4: a frame of a log that the receiver of this message wants.
+    /// 4: a frame of a log that the receiver of this message wants, or the end of one whose beginning came in parts.
     Frame {
         /// The want that it answers.
         want: u64,
         /// Whether the sender has no more of this log; the want is then closed.
         last: bool,
-        /// A frame as [`crate::frame`] defines it.
+        /// A frame as [`crate::frame`] defines it, or its end.
         frame: Vec<u8>,
     },
     /// 5: the sender has nothing to send for a want; the want is then closed.
@@ -69,6 +69,18 @@ pub enum Message {
     Tell {
         /// Keys of logs.
         keys: Vec<Key>,
+    },
+    /// 8: a part of a frame that is too long to hold the line at once. More follows with the same want.
+    Part {
+        /// The want that it answers.
+        want: u64,
+        /// The next bytes of the frame, at least [`limits::SYNC_PART_BYTES_MIN`].
+        bytes: Vec<u8>,
+    },
+    /// 9: how many messages 4 and 8 the sender of this one has read on this connection. Answers each of them.
+    Received {
+        /// All since the connection began.
+        pieces: u64,
     },
     /// Any other number. Never sent.
     Unknown {
@@ -143,6 +155,11 @@ impl Message {
                 }
             }
             Self::Tell { keys } => drop(w.array(2).uint(7).bytes(&eights(keys))),
+            Self::Part { want, bytes } => {
+                w = Writer::with_capacity(bytes.len() + 24);
+                w.array(3).uint(8).uint(*want).bytes(bytes);
+            }
+            Self::Received { pieces } => drop(w.array(2).uint(9).uint(*pieces)),
             Self::Unknown { number } => drop(w.array(1).uint(*number)),
         }
         w.into_bytes()
@@ -160,8 +177,8 @@ impl Message {
         let fields = r.array_of_at_most(16, "number of fields of a message")?;
         let number = r.uint()?;
         let expected = match number {
-            5 | 7 => 2,
-            0 | 1 | 3 | 6 => 3,
+            5 | 7 | 9 => 2,
+            0 | 1 | 3 | 6 | 8 => 3,
             4 => 4,
             2 => 5,
             _ => return Ok(Self::Unknown { number }),
@@ -177,7 +194,9 @@ impl Message {
             4 => Self::Frame { want: r.uint()?, last: r.bool()?, frame: read_frame(&mut r)? },
             5 => Self::Unavailable { want: r.uint()? },
             6 => read_ranges(&mut r)?,
-            _ => Self::Tell { keys: read_eights(&mut r)? },
+            7 => Self::Tell { keys: read_eights(&mut r)? },
+            8 => Self::Part { want: r.uint()?, bytes: read_part(&mut r)? },
+            _ => Self::Received { pieces: r.uint()? },
         };
         r.finish()?;
         Ok(message)
@@ -217,9 +236,12 @@ fn read_eights(r: &mut Reader<'_>) -> Result<Vec<u64>, CborError> {
     Ok(numbers.iter().map(|eight| u64::from_be_bytes(*eight)).collect())
 }
 
+/// Ranges come in order and none twice, so that whatever a message makes us look up we look up once.
 fn read_ranges(r: &mut Reader<'_>) -> Result<Message, CborError> {
     let (mut sums, mut lists, mut entries) = (vec![], vec![], 0);
     let start = r.offset();
+    let overlap = || Reader::error(start, Problem::OutOfRange("order of ranges"));
+    let mut told_up_to = None;
     for _ in 0..r.array_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX, "number of runs of fingerprints")? {
         let first = read_range(r)?;
         let fingerprints = read_eights(r)?;
@@ -227,10 +249,18 @@ fn read_ranges(r: &mut Reader<'_>) -> Result<Message, CborError> {
         if first.prefix() + fingerprints.len() as u64 > 1 << first.depth() {
             return Err(Reader::error(start, Problem::OutOfRange("number of fingerprints in a run")));
         }
+        let last = first.run(fingerprints.len()).last().ok_or_else(overlap)?;
+        if told_up_to.replace(last.last_key()).is_some_and(|before| before >= first.first_key()) {
+            return Err(overlap());
+        }
         sums.push(Sums { first, fingerprints });
     }
+    let mut told_up_to = None;
     for _ in 0..r.array_of_at_most(limits::SYNC_RECONCILE_ENTRIES_MAX, "number of listed ranges")? {
         let range = read_range(r)?;
+        if told_up_to.replace(range.last_key()).is_some_and(|before| before >= range.first_key()) {
+            return Err(overlap());
+        }
         let numbers = read_eights(r)?;
         let (pairs, rest) = numbers.as_chunks::<2>();
         let items: Vec<Item> = pairs.iter().map(|[key, head]| Item { key: *key, head: *head }).collect();
@@ -284,6 +314,15 @@ fn read_frame(r: &mut Reader<'_>) -> Result<Vec<u8>, CborError> {
     Ok(frame.to_vec())
 }
 
+fn read_part(r: &mut Reader<'_>) -> Result<Vec<u8>, CborError> {
+    let start = r.offset();
+    let bytes = read_frame(r)?;
+    if bytes.len() < limits::SYNC_PART_BYTES_MIN {
+        return Err(Reader::error(start, Problem::OutOfRange("length of a part of a frame")));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -318,7 +357,15 @@ mod tests {
             List { range, items: items.into_iter().map(|(key, head)| Item { key: inside(key), head }).collect() }
         });
         let (sums, lists) = (proptest::collection::vec(sums, 0..4), proptest::collection::vec(lists, 0..4));
-        (sums, lists).prop_map(|(sums, lists)| Message::Ranges { sums, lists })
+        (sums, lists).prop_map(|(mut sums, mut lists)| {
+            let last = |run: &Sums| run.first.run(run.fingerprints.len()).last().map(Range::last_key);
+            sums.retain(|run| last(run).is_some());
+            sums.sort_by_key(|run| run.first.first_key());
+            sums.dedup_by(|next, before| last(before) >= Some(next.first.first_key()));
+            lists.sort_by_key(|list| list.range.first_key());
+            lists.dedup_by(|next, before| before.range.last_key() >= next.range.first_key());
+            Message::Ranges { sums, lists }
+        })
     }
 
     fn message_strategy() -> impl Strategy<Value = Message> {
@@ -335,7 +382,10 @@ mod tests {
             (any::<u64>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..64))
                 .prop_map(|(want, last, frame)| Message::Frame { want, last, frame }),
             any::<u64>().prop_map(|want| Message::Unavailable { want }),
-            (8..u64::MAX).prop_map(|number| Message::Unknown { number }),
+            (any::<u64>(), proptest::collection::vec(any::<u8>(), limits::SYNC_PART_BYTES_MIN..600))
+                .prop_map(|(want, bytes)| Message::Part { want, bytes }),
+            any::<u64>().prop_map(|pieces| Message::Received { pieces }),
+            (10..u64::MAX).prop_map(|number| Message::Unknown { number }),
         ]
     }
 
@@ -361,6 +411,33 @@ mod tests {
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = Message::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_range_is_told_once_and_in_order() {
+        let range = |depth, prefix| Range::new(depth, prefix).unwrap();
+        let sums = |runs: &[(Range, usize)]| {
+            let run = |(first, len): &(Range, usize)| Sums { first: *first, fingerprints: vec![0; *len] };
+            Message::Ranges { sums: runs.iter().map(run).collect(), lists: vec![] }
+        };
+        let lists = |ranges: &[Range]| {
+            let list = |range: &Range| List { range: *range, items: vec![] };
+            Message::Ranges { sums: vec![], lists: ranges.iter().map(list).collect() }
+        };
+        let decodes = |message: &Message| Message::decode(&message.encode()).is_ok();
+        assert!(decodes(&sums(&[(range(3, 0), 2), (range(6, 16), 3)])));
+        assert!(decodes(&lists(&[range(3, 0), range(6, 8), range(6, 9)])));
+        for twice in [
+            sums(&[(Range::ALL, 1), (Range::ALL, 1)]),
+            sums(&[(range(3, 0), 3), (range(6, 16), 1)]),
+            sums(&[(range(3, 4), 1), (range(3, 0), 1)]),
+            sums(&[(range(3, 0), 0)]),
+            lists(&[Range::ALL, Range::ALL]),
+            lists(&[range(3, 1), range(3, 0)]),
+            lists(&[range(3, 0), range(6, 7)]),
+        ] {
+            assert!(!decodes(&twice), "{twice:?}");
         }
     }
 

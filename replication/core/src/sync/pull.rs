@@ -1,58 +1,122 @@
 //! What we lack, who has it, and from whom each log is being pulled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
+use super::Violation;
 use crate::id::{AuthorKey, LogId};
 use crate::limits;
 
 /// Logs of which somebody connected has more than we do, and the pulls that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Pulls {
-    /// Peers that are ahead of us, by log, in order of priority.
-    behind: BTreeMap<LogId, BTreeSet<AuthorKey>>,
+    /// Peers that are ahead of us and by how many events, by log, in order of priority.
+    behind: BTreeMap<LogId, BTreeMap<AuthorKey, u64>>,
+    /// Of these the logs that may be pulled now, by peer: those that are neither pulled, nor being appended, nor left
+    /// alone. Whoever announces tens of thousands of logs must not make every input a pass over them.
+    urgent: Ready,
+    others: Ready,
+    /// Logs that a peer was asked for and withheld while another had them. It is asked for them last.
+    withheld: BTreeMap<AuthorKey, BTreeSet<LogId>>,
     /// One pull per log at most.
     open: BTreeMap<LogId, Pull>,
     by_want: BTreeMap<u64, LogId>,
     /// Frames with the driver, by log, whoever sent them. A log is not pulled anew before they are settled.
     appending: BTreeMap<LogId, usize>,
-    /// Logs to be left alone for a while, because our own store failed.
-    not_before: BTreeMap<LogId, Duration>,
+    /// Logs to be left alone for a while, because our own store failed, and the same in order of time.
+    paused: BTreeMap<LogId, Duration>,
+    wakes: BTreeSet<(Duration, LogId)>,
 }
+
+/// Logs by peer; no peer without any.
+type Ready = BTreeMap<AuthorKey, BTreeSet<LogId>>;
 
 /// A want of ours that is open.
 #[derive(Debug)]
 pub(super) struct Pull {
     pub(super) peer: AuthorKey,
     pub(super) want: u64,
-    /// Bytes that the peer may still send.
-    pub(super) credit: u64,
+    /// Bytes that the peer may still send. A frame may begin while there are any, and takes all that it is long: below
+    /// zero is owed. If either side forgave that, they would disagree on what is allowed.
+    pub(super) credit: i64,
+    /// Credit that it was given at first.
+    first_credit: u64,
     /// Our height when the want was opened.
     pub(super) from_height: u64,
+    /// Our height after the last frame of this pull: a frame that leaves it there brought nothing.
+    pub(super) height: u64,
+    /// When it was asked for or last brought a frame.
+    pub(super) answered: Duration,
     /// The peer has sent its last frame.
     pub(super) last: bool,
+    /// The beginning of a frame that comes in parts.
+    pub(super) begun: Vec<u8>,
     /// Frames of this pull that are being appended.
     pub(super) appending: usize,
 }
 
-/// How many pulls a peer carries.
+impl Pull {
+    /// Takes a piece of a frame. Gives the whole frame at its `end`, and whether it is the last of this pull. A frame
+    /// that was begun may be finished beyond the credit.
+    ///
+    /// # Errors
+    /// What the peer may not do.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        piece: Vec<u8>,
+        end: Option<bool>,
+    ) -> Result<Option<(bool, Vec<u8>)>, Violation> {
+        if self.last || (self.credit <= 0 && self.begun.is_empty()) {
+            return Err(Violation::CreditOverrun);
+        }
+        if self.begun.len() + piece.len() > limits::FRAME_BYTES_MAX {
+            return Err(Violation::FrameTooLong);
+        }
+        let bytes = piece.len() as u64;
+        let counted = if self.begun.is_empty() { bytes.max(limits::SYNC_FRAME_BYTES_LEAST) } else { bytes };
+        self.credit = self.credit.saturating_sub(signed(counted));
+        self.answered = now;
+        if end.is_some() && self.begun.is_empty() {
+            return Ok(end.map(|last| (last, piece)));
+        }
+        self.begun.extend(piece);
+        Ok(end.map(|last| (last, std::mem::take(&mut self.begun))))
+    }
+}
+
+/// What a peer, or all together, carries.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Load {
     urgent: usize,
     others: usize,
+    /// Credit that the others were given at first.
+    bytes: u64,
 }
 
+/// What all peers together may carry, without the charter and alerts.
+const IN_ALL: Load = Load { urgent: usize::MAX, others: limits::SYNC_WANTS_MAX, bytes: limits::SYNC_WANTED_BYTES_MAX };
+
+/// What one peer may carry.
+const PER_PEER: Load = Load {
+    urgent: limits::SYNC_URGENT_WANTS_PER_PEER,
+    others: limits::SYNC_WANTS_PER_PEER,
+    bytes: limits::SYNC_WANTED_BYTES_PER_PEER,
+};
+
 impl Load {
-    fn has_room(self, urgent: bool) -> bool {
-        if urgent {
-            self.urgent < limits::SYNC_URGENT_WANTS_PER_PEER
-        } else {
-            self.others < limits::SYNC_WANTS_PER_PEER
-        }
+    fn is_below(self, most: Self, urgent: bool) -> bool {
+        if urgent { self.urgent < most.urgent } else { self.others < most.others && self.bytes < most.bytes }
     }
 
-    fn add(&mut self, urgent: bool) {
-        if urgent { self.urgent += 1 } else { self.others += 1 }
+    fn add(&mut self, urgent: bool, bytes: u64) {
+        if urgent {
+            self.urgent += 1;
+        } else {
+            self.others += 1;
+            self.bytes += bytes;
+        }
     }
 
     /// All pulls.
@@ -61,21 +125,58 @@ impl Load {
     }
 }
 
+/// Credit for a pull that lacks so many events: many short ones may be under way where one long one is.
+const fn first_credit(missing: u64) -> u64 {
+    if missing <= limits::SYNC_SHORT_WANT_EVENTS { limits::SYNC_SHORT_CREDIT_BYTES } else { limits::SYNC_CREDIT_BYTES }
+}
+
+/// A number of bytes, all far below what an `i64` takes.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
 const fn is_urgent(log: &LogId) -> bool {
     log.stream.code() < limits::SYNC_URGENT_STREAMS
 }
 
 impl Pulls {
-    /// Notes whether a peer is ahead of us in a log.
-    pub(super) fn set_ahead(&mut self, log: &LogId, peer: AuthorKey, ahead: bool) {
+    /// Notes how many events of a log a peer has that we lack.
+    pub(super) fn set_ahead(&mut self, log: &LogId, peer: AuthorKey, missing: u64) {
+        let ahead = missing > 0;
         if ahead {
-            self.behind.entry(log.clone()).or_default().insert(peer);
+            self.behind.entry(log.clone()).or_default().insert(peer, missing);
         } else if let Some(peers) = self.behind.get_mut(log) {
             peers.remove(&peer);
             if peers.is_empty() {
                 self.behind.remove(log);
             }
         }
+        let free = ahead && self.is_free(log);
+        self.set_ready(log, peer, free);
+    }
+
+    /// Whether a log is neither pulled, nor being appended, nor left alone.
+    fn is_free(&self, log: &LogId) -> bool {
+        !self.open.contains_key(log) && !self.appending.contains_key(log) && !self.paused.contains_key(log)
+    }
+
+    fn set_ready(&mut self, log: &LogId, peer: AuthorKey, ready: bool) {
+        let by_peer = if is_urgent(log) { &mut self.urgent } else { &mut self.others };
+        if ready {
+            by_peer.entry(peer).or_default().insert(log.clone());
+        } else if let Some(logs) = by_peer.get_mut(&peer) {
+            logs.remove(log);
+            if logs.is_empty() {
+                by_peer.remove(&peer);
+            }
+        }
+    }
+
+    /// A log's state has changed: it may be pulled now from all who are ahead, or from nobody.
+    fn settle(&mut self, log: &LogId) {
+        let free = self.is_free(log);
+        let peers: Vec<AuthorKey> = self.behind.get(log).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        peers.into_iter().for_each(|peer| self.set_ready(log, peer, free));
     }
 
     /// Forgets a peer: its pulls end and nothing of it is ahead any more.
@@ -84,6 +185,9 @@ impl Pulls {
             peers.remove(peer);
             !peers.is_empty()
         });
+        self.urgent.remove(peer);
+        self.others.remove(peer);
+        self.withheld.remove(peer);
         let ended: Vec<LogId> = self.open.iter().filter(|(_, p)| p.peer == *peer).map(|(log, _)| log.clone()).collect();
         for log in ended {
             self.close(&log);
@@ -91,46 +195,108 @@ impl Pulls {
     }
 
     /// Chooses who should pull what now, in order of priority: each log that has no pull goes to the peer ahead of us
-    /// that carries least.
-    pub(super) fn assign(&self, now: Duration, peers: impl Iterator<Item = AuthorKey>) -> Vec<(LogId, AuthorKey)> {
-        if self.behind.is_empty() {
-            return vec![];
+    /// that carries least. Costs a few look-ups for each pull that is chosen, however many logs were announced.
+    pub(super) fn assign(&mut self, now: Duration, peers: impl Iterator<Item = AuthorKey>) -> Vec<(LogId, AuthorKey)> {
+        self.wake(now);
+        let mut chosen = vec![];
+        if self.urgent.is_empty() && self.others.is_empty() {
+            return chosen;
         }
         let mut loads: BTreeMap<AuthorKey, Load> = peers.map(|peer| (peer, Load::default())).collect();
+        let mut in_all = Load::default();
         for (log, pull) in &self.open {
-            loads.entry(pull.peer).or_default().add(is_urgent(log));
+            loads.entry(pull.peer).or_default().add(is_urgent(log), pull.first_credit);
+            in_all.add(is_urgent(log), pull.first_credit);
         }
-        let mut others: usize = loads.values().map(|load| load.others).sum();
-        let mut chosen = vec![];
-        for (log, ahead) in &self.behind {
-            let urgent = is_urgent(log);
-            let full = !urgent && others >= limits::SYNC_WANTS_MAX;
-            if full || !loads.values().any(|load| load.has_room(urgent)) {
-                if urgent {
-                    continue;
-                }
-                break;
-            }
-            let waits = self.not_before.get(log).is_some_and(|at| now < *at);
-            if waits || self.open.contains_key(log) || self.appending.contains_key(log) {
-                continue;
-            }
-            let with_room = |peer: &&AuthorKey| loads.get(peer).is_some_and(|load| load.has_room(urgent));
-            let load_of = |peer: &&AuthorKey| (loads.get(peer).map_or(0, |load| load.total()), **peer);
-            let Some(peer) = ahead.iter().filter(with_room).min_by_key(load_of).copied() else { continue };
-            loads.entry(peer).or_default().add(urgent);
-            others += usize::from(!urgent);
-            chosen.push((log.clone(), peer));
+        for (ready, urgent) in [(&self.urgent, true), (&self.others, false)] {
+            self.assign_of(ready, urgent, &mut loads, &mut in_all, &mut chosen);
         }
         chosen
     }
 
-    /// Opens a pull.
-    pub(super) fn open(&mut self, log: LogId, peer: AuthorKey, want: u64, from_height: u64) {
-        self.not_before.remove(&log);
+    /// Chooses pulls among the urgent logs or the others.
+    fn assign_of(
+        &self,
+        ready: &Ready,
+        urgent: bool,
+        loads: &mut BTreeMap<AuthorKey, Load>,
+        in_all: &mut Load,
+        chosen: &mut Vec<(LogId, AuthorKey)>,
+    ) {
+        let mut last: Option<LogId> = None;
+        while in_all.is_below(IN_ALL, urgent) {
+            let with_room = |peer: &AuthorKey| loads.get(peer).is_some_and(|load| load.is_below(PER_PEER, urgent));
+            let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let first =
+                |(_, logs): (&AuthorKey, &'_ BTreeSet<LogId>)| logs.range((after, Bound::Unbounded)).next().cloned();
+            let Some(log) = ready.iter().filter(|(peer, _)| with_room(peer)).filter_map(first).min() else { return };
+            let load_of = |peer: &&AuthorKey| {
+                (self.has_withheld(peer, &log), loads.get(peer).map_or(0, |load| load.total()), **peer)
+            };
+            let ahead = self.behind.get(&log).into_iter().flat_map(BTreeMap::keys);
+            if let Some(peer) = ahead.filter(|peer| with_room(peer)).min_by_key(load_of).copied() {
+                let bytes = self.credit_for(&log, &peer);
+                loads.entry(peer).or_default().add(urgent, bytes);
+                in_all.add(urgent, bytes);
+                chosen.push((log.clone(), peer));
+            }
+            last = Some(log);
+        }
+    }
+
+    fn credit_for(&self, log: &LogId, peer: &AuthorKey) -> u64 {
+        first_credit(self.behind.get(log).and_then(|peers| peers.get(peer)).copied().unwrap_or(0))
+    }
+
+    fn has_withheld(&self, peer: &AuthorKey, log: &LogId) -> bool {
+        self.withheld.get(peer).is_some_and(|logs| logs.contains(log))
+    }
+
+    /// Pulls that have brought nothing for too long although somebody else, who has not withheld the log before, has
+    /// it: warnings soon, others after the time in which a peer must answer at all.
+    pub(super) fn withheld(&self, now: Duration) -> Vec<LogId> {
+        let is_late = |log: &LogId, pull: &Pull| {
+            let patience =
+                if is_urgent(log) { limits::SYNC_URGENT_PATIENCE_MS } else { limits::SYNC_ANSWER_TIMEOUT_MS };
+            let waits = pull.credit > 0 && !pull.last && pull.appending == 0;
+            waits && now.saturating_sub(pull.answered) >= Duration::from_millis(patience)
+        };
+        let elsewhere = |log: &LogId, pull: &Pull| {
+            let mut peers = self.behind.get(log).into_iter().flat_map(BTreeMap::keys);
+            peers.any(|peer| {
+                *peer != pull.peer
+                    && !self.has_withheld(peer, log)
+                    && self.load(peer).is_below(PER_PEER, is_urgent(log))
+            })
+        };
+        let late = self.open.iter().filter(|(log, pull)| is_late(log, pull) && elsewhere(log, pull));
+        late.map(|(log, _)| log.clone()).collect()
+    }
+
+    /// Remembers that a peer withheld a log.
+    pub(super) fn note_withheld(&mut self, log: &LogId, peer: AuthorKey) {
+        self.withheld.entry(peer).or_default().insert(log.clone());
+    }
+
+    /// Opens a pull; gives the credit that goes with it.
+    pub(super) fn open(&mut self, now: Duration, log: &LogId, peer: AuthorKey, want: u64, height: u64) -> u64 {
         self.by_want.insert(want, log.clone());
-        let credit = limits::SYNC_CREDIT_BYTES;
-        self.open.insert(log, Pull { peer, want, credit, from_height, last: false, appending: 0 });
+        let credit = self.credit_for(log, &peer);
+        let pull = Pull {
+            peer,
+            want,
+            credit: signed(credit),
+            first_credit: credit,
+            from_height: height,
+            height,
+            answered: now,
+            last: false,
+            begun: vec![],
+            appending: 0,
+        };
+        self.open.insert(log.clone(), pull);
+        self.settle(log);
+        credit
     }
 
     /// The open pull that a peer's answer belongs to.
@@ -149,12 +315,14 @@ impl Pulls {
     pub(super) fn close(&mut self, log: &LogId) -> Option<Pull> {
         let pull = self.open.remove(log)?;
         self.by_want.remove(&pull.want);
+        self.settle(log);
         Some(pull)
     }
 
     /// A frame of a log went to the driver.
     pub(super) fn append_begins(&mut self, log: &LogId) {
         *self.appending.entry(log.clone()).or_default() += 1;
+        self.settle(log);
     }
 
     /// The driver is done with a frame of a log.
@@ -163,20 +331,34 @@ impl Pulls {
             *count -= 1;
             if *count == 0 {
                 self.appending.remove(log);
+                self.settle(log);
             }
         }
     }
 
     /// Leaves a log alone until then.
     pub(super) fn pause(&mut self, log: &LogId, until: Duration) {
-        self.not_before.insert(log.clone(), until);
+        if let Some(before) = self.paused.insert(log.clone(), until) {
+            self.wakes.remove(&(before, log.clone()));
+        }
+        self.wakes.insert((until, log.clone()));
+        self.settle(log);
+    }
+
+    /// Takes up the logs that have been left alone for long enough.
+    fn wake(&mut self, now: Duration) {
+        while let Some((_, log)) = self.wakes.first().filter(|(at, _)| *at <= now).cloned() {
+            self.wakes.pop_first();
+            self.paused.remove(&log);
+            self.settle(&log);
+        }
     }
 
     /// How many pulls a peer carries.
     pub(super) fn load(&self, peer: &AuthorKey) -> Load {
         let mut load = Load::default();
-        for (log, _) in self.open.iter().filter(|(_, pull)| pull.peer == *peer) {
-            load.add(is_urgent(log));
+        for (log, pull) in self.open.iter().filter(|(_, pull)| pull.peer == *peer) {
+            load.add(is_urgent(log), pull.first_credit);
         }
         load
     }

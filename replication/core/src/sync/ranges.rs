@@ -66,7 +66,7 @@ impl Range {
         if self.depth == 0 { 0 } else { self.prefix << (64 - self.depth) }
     }
 
-    const fn last_key(self) -> Key {
+    pub(super) const fn last_key(self) -> Key {
         if self.depth == 0 { Key::MAX } else { self.first_key() | (Key::MAX >> self.depth) }
     }
 

@@ -68,13 +68,18 @@ impl Engine {
     }
 
     /// A peer asks for heads.
-    pub(super) fn on_tell(&mut self, peer: AuthorKey, keys: &[Key]) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
+    pub(super) fn on_tell(&mut self, peer: AuthorKey, keys: &[Key]) -> Result<(), Violation> {
+        let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
+        state.exchange.tells += 1;
+        if state.exchange.tells > limits::SYNC_TELLS_MAX {
+            return Err(Violation::ComparesWithoutEnd);
+        }
         if keys.is_empty() {
             state.exchange.under_way.get_or_insert(None);
-            return;
+        } else {
+            state.hints.extend(keys.iter().flat_map(|key| self.ranges.with_key(*key)).cloned());
         }
-        state.hints.extend(keys.iter().flat_map(|key| self.ranges.with_key(*key)).cloned());
+        Ok(())
     }
 
     /// Lists of what we hold in ranges that differ, or the fingerprints of their parts, as many as one message takes.

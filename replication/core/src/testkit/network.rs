@@ -14,6 +14,9 @@ use crate::sign::KeyCache;
 use crate::sync::{Coverage, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit};
 use crate::testkit::key;
 
+/// What a greeting weighs in one direction: a chain of grants and the verdict.
+const GREETING_BYTES: u64 = 1_500;
+
 /// A small deterministic generator of numbers (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Numbers(u64);
@@ -43,6 +46,8 @@ pub struct Conditions {
     pub jitter: Duration,
     /// Speed of each direction of each line.
     pub bytes_per_second: u64,
+    /// What sockets and routers take in without sending it yet: a message is written as soon as it fits in here.
+    pub buffer_bytes: u64,
     /// Time for one durable append or one read.
     pub disk: Duration,
     /// One message of so many breaks its connection; 0 for never.
@@ -54,12 +59,19 @@ pub struct Conditions {
     pub reconnect: Duration,
 }
 
+impl Conditions {
+    fn on_line(&self, bytes: u64) -> Duration {
+        Duration::from_micros(bytes * 1_000_000 / self.bytes_per_second)
+    }
+}
+
 impl Default for Conditions {
     fn default() -> Self {
         Self {
             delay: Duration::from_millis(5),
             jitter: Duration::from_millis(10),
             bytes_per_second: 10_000_000,
+            buffer_bytes: 256 * 1024,
             disk: Duration::from_millis(2),
             loss_one_in: 0,
             hints_disturbed_one_in: 0,
@@ -238,7 +250,8 @@ impl Network {
         for (from, to) in [(a, b), (b, a)] {
             self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now, parked: None });
             let pii_areas = vec![crate::testkit::area("320508")];
-            self.input(from, Input::PeerConnected { peer: self.keys[to], pii_areas });
+            let greeting = self.conditions.on_line(GREETING_BYTES);
+            self.input(from, Input::PeerConnected { peer: self.keys[to], pii_areas, greeting });
         }
     }
 
@@ -476,12 +489,12 @@ impl Network {
     fn carry(&mut self, from: usize, to: usize, session: u64, bytes: Vec<u8>) {
         let jitter_us = u64::try_from(self.conditions.jitter.as_micros()).unwrap() + 1;
         let jitter = Duration::from_micros(self.numbers.below(jitter_us));
-        let on_line = Duration::from_micros(bytes.len() as u64 * 1_000_000 / self.conditions.bytes_per_second);
+        let on_line = self.conditions.on_line(bytes.len() as u64);
+        let buffered = self.conditions.on_line(self.conditions.buffer_bytes);
         let direction = self.directions.entry((from, to)).or_default();
-        let written = direction.free_at.max(self.now) + on_line;
-        direction.free_at = written;
-        direction.last_arrival = direction.last_arrival.max(written + self.conditions.delay + jitter);
-        let arrival = direction.last_arrival;
+        direction.free_at = direction.free_at.max(self.now) + on_line;
+        direction.last_arrival = direction.last_arrival.max(direction.free_at + self.conditions.delay + jitter);
+        let (written, arrival) = (direction.free_at.saturating_sub(buffered).max(self.now), direction.last_arrival);
         self.at(written, Happening::Written { from, to, session });
         self.at(arrival, Happening::Deliver { from, to, session, bytes });
     }
@@ -496,7 +509,12 @@ impl Network {
             bytes += size(event);
             bytes <= read.max_bytes || bytes == size(event)
         };
-        let run: Vec<ReceivedEvent> = events.iter().take(read.max_events).take_while(fits).cloned().collect();
+        let fitting = events.iter().take(read.max_events).take_while(fits).count();
+        // A frame ends on a signed event: the last that fits, or the first after it.
+        let signed = |event: &ReceivedEvent| event.signature().is_some();
+        let back = events[..fitting].iter().rposition(signed);
+        let end = back.or_else(|| events.iter().position(signed))?;
+        let run: Vec<ReceivedEvent> = events[..=end].to_vec();
         let last_seq = run.last()?.header().seq;
         Some(ReadFrame { bytes: encode_frame(&run, read.pii), last_seq })
     }

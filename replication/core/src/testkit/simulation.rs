@@ -94,6 +94,7 @@ impl District {
             delay: Duration::from_millis(1 + draw.below(100)),
             jitter: Duration::from_millis(draw.below(100)),
             bytes_per_second: [8_000, 60_000, 1_000_000, 20_000_000][draw.below(4) as usize],
+            buffer_bytes: [0, 4_000, 4_000_000][draw.below(3) as usize],
             disk: Duration::from_millis(draw.below(8)),
             loss_one_in: [0, 0, 50, 400][draw.below(4) as usize],
             hints_disturbed_one_in: [0, 0, 3, 9][draw.below(4) as usize],
@@ -240,7 +241,9 @@ impl District {
 
     /// Nobody broke a rule, sent durable events again, let queues grow, or fails to know that all is equal.
     fn check_nodes(&self) -> Result<(), String> {
-        let bound = (limits::SYNC_WANTS_MAX as u64 + 8) * (limits::SYNC_CREDIT_BYTES + limits::FRAME_BYTES_MAX as u64);
+        let wants = (limits::SYNC_WANTS_MAX + 8) as u64;
+        let bound =
+            limits::SYNC_WANTED_BYTES_MAX + 8 * limits::SYNC_CREDIT_BYTES + wants * limits::FRAME_BYTES_MAX as u64;
         for (n, node) in self.network.nodes.iter().enumerate() {
             if let Some(reason) = node.disconnects.first() {
                 return Err(format!("node {n} hung up on an honest peer: {reason}"));

@@ -1,0 +1,9 @@
+//! libFuzzer target: see `message` in targets.rs.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code)]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::message(data));
