@@ -46,7 +46,7 @@ fn round(lab: &Lab, sizes: &Sizes, [a, b]: [&Stock; 2], together: u64, transport
 fn outcome(sizes: &Sizes, transport: Transport, rounds: &[Round]) -> Outcome {
     let payloads = (2 * sizes.each_lacks * PAYLOAD_BYTES) as f64;
     let mut figures = times(rounds);
-    figures.push(of_the_floor(rounds).at_most(GOAL_FLOORS));
+    figures.extend(of_the_floor(rounds, GOAL_FLOORS));
     figures.extend(costs(rounds));
     let of_payloads = each(rounds, |r| messages(&r.met) as f64 / payloads);
     figures.push(Figure::new("sync messages, of the payload", "x", of_payloads));

@@ -48,7 +48,7 @@ fn outcome(lab: &Lab, sizes: &Sizes, events: usize, transport: Transport, rounds
     let payloads = (events * PAYLOAD_BYTES) as f64;
     let received = |r: &Round| r.met.costs[1].received_bytes as f64;
     let mut figures = times(rounds);
-    figures.push(of_the_floor(rounds).at_most(GOAL_FLOORS));
+    figures.extend(of_the_floor(rounds, GOAL_FLOORS));
     figures.extend(costs(rounds));
     figures.push(Figure::new("sync messages, per event", "B", each(rounds, |r| received(r) / events as f64)));
     figures.push(

@@ -52,7 +52,7 @@ fn meet(
 ) -> Met {
     let stores = [lent(newer, room, "newer"), lent(held, room, "held")];
     let events = [newer.events; 2];
-    let settle = sizes.settle;
+    let settle = sizes.settle_for(delay);
     Meeting { lab, transport, stores: [&stores[0], &stores[1]], events, delay, settle }.hold()
 }
 

@@ -49,7 +49,7 @@ fn meet(
 ) -> Met {
     let stores = [lent(a, room, "a"), lent(b, room, "b")];
     let stores: [&Path; 2] = [&stores[0], &stores[1]];
-    Meeting { lab, transport, stores, events: [a.events; 2], delay, settle: sizes.settle }.hold()
+    Meeting { lab, transport, stores, events: [a.events; 2], delay, settle: sizes.settle_for(delay) }.hold()
 }
 
 fn outcome(
