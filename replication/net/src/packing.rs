@@ -124,8 +124,7 @@ mod tests {
 
     use super::*;
 
-    proptest! {
-        #[test]
+    #[test]
     fn what_does_not_pack_is_tried_now_and_then_only_and_what_packs_always() {
         let noise = |seed: u64| {
             let mut numbers = linli_core::testkit::network::Numbers::new(seed);
@@ -140,7 +139,8 @@ mod tests {
         assert!(packer.pack(&text).len() < 1_000);
     }
 
-    #[test]
+    proptest! {
+        #[test]
         fn a_message_survives_packing(message in proptest::collection::vec(0u8..4, 0..3000)) {
             let mut packer = Packer::default();
             let packed = packer.pack(&message);
