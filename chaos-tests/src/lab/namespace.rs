@@ -142,6 +142,20 @@ impl Network {
         nft(name, &format!("add rule inet cut in ip saddr {{ {} }} drop", others.join(", ")))
     }
 
+    /// Lets the goodbyes of one host's TCP connections with some others vanish, so that nobody learns of the end of a
+    /// process there. After a plain cut the kernel says goodbye for the dead process as soon as the line is back.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn swallow_goodbyes(&self, host: usize, to: &[usize]) -> anyhow::Result<()> {
+        let name = &self.hosts[host].name;
+        let others: Vec<String> = to.iter().map(|i| self.hosts[*i].address.to_string()).collect();
+        nft(name, "add table inet cut")?;
+        nft(name, "add chain inet cut out { type filter hook output priority 0 ; }")?;
+        let others = others.join(", ");
+        nft(name, &format!("add rule inet cut out ip daddr {{ {others} }} tcp flags & (fin|rst) != 0 drop"))
+    }
+
     /// Puts one host behind a router of its own, which translates addresses and lets nothing in that was not asked for.
     /// The router takes over the host's address and passes `open_port` (TCP) on; the host is at `10.79.<host>.2`.
     ///
@@ -222,7 +236,7 @@ impl Network {
         format!("{}i{host}", self.bridge.trim_end_matches('b'))
     }
 
-    /// Mends what [`Network::cut`] or [`Network::deafen`] broke.
+    /// Mends what the methods before broke that drop packets in the host itself.
     ///
     /// # Errors
     /// When the system refuses.

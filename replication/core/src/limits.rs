@@ -207,6 +207,10 @@ pub const SYNC_URGENT_PATIENCE_MS: u64 = 2_000;
 /// incarnations must not fill our memory.
 pub const SYNC_REPORTED_LOGS_MAX: usize = 1024;
 
+/// How long a peer may confirm none of the pieces on their way to it, in milliseconds, before it is left: the longest
+/// piece on a line that has just become as slow as 64 kbit/s arrives in 32 s.
+pub const SYNC_CONFIRM_TIMEOUT_MS: u64 = 40_000;
+
 /// How long a log is left alone after our own store failed to take it, in milliseconds.
 pub const SYNC_STORE_RETRY_MS: u64 = 5_000;
 

@@ -35,12 +35,14 @@ pub enum UnpackError {
 /// Packs messages. Keeps its compressor, which is costly to make.
 pub struct Packer {
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// Long messages that go plain before compressing is tried again.
+    plain_next: u32,
 }
 
 impl Default for Packer {
     fn default() -> Self {
         // Without memory for a compressor messages go plain, which every reader understands.
-        Self { zstd: zstd::bulk::Compressor::new(limits::COMPRESSION_LEVEL).ok() }
+        Self { zstd: zstd::bulk::Compressor::new(limits::COMPRESSION_LEVEL).ok(), plain_next: 0 }
     }
 }
 
@@ -57,17 +59,30 @@ impl Packer {
     }
 
     fn assemble(&mut self, message: &[u8], before: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
-        let packed = self
-            .zstd
-            .as_mut()
-            .filter(|_| message.len() >= limits::COMPRESS_BYTES_MIN)
-            .and_then(|zstd| zstd.compress(message).ok())
-            .filter(|packed| packed.len() + 4 < message.len());
+        let packed = self.compress(message);
         let unpacked_len = (message.len() as u32).to_be_bytes();
         match packed {
             Some(packed) => [&before(packed.len() + 5), &[ZSTD][..], &unpacked_len, &packed].concat(),
             None => [&before(message.len() + 1), &[PLAIN][..], message].concat(),
         }
+    }
+}
+
+impl Packer {
+    /// The message compressed, if that pays. After a long message that hardly became shorter the next ones go plain
+    /// untried: sealed and packed payloads come in rows, and trying costs a tenth of what sending them does.
+    fn compress(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        let is_long = message.len() >= limits::COMPRESS_TRIED_BYTES;
+        if is_long && self.plain_next > 0 {
+            self.plain_next -= 1;
+            return None;
+        }
+        let zstd = self.zstd.as_mut().filter(|_| message.len() >= limits::COMPRESS_BYTES_MIN)?;
+        let packed = zstd.compress(message).ok()?;
+        if is_long && packed.len() > message.len() / 16 * 15 {
+            self.plain_next = limits::COMPRESS_PAUSE_MESSAGES;
+        }
+        Some(packed).filter(|packed| packed.len() + 4 < message.len())
     }
 }
 
@@ -111,6 +126,21 @@ mod tests {
 
     proptest! {
         #[test]
+    fn what_does_not_pack_is_tried_now_and_then_only_and_what_packs_always() {
+        let noise = |seed: u64| {
+            let mut numbers = linli_core::testkit::network::Numbers::new(seed);
+            (0..limits::COMPRESS_TRIED_BYTES).map(|_| numbers.below(256) as u8).collect::<Vec<u8>>()
+        };
+        let text = vec![b'a'; limits::COMPRESS_TRIED_BYTES];
+        let mut packer = Packer::default();
+        assert!(packer.pack(&text).len() < 1_000 && packer.pack(&text).len() < 1_000);
+        packer.pack(&noise(1));
+        let plain = (0..20).take_while(|_| packer.pack(&text).len() > text.len()).count();
+        assert_eq!(plain as u32, limits::COMPRESS_PAUSE_MESSAGES);
+        assert!(packer.pack(&text).len() < 1_000);
+    }
+
+    #[test]
         fn a_message_survives_packing(message in proptest::collection::vec(0u8..4, 0..3000)) {
             let mut packer = Packer::default();
             let packed = packer.pack(&message);

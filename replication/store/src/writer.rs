@@ -53,6 +53,9 @@ struct State {
     noted: bool,
     /// Somebody else's event stands where this incarnation would have signed its next one: draw a new one first.
     superseded: bool,
+    /// Whether a peer's word has moved this process to another incarnation. Nobody can know later events of that one, so
+    /// it happens once: a peer that makes heads up must not make us open one log after another.
+    moved: bool,
     clock: HlcClock,
     /// Head of this incarnation's log, or the head that its first event continues.
     heads: BTreeMap<(Stream, Area), (Option<Head>, Option<EventId>)>,
@@ -79,7 +82,7 @@ impl LocalWriter {
         };
         let last = last_own_time(&store, &key.public())?;
         let (clock, heads) = (HlcClock::starting_after(last), BTreeMap::new());
-        let state = State { incarnation, noted: false, superseded: false, clock, heads };
+        let state = State { incarnation, noted: false, superseded: false, moved: false, clock, heads };
         Ok(Self { store, key, generation, state: Mutex::new(state) })
     }
 
@@ -260,11 +263,12 @@ impl LocalWriter {
             .and_then(|(head, _)| *head)
             .or_else(|| self.store.head(log));
         let ahead = ours.is_none_or(|ours| theirs.seq > ours.seq || (theirs.seq == ours.seq && theirs.id != ours.id));
-        if log.author != self.key.public() || log.incarnation != state.incarnation || !ahead {
+        if log.author != self.key.public() || log.incarnation != state.incarnation || !ahead || state.moved {
             return false;
         }
         tracing::warn!(%log, seq = theirs.seq, "a peer holds later events of ours: opening a new incarnation");
         state.incarnation = random();
+        state.moved = true;
         (state.noted, state.superseded) = (false, false);
         state.heads.clear();
         true

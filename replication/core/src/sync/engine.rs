@@ -31,7 +31,7 @@ pub struct Engine {
     pub(super) ranges: Ranges,
     pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
-    pulls: Pulls,
+    pub(super) pulls: Pulls,
     appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
     pub(super) next_number: u64,
@@ -549,15 +549,26 @@ impl Engine {
         self.pulls.get_mut(&append.log).is_some_and(|pull| pull.want == append.want)
     }
 
+    /// Peers that answer nothing, or read nothing.
+    fn useless(&self, now: Duration) -> Vec<(AuthorKey, DisconnectReason)> {
+        let passed = |since: Duration, limit_ms: u64| now.saturating_sub(since) >= Duration::from_millis(limit_ms);
+        let reason = |key: &AuthorKey, state: &Peer| {
+            let unread = state.line.unconfirmed_since();
+            if passed(state.last_answer, limits::SYNC_ANSWER_TIMEOUT_MS) && self.pulls.owes_answer(key) {
+                Some(DisconnectReason::Stalled)
+            } else if unread.is_some_and(|since| passed(since, limits::SYNC_CONFIRM_TIMEOUT_MS)) {
+                Some(DisconnectReason::NotReading)
+            } else {
+                None
+            }
+        };
+        self.peers.iter().filter_map(|(key, state)| Some((*key, reason(key, state)?))).collect()
+    }
+
     fn on_tick(&mut self, now: Duration) {
         self.tell_later_hints(now);
-        let timeout = Duration::from_millis(limits::SYNC_ANSWER_TIMEOUT_MS);
-        let late = |(key, state): (&AuthorKey, &Peer)| {
-            (now.saturating_sub(state.last_answer) >= timeout && self.pulls.owes_answer(key)).then_some(*key)
-        };
-        let stalled: Vec<AuthorKey> = self.peers.iter().filter_map(late).collect();
-        for peer in stalled {
-            self.disconnect(peer, DisconnectReason::Stalled);
+        for (peer, reason) in self.useless(now) {
+            self.disconnect(peer, reason);
         }
         for log in self.pulls.withheld(now) {
             if let Some(peer) = self.pulls.get_mut(&log).map(|pull| pull.peer) {
@@ -568,7 +579,9 @@ impl Engine {
     }
 
     fn open_wants(&mut self, now: Duration) {
-        for (log, peer) in self.pulls.assign(now, self.peers.keys().copied()) {
+        let peers = &self.peers;
+        let covers = |peer: &AuthorKey, log: &LogId| peers.get(peer).is_some_and(|state| state.covers(log));
+        for (log, peer) in self.pulls.assign(now, peers.keys().copied(), covers) {
             let (want, height) = (self.number(), self.frontier.height(&log));
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;

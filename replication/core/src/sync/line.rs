@@ -149,6 +149,11 @@ impl Line {
         }
     }
 
+    /// Since when the peer has confirmed nothing of what is on its way to it.
+    pub(super) fn unconfirmed_since(&self) -> Option<Duration> {
+        (!self.on_way.is_empty()).then_some(self.confirmed_at)
+    }
+
     /// Nothing more is there to be sent, though there would be room.
     pub(super) fn starves(&mut self) {
         self.starved_until = self.confirmed_bytes + self.on_way_bytes.max(1);

@@ -10,8 +10,9 @@ use crate::id::{AuthorKey, LogId};
 use crate::limits;
 
 impl Peer {
-    fn pii_scope(&self, log: &LogId) -> PiiScope {
-        if self.pii_areas.iter().any(|area| area.contains(&log.area)) { PiiScope::Covered } else { PiiScope::Withheld }
+    /// Whether it may have a log's personal payloads.
+    pub(super) fn covers(&self, log: &LogId) -> bool {
+        self.pii_areas.iter().any(|area| area.contains(&log.area))
     }
 }
 
@@ -23,7 +24,8 @@ impl Engine {
             match state.schedule.next(token, room, piece_bytes) {
                 Some(Next::Read(log, from_seq)) => {
                     self.next_number = token;
-                    let (pii, max_bytes) = (state.pii_scope(&log), state.line.frame_bytes());
+                    let pii = if state.covers(&log) { PiiScope::Covered } else { PiiScope::Withheld };
+                    let max_bytes = state.line.frame_bytes();
                     let (token, max_events) = (Token(token), limits::FRAME_EVENTS_MAX);
                     self.outputs.push(Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii });
                 }

@@ -196,7 +196,15 @@ impl Pulls {
 
     /// Chooses who should pull what now, in order of priority: each log that has no pull goes to the peer ahead of us
     /// that carries least. Costs a few look-ups for each pull that is chosen, however many logs were announced.
-    pub(super) fn assign(&mut self, now: Duration, peers: impl Iterator<Item = AuthorKey>) -> Vec<(LogId, AuthorKey)> {
+    ///
+    /// `covers` says whether a peer may have a log's personal payloads, and so has them probably. Who may not has only
+    /// their commitments, and what is pulled without a payload is not asked for again.
+    pub(super) fn assign(
+        &mut self,
+        now: Duration,
+        peers: impl Iterator<Item = AuthorKey>,
+        covers: impl Fn(&AuthorKey, &LogId) -> bool,
+    ) -> Vec<(LogId, AuthorKey)> {
         self.wake(now);
         let mut chosen = vec![];
         if self.urgent.is_empty() && self.others.is_empty() {
@@ -209,7 +217,7 @@ impl Pulls {
             in_all.add(is_urgent(log), pull.first_credit);
         }
         for (ready, urgent) in [(&self.urgent, true), (&self.others, false)] {
-            self.assign_of(ready, urgent, &mut loads, &mut in_all, &mut chosen);
+            self.assign_of((ready, urgent), &covers, &mut loads, &mut in_all, &mut chosen);
         }
         chosen
     }
@@ -217,8 +225,8 @@ impl Pulls {
     /// Chooses pulls among the urgent logs or the others.
     fn assign_of(
         &self,
-        ready: &Ready,
-        urgent: bool,
+        (ready, urgent): (&Ready, bool),
+        covers: &impl Fn(&AuthorKey, &LogId) -> bool,
         loads: &mut BTreeMap<AuthorKey, Load>,
         in_all: &mut Load,
         chosen: &mut Vec<(LogId, AuthorKey)>,
@@ -231,7 +239,8 @@ impl Pulls {
                 |(_, logs): (&AuthorKey, &'_ BTreeSet<LogId>)| logs.range((after, Bound::Unbounded)).next().cloned();
             let Some(log) = ready.iter().filter(|(peer, _)| with_room(peer)).filter_map(first).min() else { return };
             let load_of = |peer: &&AuthorKey| {
-                (self.has_withheld(peer, &log), loads.get(peer).map_or(0, |load| load.total()), **peer)
+                let load = loads.get(peer).map_or(0, |load| load.total());
+                (self.has_withheld(peer, &log), !covers(peer, &log), load, **peer)
             };
             let ahead = self.behind.get(&log).into_iter().flat_map(BTreeMap::keys);
             if let Some(peer) = ahead.filter(|peer| with_room(peer)).min_by_key(load_of).copied() {

@@ -282,6 +282,31 @@ fn several_peers_share_the_work_of_a_catch_up() {
 }
 
 #[test]
+fn a_log_is_pulled_from_whoever_may_have_its_personal_payloads() {
+    let (mut engine, now) = (Engine::new(key(1).public(), Frontier::new()), Duration::ZERO);
+    let mut author = Author::new(100, "320508005012", None);
+    let entry = (author.log_id(Stream::COMMUNITY), author.write_many(Stream::COMMUNITY, 2, 40)[1].head());
+    // Two streets have a log of the first one; the other announces it first and carries nothing else.
+    let (other, first) = (key(2).public(), key(3).public());
+    for (peer, area) in [(other, "320508006"), (first, "320508005")] {
+        let pii_areas = vec![crate::testkit::area(area)];
+        engine.handle(now, Input::PeerConnected { peer, pii_areas, greeting: QUICK });
+    }
+    let author_of_other_logs = Author::new(101, "320508005", None);
+    let busy = (author_of_other_logs.log_id(Stream::ALERTS), Head { seq: 9, id: EventId::from_bytes([1; 32]) });
+    engine.pulls.pause(&entry.0, seconds(1));
+    for (peer, entries) in [(first, vec![busy, entry.clone()]), (other, vec![entry.clone()])] {
+        engine.handle(now, Input::Message { peer, message: Message::Heads { coverage: Coverage::Hint, entries } });
+    }
+    let outputs = engine.handle(seconds(2), Input::Tick);
+    let asked = outputs.iter().find_map(|output| match output {
+        Output::Send { peer, message: Message::Want { log, .. } } if *log == entry.0 => Some(*peer),
+        _ => None,
+    });
+    assert_eq!(asked, Some(first));
+}
+
+#[test]
 fn a_day_of_many_short_logs_is_asked_for_at_once() {
     let delay = Duration::from_millis(100);
     let far = Conditions { delay, jitter: Duration::ZERO, disk: Duration::ZERO, ..Conditions::default() };
