@@ -133,13 +133,13 @@ impl Node {
         let (mut events, told, connected) = (mesh.events(), mesh.clone(), Arc::clone(&self.connected));
         runtime.spawn(async move {
             let at = loop {
-                match tokio::time::timeout(Duration::from_millis(100), events.recv()).await {
-                    Ok(Ok(MeshEvent::Connected { .. })) => break measure::unix_micros(),
-                    // On a busy machine it may have happened before anybody subscribed: the mesh knows to a millisecond.
-                    _ => match told.peers().iter().find_map(|peer| peer.since_ms) {
-                        Some(since_ms) => break since_ms * 1000,
-                        None => {}
-                    },
+                let event = tokio::time::timeout(Duration::from_millis(100), events.recv()).await;
+                if matches!(event, Ok(Ok(MeshEvent::Connected { .. }))) {
+                    break measure::unix_micros();
+                }
+                // On a busy machine it may have happened before anybody subscribed: the mesh knows to a millisecond.
+                if let Some(since_ms) = told.peers().iter().find_map(|peer| peer.since_ms) {
+                    break since_ms * 1000;
                 }
             };
             *connected.0.lock().unwrap() = at;
