@@ -196,6 +196,11 @@ impl Network {
         ] {
             nft(&router, &rule)?;
         }
+        // Whoever spoke to the host a moment ago would look for it at its old network card for up to a minute.
+        run(&format!("ip neigh flush dev {}", self.bridge))?;
+        for namespace in self.hosts.iter().map(|host| &host.name).chain(&self.routers) {
+            run(&format!("ip -n {namespace} neigh flush all"))?;
+        }
         Ok(inside)
     }
 
