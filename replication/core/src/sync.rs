@@ -19,6 +19,7 @@ mod admit;
 mod allowance;
 mod engine;
 mod hints;
+mod incoming;
 mod line;
 mod message;
 mod moved;

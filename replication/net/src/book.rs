@@ -166,15 +166,26 @@ impl Book {
         }
     }
 
-    /// Replaces what was told of a peer's addresses; what has led to it once, or comes from elsewhere, stays.
+    /// A peer tells its own addresses: they replace what was told before. What has led to it once, or comes from
+    /// elsewhere, stays.
     pub(crate) fn told(&mut self, now: Instant, peer: AuthorKey, addresses: &[Multiaddr]) {
         let Some(id) = peer_id(&peer) else { return };
         let named: Vec<Multiaddr> = addresses.iter().filter_map(|address| naming(address.clone(), id)).collect();
-        self.hopeless.retain(|_, until| now < *until);
         self.targets.retain(|t| {
             let only_told = t.origin == Origin::Told && t.proven_unix_ms.is_none() && t.call.is_none();
             t.peer != Some(peer) || !only_told || named.contains(&t.address)
         });
+        self.add_told(now, peer, named);
+    }
+
+    /// Somebody else tells addresses of a peer. They are added: nobody makes us forget what others know.
+    pub(crate) fn heard_of(&mut self, now: Instant, peer: AuthorKey, addresses: &[Multiaddr]) {
+        let Some(id) = peer_id(&peer) else { return };
+        self.add_told(now, peer, addresses.iter().filter_map(|address| naming(address.clone(), id)).collect());
+    }
+
+    fn add_told(&mut self, now: Instant, peer: AuthorKey, named: Vec<Multiaddr>) {
+        self.hopeless.retain(|_, until| now < *until);
         for address in named {
             let of_peer = self.targets.iter().filter(|target| target.peer == Some(peer)).count();
             let hopeless = self.hopeless.contains_key(&address);

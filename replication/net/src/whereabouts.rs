@@ -92,6 +92,7 @@ pub(crate) struct Telling {
     asked: bool,
     not_before: Option<Instant>,
     told_observed: bool,
+    heard_observed: bool,
     told_own: Vec<Multiaddr>,
     told_others: BTreeMap<AuthorKey, Vec<Multiaddr>>,
     asked_back: bool,
@@ -297,14 +298,16 @@ impl Driver {
         let told = match heard {
             Some(Ok(told)) => told,
             Some(Err(what)) => {
-                self.book.shun(now, peer);
-                self.metrics.disconnects.with_label_values(&["garbage"]).inc();
-                self.end_session(peer, Reason::Garbage, format!("sent whereabouts that are none: {what}"));
+                self.break_off(peer, Reason::Garbage, format!("sent whereabouts that are none: {what}"));
                 return;
             }
             None => return,
         };
-        if let Some(observed) = told.observed.filter(|_| dialled && !relayed) {
+        // Once for each connection: a peer that sees us somewhere else each time would make all our neighbours call
+        // where it likes.
+        let heard_observed = state.telling.heard_observed;
+        state.telling.heard_observed |= told.observed.is_some();
+        if let Some(observed) = told.observed.filter(|_| dialled && !relayed && !heard_observed) {
             self.seen_at(&observed);
         }
         if !told.own.is_empty() {
@@ -316,7 +319,7 @@ impl Driver {
         let charter = (self.node.charter)();
         for (key, addresses) in told.others {
             if key != self.own_key && node_areas(&charter, &key).next().is_some() {
-                self.book.told(now, key, &addresses);
+                self.book.heard_of(now, key, &addresses);
             }
         }
         if told.call_back && !relayed {

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::allowance::{Allowance, Rate};
 use super::hints::Hints;
+use super::incoming::Append;
 use super::line::Line;
 use super::moved::Arrivals;
-use super::pull::{Pulls, signed};
+use super::pull::Pulls;
 use super::ranges::Ranges;
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
-use super::{AppendFailure, Coverage, DisconnectReason, Input, Message, Output, PeerView, Token, Violation};
+use super::{Coverage, DisconnectReason, Input, Message, Output, PeerView, Token, Violation};
 use crate::area::Area;
-use crate::frame::FrameHead;
 use crate::frontier::{Frontier, Relation};
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
@@ -32,56 +32,46 @@ pub struct Engine {
     pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
     pub(super) pulls: Pulls,
-    appends: BTreeMap<Token, Append>,
+    pub(super) appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
     pub(super) next_number: u64,
     pub(super) outputs: Vec<Output>,
 }
 
-/// A frame that the driver is appending.
-#[derive(Debug)]
-struct Append {
-    peer: AuthorKey,
-    session: u64,
-    want: u64,
-    log: LogId,
-    bytes: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct Peer {
     /// Tells connections to the same peer apart.
-    session: u64,
+    pub(super) session: u64,
     pub(super) pii_areas: Vec<Area>,
     pub(super) theirs: BTreeMap<LogId, Head>,
-    forked: BTreeSet<LogId>,
+    pub(super) forked: BTreeSet<LogId>,
     compared: bool,
     pub(super) line: Line,
-    arrivals: Arrivals,
+    pub(super) arrivals: Arrivals,
     pub(super) schedule: Schedule,
     /// Logs whose new heads it is to be told.
     pub(super) hints: Hints,
     pub(super) exchange: Exchange,
-    oddities: Oddities,
-    last_answer: Duration,
+    pub(super) oddities: Oddities,
+    pub(super) last_answer: Duration,
     /// Pieces of frames that it has sent.
-    pieces_received: u64,
+    pub(super) pieces_received: u64,
     /// Bytes of frames that may still arrive for wants that we closed early.
-    stale_bytes: u64,
+    pub(super) stale_bytes: u64,
     unknown_messages: u64,
 }
 
 /// What costs us work and an honest peer has little reason to do.
 #[derive(Debug, Default)]
-struct Oddities {
+pub(super) struct Oddities {
     /// Digests.
-    digests: Allowance,
+    pub(super) digests: Allowance,
     /// Wants that replaced an open one.
-    replaced_wants: Allowance,
+    pub(super) replaced_wants: Allowance,
     /// Frames that brought nothing.
-    idle_frames: Allowance,
+    pub(super) idle_frames: Allowance,
     /// Pulls that brought nothing of what was announced.
-    empty_pulls: Allowance,
+    pub(super) empty_pulls: Allowance,
 }
 
 /// When to compare and when to tell all our heads.
@@ -230,7 +220,7 @@ impl Engine {
         })
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
     }
@@ -247,7 +237,7 @@ impl Engine {
         }
     }
 
-    fn disconnect(&mut self, peer: AuthorKey, reason: DisconnectReason) {
+    pub(super) fn disconnect(&mut self, peer: AuthorKey, reason: DisconnectReason) {
         self.forget(&peer);
         self.outputs.push(Output::Disconnect { peer, reason });
     }
@@ -402,167 +392,12 @@ impl Engine {
         }
     }
 
-    fn report_fork(&mut self, peer: AuthorKey, log: &LogId, theirs: Head, proven: bool) {
+    pub(super) fn report_fork(&mut self, peer: AuthorKey, log: &LogId, theirs: Head, proven: bool) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         self.pulls.set_ahead(log, peer, 0);
         if let (true, Some(ours)) = (state.forked.insert(log.clone()), self.frontier.head(log)) {
             self.outputs.push(Output::Forked { peer, log: log.clone(), ours, theirs, proven });
         }
-    }
-
-    /// A piece of a frame: its end says whether it is the last frame of its want.
-    fn on_piece(
-        &mut self,
-        now: Duration,
-        peer: AuthorKey,
-        want: u64,
-        piece: Vec<u8>,
-        end: Option<bool>,
-    ) -> Result<(), Violation> {
-        let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
-        let bytes = (piece.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
-        state.pieces_received += 1;
-        let (session, pieces) = (state.session, state.pieces_received);
-        if let Some((log, pull)) = self.pulls.by_want(&peer, want) {
-            state.last_answer = now;
-            let whole = pull.take(now, piece, end)?;
-            // What a frame says of itself is good enough for an estimate.
-            let head = whole.as_ref().and_then(|(_, frame)| FrameHead::of(frame).ok());
-            state.arrivals.piece(now, head.map_or(0, |head| head.events as u64), bytes);
-            if let Some((last, frame)) = whole {
-                pull.last = last;
-                pull.appending += 1;
-                self.pulls.append_begins(&log);
-                let token = Token(self.number());
-                let bytes = (frame.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
-                self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
-                self.outputs.push(Output::Append { peer, token, log, frame });
-            }
-        } else {
-            state.stale_bytes = state.stale_bytes.checked_sub(bytes).ok_or(Violation::Unasked)?;
-        }
-        self.send(now, peer, Message::Received { pieces });
-        Ok(())
-    }
-
-    fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) -> Result<(), Violation> {
-        let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return Ok(()) };
-        pull.last = true;
-        let finished = pull.appending == 0;
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.last_answer = now;
-        }
-        if finished { self.finish_pull(now, &log) } else { Ok(()) }
-    }
-
-    /// The peer has sent all it will, and hears how far we have it durably now: receipts count who holds what. A peer
-    /// that announced more than it gave was wrong: it is not asked again before it announces something new.
-    fn finish_pull(&mut self, now: Duration, log: &LogId) -> Result<(), Violation> {
-        let Some(pull) = self.pulls.close(log) else { return Ok(()) };
-        let Some(state) = self.peers.get_mut(&pull.peer) else { return Ok(()) };
-        if self.frontier.height(log) != pull.from_height {
-            state.hints.insert(log.clone());
-            return Ok(());
-        }
-        state.theirs.remove(log);
-        self.pulls.set_ahead(log, pull.peer, 0);
-        let often = rate(limits::SYNC_EMPTY_PULLS_BURST);
-        state.oddities.empty_pulls.spend(now, often).then_some(()).ok_or(Violation::BrokenPromises)
-    }
-
-    /// Ends a pull before the peer has sent all; what is still on its way will be dropped.
-    fn abandon_pull(&mut self, log: &LogId) {
-        let Some(pull) = self.pulls.close(log) else { return };
-        if let (Some(state), false) = (self.peers.get_mut(&pull.peer), pull.last) {
-            let on_its_way = u64::try_from(pull.credit).unwrap_or(0) + limits::FRAME_BYTES_MAX as u64;
-            state.stale_bytes = state.stale_bytes.saturating_add(on_its_way);
-        }
-    }
-
-    fn on_frame_appended(&mut self, now: Duration, token: Token, head: Head) {
-        let Some(append) = self.appends.remove(&token) else { return };
-        self.pulls.append_ends(&append.log);
-        self.advance(now, &append.log, head);
-        let Some((log, pull)) = self.pulls.by_want(&append.peer, append.want) else { return };
-        pull.appending -= 1;
-        let idle = head.seq <= pull.height;
-        pull.height = pull.height.max(head.seq);
-        let (last, appending) = (pull.last, pull.appending);
-        pull.credit = pull.credit.saturating_add(signed(append.bytes));
-        pull.answered = now;
-        if idle && !self.may_be_idle(now, &append.peer) {
-            return self.disconnect(append.peer, Violation::SendsWhatIsThere.into());
-        }
-        if last {
-            if appending == 0
-                && let Err(violation) = self.finish_pull(now, &log)
-            {
-                self.disconnect(append.peer, violation.into());
-            }
-            return;
-        }
-        if let Some(state) = self.peers.get_mut(&append.peer) {
-            state.last_answer = now;
-        }
-        if idle {
-            // Something else, an import, has overtaken this pull: it begins anew where we are now.
-            return self.abandon_pull(&log);
-        }
-        self.send(now, append.peer, Message::Credit { want: append.want, bytes: append.bytes });
-    }
-
-    /// Frames that brought nothing: now and then they have been overtaken.
-    fn may_be_idle(&mut self, now: Duration, peer: &AuthorKey) -> bool {
-        let often = rate(limits::SYNC_IDLE_FRAMES_BURST);
-        self.peers.get_mut(peer).is_none_or(|state| state.oddities.idle_frames.spend(now, often))
-    }
-
-    fn on_append_failed(&mut self, now: Duration, token: Token, failure: AppendFailure) {
-        let Some(append) = self.appends.remove(&token) else { return };
-        self.pulls.append_ends(&append.log);
-        let same_session = self.peers.get(&append.peer).is_some_and(|state| state.session == append.session);
-        match failure {
-            AppendFailure::BadPeer(what) if same_session && self.pull_is(&append) => {
-                self.disconnect(append.peer, DisconnectReason::BadFrame { log: append.log, what });
-            }
-            // Frames after one that was refused cannot join either; nobody is blamed twice.
-            AppendFailure::BadPeer(_) => {}
-            AppendFailure::Forked { theirs } => {
-                if same_session {
-                    self.report_fork(append.peer, &append.log, theirs, true);
-                }
-                if self.pull_is(&append) {
-                    self.abandon_pull(&append.log);
-                }
-            }
-            AppendFailure::Store => {
-                self.pulls.pause(&append.log, now + Duration::from_millis(limits::SYNC_STORE_RETRY_MS));
-                if self.pull_is(&append) {
-                    self.abandon_pull(&append.log);
-                }
-            }
-        }
-    }
-
-    /// Whether the pull that a frame belongs to is still open.
-    fn pull_is(&mut self, append: &Append) -> bool {
-        self.pulls.get_mut(&append.log).is_some_and(|pull| pull.want == append.want)
-    }
-
-    /// Peers that answer nothing, or read nothing.
-    fn useless(&self, now: Duration) -> Vec<(AuthorKey, DisconnectReason)> {
-        let passed = |since: Duration, limit_ms: u64| now.saturating_sub(since) >= Duration::from_millis(limit_ms);
-        let reason = |key: &AuthorKey, state: &Peer| {
-            let unread = state.line.unconfirmed_since();
-            if passed(state.last_answer, limits::SYNC_ANSWER_TIMEOUT_MS) && self.pulls.owes_answer(key) {
-                Some(DisconnectReason::Stalled)
-            } else if unread.is_some_and(|since| passed(since, limits::SYNC_CONFIRM_TIMEOUT_MS)) {
-                Some(DisconnectReason::NotReading)
-            } else {
-                None
-            }
-        };
-        self.peers.iter().filter_map(|(key, state)| Some((*key, reason(key, state)?))).collect()
     }
 
     fn on_tick(&mut self, now: Duration) {
@@ -575,20 +410,6 @@ impl Engine {
                 self.pulls.note_withheld(&log, peer);
                 self.abandon_pull(&log);
             }
-        }
-    }
-
-    fn open_wants(&mut self, now: Duration) {
-        let peers = &self.peers;
-        let covers = |peer: &AuthorKey, log: &LogId| peers.get(peer).is_some_and(|state| state.covers(log));
-        for (log, peer) in self.pulls.assign(now, peers.keys().copied(), covers) {
-            let (want, height) = (self.number(), self.frontier.height(&log));
-            if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
-                state.last_answer = now;
-                state.arrivals.begin();
-            }
-            let credit = self.pulls.open(now, &log, peer, want, height);
-            self.send(now, peer, Message::Want { want, log, from_seq: height + 1, credit });
         }
     }
 
@@ -641,7 +462,7 @@ impl Engine {
 }
 
 /// So many at once, and then one every [`limits::SYNC_ODDITY_INTERVAL_MS`].
-const fn rate(burst: u32) -> Rate {
+pub(super) const fn rate(burst: u32) -> Rate {
     Rate { burst, every: Duration::from_millis(limits::SYNC_ODDITY_INTERVAL_MS) }
 }
 

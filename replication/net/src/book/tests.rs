@@ -273,3 +273,16 @@ fn a_peer_whose_connection_is_doubtful_is_called_beside_it_once() {
     book.over(now, connection(1), true);
     assert!(due(&mut book, now + limits::REDIAL_MAX).is_empty());
 }
+
+#[test]
+fn hearsay_adds_addresses_and_takes_none_away() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let own = at(2, "/ip4/10.0.0.2/tcp/1");
+    book.told(now, key(2).public(), std::slice::from_ref(&own));
+    book.heard_of(now, key(2).public(), &[]);
+    book.heard_of(now, key(2).public(), &[at(2, "/ip4/10.0.0.66/tcp/1")]);
+    assert!(due(&mut book, now)[0].addresses.contains(&own));
+    // Its own word replaces hearsay.
+    book.told(now, key(2).public(), std::slice::from_ref(&own));
+    assert_eq!(due(&mut book, now)[0].addresses, [own]);
+}
