@@ -159,17 +159,19 @@ impl Line {
         self.starved_until = self.confirmed_bytes + self.on_way_bytes.max(1);
     }
 
-    /// Whether another piece may go out.
+    /// Whether another piece may go out: one always, more while the line holds them without a queue that overflows.
     pub(super) fn has_room(&self) -> bool {
-        self.on_way_bytes < self.on_way_bytes_max()
+        self.on_way_bytes_max().map_or(self.on_way_bytes < self.start_bytes, |most| {
+            self.on_way.is_empty() || self.on_way_bytes + self.piece_bytes() <= most
+        })
     }
 
-    fn on_way_bytes_max(&self) -> u64 {
-        let (Some(speed), Some(trip)) = (self.speed.get(), self.round_trip) else { return self.start_bytes };
-        let held = trip + Duration::from_millis(limits::SYNC_LINE_HELD_MS);
-        let bytes = u128::from(speed) * held.as_micros() / 1_000_000;
+    /// None before anything was measured.
+    fn on_way_bytes_max(&self) -> Option<u64> {
+        let held = self.round_trip? + Duration::from_millis(limits::SYNC_LINE_HELD_MS);
+        let bytes = u128::from(self.speed.get()?) * held.as_micros() / 1_000_000;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        bytes.clamp(limits::SYNC_ON_WAY_BYTES_MIN, limits::SYNC_ON_WAY_BYTES_MAX)
+        Some(bytes.clamp(limits::SYNC_ON_WAY_BYTES_MIN, limits::SYNC_ON_WAY_BYTES_MAX))
     }
 
     /// How long a piece may be, in bytes: two of them hold the line for [`limits::SYNC_LINE_HELD_MS`] at most.
