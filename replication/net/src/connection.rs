@@ -282,9 +282,7 @@ impl Driver {
     /// Too many streams out of turn.
     fn on_stray(&mut self, connection: ConnectionId) {
         let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
-        let reason = "opens streams without end".to_owned();
-        self.book.note(peer).refused = Some(reason.clone());
-        self.break_off(peer, Reason::Streams, reason);
+        self.break_off(peer, Reason::Streams, "opens streams without end".to_owned());
         self.swarm.close_connection(connection);
     }
 
@@ -457,7 +455,7 @@ impl Driver {
             self.connections.iter().filter(|(id, c)| overdue(id, c)).map(|(connection, _)| *connection).collect();
         for connection in closing {
             tracing::debug!(?connection, "a connection is overdue");
-            self.swarm.close_connection(connection);
+            self.hang_up(connection, false);
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Peer {
     pub(super) session: u64,
     pub(super) pii_areas: Vec<Area>,
     pub(super) theirs: BTreeMap<LogId, Head>,
-    pub(super) forked: BTreeSet<LogId>,
+    forked: BTreeSet<LogId>,
     compared: bool,
     pub(super) line: Line,
     pub(super) arrivals: Arrivals,
@@ -65,9 +65,9 @@ pub(super) struct Peer {
 #[derive(Debug, Default)]
 pub(super) struct Oddities {
     /// Digests.
-    pub(super) digests: Allowance,
+    digests: Allowance,
     /// Wants that replaced an open one.
-    pub(super) replaced_wants: Allowance,
+    replaced_wants: Allowance,
     /// Frames that brought nothing.
     pub(super) idle_frames: Allowance,
     /// Pulls that brought nothing of what was announced.
