@@ -6,11 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits;
+use crate::short_text::ShortText;
 
 /// A hierarchical division code after GB/T 2260 and GB/T 10114: county `320508`, street `320508005`, community
 /// `320508005012`. A code contains every code that it prefixes. Elsewhere any hierarchical code of `0-9A-Z` works.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Area(Box<str>);
+pub struct Area(ShortText<{ limits::AREA_BYTES_MAX }>);
 
 /// A text that is no area code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,12 +23,12 @@ pub struct ParseAreaError {
 impl Area {
     /// The code.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// Whether `other` is this area or lies within it.
     pub fn contains(&self, other: &Self) -> bool {
-        other.0.starts_with(&*self.0)
+        other.as_str().starts_with(self.as_str())
     }
 }
 
@@ -35,16 +36,14 @@ impl FromStr for Area {
     type Err = ParseAreaError;
     fn from_str(text: &str) -> Result<Self, ParseAreaError> {
         let shape = |b: u8| b.is_ascii_digit() || b.is_ascii_uppercase();
-        if text.is_empty() || text.len() > limits::AREA_BYTES_MAX || !text.bytes().all(shape) {
-            return Err(ParseAreaError { text: text.chars().take(80).collect() });
-        }
-        Ok(Self(text.into()))
+        let refused = || ParseAreaError { text: text.chars().take(80).collect() };
+        ShortText::new(text, shape).map(Self).ok_or_else(refused)
     }
 }
 
 impl fmt::Display for Area {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

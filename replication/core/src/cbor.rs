@@ -128,8 +128,14 @@ impl Writer {
 
     /// A byte string.
     pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        self.head(2, value.len() as u64);
+        self.bytes_head(value.len());
         self.out.extend_from_slice(value);
+        self
+    }
+
+    /// What stands before the bytes of a byte string of `len`. The caller adds the bytes.
+    pub(crate) fn bytes_head(&mut self, len: usize) -> &mut Self {
+        self.head(2, len as u64);
         self
     }
 

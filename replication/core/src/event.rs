@@ -3,13 +3,15 @@
 //! Trust is a type. [`ReceivedEvent`] is well-formed but proves nothing; [`crate::chain`] turns runs of them into
 //! [`VerifiedEvent`]s; a store hands out [`StoredEvent`]s. Each has one way of coming into being.
 
+use std::sync::OnceLock;
+
 use sha2::{Digest, Sha256};
 
 use crate::area::Area;
 use crate::cbor::{CborError, Problem, Reader, Writer};
 use crate::id::{AuthorKey, Commitment, EventId, Head, Kind, LogId, RecordId, Stream};
 use crate::limits;
-use crate::sign::{Purpose, SecretKey, Signature, to_be_signed};
+use crate::sign::{Purpose, SecretKey, Signature, head_of_to_be_signed, to_be_signed};
 use crate::time::Hlc;
 
 /// The only version this code writes and reads.
@@ -245,15 +247,26 @@ pub enum EventError {
 }
 
 /// A well-formed event: the header is canonical and present payloads match it. Nothing is said about its author.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ReceivedEvent {
     header_bytes: Vec<u8>,
     header: Header,
-    id: EventId,
+    /// Hashed when somebody asks: what is read from the store for a peer goes out again without it.
+    id: OnceLock<EventId>,
     signature: Option<Signature>,
     op: Option<Payload>,
     pii: Option<Payload>,
 }
+
+impl PartialEq for ReceivedEvent {
+    fn eq(&self, other: &Self) -> bool {
+        // The bytes say what the header and the id are.
+        self.header_bytes == other.header_bytes
+            && (self.signature, &self.op, &self.pii) == (other.signature, &other.op, &other.pii)
+    }
+}
+
+impl Eq for ReceivedEvent {}
 
 impl ReceivedEvent {
     /// Puts together what came from outside.
@@ -269,8 +282,7 @@ impl ReceivedEvent {
         let header = Header::decode(&header_bytes)?;
         check_payload(&header, Slot::Op, op.as_ref())?;
         check_payload(&header, Slot::Pii, pii.as_ref())?;
-        let id = event_id(&header_bytes);
-        Ok(Self { header_bytes, header, id, signature, op, pii })
+        Ok(Self { header_bytes, header, id: OnceLock::new(), signature, op, pii })
     }
 
     /// Signs a header with its payloads. The header's author and slots are set here.
@@ -282,7 +294,7 @@ impl ReceivedEvent {
         let to_be_signed = to_be_signed(Purpose::Event, &header_bytes);
         let id = EventId::from_bytes(Sha256::digest(&to_be_signed).into());
         let signature = Some(key.sign_prepared(&to_be_signed));
-        Self { header_bytes, header, id, signature, op, pii }
+        Self { header_bytes, header, id: id.into(), signature, op, pii }
     }
 
     /// From parts that a frame decoder has just encoded, hashed and committed to itself.
@@ -292,9 +304,7 @@ impl ReceivedEvent {
         op: Option<Payload>,
         pii: Option<Payload>,
     ) -> Self {
-        let header_bytes = header.encode();
-        let id = event_id(&header_bytes);
-        Self { header_bytes, header, id, signature, op, pii }
+        Self { header_bytes: header.encode(), header, id: OnceLock::new(), signature, op, pii }
     }
 
     /// The header.
@@ -308,13 +318,13 @@ impl ReceivedEvent {
     }
 
     /// SHA-256 of the to-be-signed bytes.
-    pub const fn id(&self) -> EventId {
-        self.id
+    pub fn id(&self) -> EventId {
+        *self.id.get_or_init(|| event_id(&self.header_bytes))
     }
 
     /// This event as the head of its log.
-    pub const fn head(&self) -> Head {
-        Head { seq: self.header.seq, id: self.id }
+    pub fn head(&self) -> Head {
+        Head { seq: self.header.seq, id: self.id() }
     }
 
     /// The signature that came along, if one did.
@@ -359,7 +369,10 @@ fn check_payload(header: &Header, slot: Slot, payload: Option<&Payload>) -> Resu
 
 /// The id of the event with these header bytes.
 pub fn event_id(header_bytes: &[u8]) -> EventId {
-    EventId::from_bytes(Sha256::digest(to_be_signed(Purpose::Event, header_bytes)).into())
+    let mut hash = Sha256::new();
+    hash.update(head_of_to_be_signed(Purpose::Event, header_bytes.len()));
+    hash.update(header_bytes);
+    EventId::from_bytes(hash.finalize().into())
 }
 
 /// An event whose author is proven, by its own signature or that of a later event of its chain.
@@ -389,9 +402,19 @@ impl VerifiedEvent {
 pub struct StoredEvent(ReceivedEvent);
 
 impl StoredEvent {
-    /// For stores only: what was read back from where a verified event had been written.
-    pub const fn read_back(event: ReceivedEvent) -> Self {
-        Self(event)
+    /// For stores only: what was read back from where a verified event had been written. That the bytes are still the
+    /// same is the database's checksums' affair; payloads are not held against their commitments again.
+    ///
+    /// # Errors
+    /// When the header is malformed.
+    pub fn read_back(
+        header_bytes: Vec<u8>,
+        signature: Option<Signature>,
+        op: Option<Payload>,
+        pii: Option<Payload>,
+    ) -> Result<Self, CborError> {
+        let header = Header::decode(&header_bytes)?;
+        Ok(Self(ReceivedEvent { header_bytes, header, id: OnceLock::new(), signature, op, pii }))
     }
 
     /// The event.

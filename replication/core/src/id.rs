@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::area::Area;
 use crate::limits;
+use crate::short_text::ShortText;
 
 /// A text that does not name what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -242,12 +243,12 @@ serde_as_text!(Stream);
 
 /// What happened, as a verb within a stream: `issued` in supplies. 1 to 32 of `a-z`, `0-9`, `_`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(Box<str>);
+pub struct Kind(ShortText<{ limits::KIND_BYTES_MAX }>);
 
 impl Kind {
     /// The verb.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -255,20 +256,17 @@ impl FromStr for Kind {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let shape = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        if text.is_empty() || text.len() > limits::KIND_BYTES_MAX || !text.bytes().all(shape) {
-            return Err(ParseIdError {
-                what: "kind",
-                text: text.chars().take(80).collect(),
-                expected: "1 to 32 lower-case letters, digits or underscores",
-            });
-        }
-        Ok(Self(text.into()))
+        ShortText::new(text, shape).map(Self).ok_or_else(|| ParseIdError {
+            what: "kind",
+            text: text.chars().take(80).collect(),
+            expected: "1 to 32 lower-case letters, digits or underscores",
+        })
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 serde_as_text!(Kind);

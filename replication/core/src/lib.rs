@@ -19,6 +19,7 @@ pub mod frame;
 pub mod frontier;
 pub mod id;
 pub mod limits;
+mod short_text;
 pub mod sign;
 pub mod sync;
 pub mod testkit;

@@ -51,8 +51,15 @@ impl Purpose {
 
 /// The bytes that are signed: the COSE `Sig_structure` of RFC 9052 §4.4 for a `COSE_Sign1`.
 pub fn to_be_signed(purpose: Purpose, payload: &[u8]) -> Vec<u8> {
-    let mut w = Writer::with_capacity(payload.len() + 48);
-    w.array(4).text("Signature1").bytes(COSE_PROTECTED).bytes(purpose.aad()).bytes(payload);
+    let mut bytes = head_of_to_be_signed(purpose, payload.len());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// What stands before a payload of `payload_len` bytes in [`to_be_signed`].
+pub(crate) fn head_of_to_be_signed(purpose: Purpose, payload_len: usize) -> Vec<u8> {
+    let mut w = Writer::with_capacity(64);
+    w.array(4).text("Signature1").bytes(COSE_PROTECTED).bytes(purpose.aad()).bytes_head(payload_len);
     w.into_bytes()
 }
 

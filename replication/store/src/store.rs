@@ -330,8 +330,7 @@ fn slot_at(walk: &mut dyn Walk, key: &[u8]) -> Result<Option<Payload>, StoreErro
 
 fn decode(value: &[u8], op: Option<Payload>, pii: Option<Payload>) -> Result<StoredEvent, StoreError> {
     let (signature, header) = read_entry(value)?;
-    let event = ReceivedEvent::new(header, signature, op, pii);
-    event.map(StoredEvent::read_back).map_err(|error| StoreError::Damaged(error.to_string()))
+    StoredEvent::read_back(header, signature, op, pii).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
 /// Brings a store from one on-disk format to the next.
