@@ -9,9 +9,11 @@ pub enum Family {
     Meta,
     /// Log id (CBOR) → local log number (u32 BE). Written by append.
     Logs,
-    /// Log number ‖ seq → header bytes and signature. Written by append. One log is one sequential range.
+    /// Log number ‖ seq → signature, header and the operational payload that came along. Written by append. One log is one
+    /// sequential range, and an event one row in most cases: each row costs as much again as its bytes.
     Entries,
-    /// Log number ‖ seq → salt ‖ operational payload; empty once erased. Written by append and erase.
+    /// Log number ‖ seq → salt ‖ operational payload that came after its event, or came before on-disk version 2; empty once
+    /// erased. Written by append and erase.
     Op,
     /// Log number ‖ seq → salt ‖ personal payload; empty once erased. Written by append and erase.
     Pii,
@@ -55,10 +57,10 @@ impl Family {
     /// all of them together, twice over while flushing, stay well under the 150 MB of a small machine.
     pub const fn write_buffer_bytes(self) -> usize {
         match self {
-            Self::Entries | Self::Op => 8 << 20,
+            Self::Entries => 16 << 20,
             Self::Projection => 4 << 20,
             Self::Pii => 2 << 20,
-            Self::Meta | Self::Logs | Self::Forks | Self::Local => 1 << 20,
+            Self::Meta | Self::Logs | Self::Op | Self::Forks | Self::Local => 1 << 20,
         }
     }
 }
@@ -67,7 +69,7 @@ impl Family {
 pub const SLOT_FAMILIES: [(Slot, Family); 2] = [(Slot::Op, Family::Op), (Slot::Pii, Family::Pii)];
 
 /// On-disk version that this program writes.
-pub const DISK_FORMAT: u32 = 1;
+pub const DISK_FORMAT: u32 = 2;
 /// Key of the version in [`Family::Meta`].
 pub const META_FORMAT: &[u8] = b"format";
 /// Memory for uncompressed blocks, in bytes: reads are mostly of recent events.

@@ -1,7 +1,7 @@
 //! Keys and values on disk.
 
 use linli_core::cbor::{Reader, Writer};
-use linli_core::event::{Payload, ReceivedEvent};
+use linli_core::event::{Payload, ReceivedEvent, Slot};
 use linli_core::frame::{read_log_id, write_log_id};
 use linli_core::id::{EventId, LogId};
 use linli_core::sign::Signature;
@@ -42,25 +42,60 @@ pub fn fork_key(log: LogNumber, seq: u64, id: &EventId) -> Vec<u8> {
     [&entry_key(log, seq)[..], id.as_bytes()].concat()
 }
 
-/// Signature flag and bytes ‖ header bytes, in parts.
-pub fn entry_value(event: &ReceivedEvent) -> [&[u8]; 3] {
-    match event.signature() {
-        Some(signature) => [&[1], signature.as_bytes(), event.header_bytes()],
-        None => [&[0], &[], event.header_bytes()],
-    }
+/// Flags of an entry value.
+mod flag {
+    pub const SIGNATURE: u8 = 1;
+    /// The operational payload stands in the entry. Without it, it has its own row, or never came, or was erased.
+    pub const OP: u8 = 2;
 }
 
-/// Splits an entry value.
-pub fn read_entry(value: &[u8]) -> Result<(Option<Signature>, Vec<u8>), StoreError> {
-    let damaged = || StoreError::Damaged("entry".into());
-    match value.split_first() {
-        Some((0, header)) => Ok((None, header.to_vec())),
-        Some((1, rest)) => {
-            let (signature, header) = rest.split_at_checked(64).ok_or_else(damaged)?;
-            let signature = signature.try_into().map_err(|_| damaged())?;
-            Ok((Some(Signature::from_bytes(signature)), header.to_vec()))
+/// An event as one row: flags ‖ signature ‖ header ‖ salt and operational payload. Where there is a payload, the
+/// header's length (2 bytes, big endian) stands before the header.
+#[derive(Debug)]
+pub struct Entry<'b> {
+    /// If it is kept.
+    pub signature: Option<Signature>,
+    /// Its encoding.
+    pub header: &'b [u8],
+    /// The operational payload, if it came along with the event.
+    pub op: Option<Payload>,
+}
+
+impl<'b> Entry<'b> {
+    /// Takes a value apart.
+    pub fn read(value: &'b [u8]) -> Result<Self, StoreError> {
+        Self::split(value).ok_or_else(|| StoreError::Damaged("entry".into()))
+    }
+
+    fn split(value: &'b [u8]) -> Option<Self> {
+        let (flags, mut rest) = value.split_first().filter(|(flags, _)| **flags <= flag::SIGNATURE | flag::OP)?;
+        let mut signature = None;
+        if flags & flag::SIGNATURE != 0 {
+            let (bytes, after) = rest.split_first_chunk()?;
+            (signature, rest) = (Some(Signature::from_bytes(*bytes)), after);
         }
-        _ => Err(damaged()),
+        if flags & flag::OP == 0 {
+            return Some(Self { signature, header: rest, op: None });
+        }
+        let (len, after) = rest.split_first_chunk()?;
+        let (header, payload) = after.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+        let (salt, bytes) = payload.split_first_chunk()?;
+        Some(Self { signature, header, op: Some(Payload { salt: *salt, bytes: bytes.to_vec() }) })
+    }
+
+    /// Hands the value of an event to `put`, in parts. Without `op` its operational payload is left out.
+    pub fn write(event: &ReceivedEvent, op: bool, put: impl FnOnce(&[&[u8]])) {
+        let (header, payload) = (event.header_bytes(), event.payload(Slot::Op).filter(|_| op));
+        let signature = event.signature().map_or(&[][..], |signature| signature.as_bytes());
+        let flags = if signature.is_empty() { 0 } else { flag::SIGNATURE };
+        match payload {
+            // A header is far shorter than 64 KiB.
+            Some(Payload { salt, bytes }) => {
+                let len = (header.len() as u16).to_be_bytes();
+                put(&[&[flags | flag::OP], signature, &len, header, salt, bytes]);
+            }
+            None => put(&[&[flags], signature, header]),
+        }
     }
 }
 

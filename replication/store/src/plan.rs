@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use linli_core::event::{ReceivedEvent, VerifiedEvent, event_id};
+use linli_core::event::{ReceivedEvent, Slot, VerifiedEvent, event_id};
 use linli_core::id::{EventId, Head, LogId};
 
 use crate::append::{Appended, Shared};
 use crate::backend::{Batch, Mark, prefix_end};
 use crate::catalogue::{Family, SLOT_FAMILIES};
-use crate::codec::{LogNumber, entry_key, entry_value, fork_key, log_key, read_entry, slot_value};
+use crate::codec::{Entry, LogNumber, entry_key, fork_key, log_key, slot_value};
 use crate::error::{AppendError, StoreError};
 
 /// Most events of other branches that are kept of one log. A proof needs one run up to a signature; whoever signs
@@ -142,12 +142,18 @@ impl<'s> Plan<'s> {
             for (slot, family) in SLOT_FAMILIES {
                 let Some(payload) = event.event().payload(slot) else { continue };
                 // An erased slot is there, and empty: what was erased does not come back from a peer.
-                if self.shared.backend.get(family, &key)?.is_none() {
+                let lacks = self.shared.backend.get(family, &key)?.is_none();
+                if lacks && !(slot == Slot::Op && self.has_op_in_entry(&key)?) {
                     self.batch.put(family, &key, &slot_value(payload));
                 }
             }
         }
         Ok(())
+    }
+
+    fn has_op_in_entry(&self, key: &[u8]) -> Result<bool, StoreError> {
+        let value = self.shared.backend.get(Family::Entries, key)?;
+        value.map_or(Ok(false), |value| Ok(Entry::read(&value)?.op.is_some()))
     }
 
     fn first_difference<'r>(
@@ -179,12 +185,10 @@ impl<'s> Plan<'s> {
 
     fn put_event(&mut self, number: LogNumber, event: &ReceivedEvent) {
         let key = entry_key(number, event.header().seq);
-        for (slot, family) in SLOT_FAMILIES {
-            if let Some(payload) = event.payload(slot) {
-                self.batch.put(family, &key, &slot_value(payload));
-            }
+        if let Some(payload) = event.payload(Slot::Pii) {
+            self.batch.put(Family::Pii, &key, &slot_value(payload));
         }
-        self.batch.put(Family::Entries, &key, &entry_value(event));
+        Entry::write(event, true, |value| self.batch.put(Family::Entries, &key, value));
     }
 
     fn head(&self, log: &LogId) -> Option<Head> {
@@ -218,7 +222,7 @@ impl<'s> Plan<'s> {
         }
         let Some(number) = self.shared.number(log) else { return Ok(None) };
         let Some(value) = self.shared.backend.get(Family::Entries, &entry_key(number, seq))? else { return Ok(None) };
-        Ok(Some(event_id(&read_entry(&value)?.1)))
+        Ok(Some(event_id(Entry::read(&value)?.header)))
     }
 
     /// The error for a fork; the other branch is kept unless it is here already or there is too much of it.
@@ -243,7 +247,7 @@ impl<'s> Plan<'s> {
         let unknown: Vec<_> = keyed.filter(|(key, _)| !kept.contains(key)).collect();
         if kept.len() + unknown.len() <= FORK_EVENTS_MAX {
             for (key, event) in unknown {
-                self.batch.put(Family::Forks, &key, &entry_value(event));
+                Entry::write(event, false, |value| self.batch.put(Family::Forks, &key, value));
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use linli_core::limits;
 use crate::append::{Answer, Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch, Walk};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
-use crate::codec::{ERASED, LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
+use crate::codec::{ERASED, Entry, LogNumber, entry_key, read_log_key, read_slot, seq_of};
 use crate::error::{AppendError, StoreError};
 use crate::memory::Memory;
 use crate::rocks::Rocks;
@@ -189,7 +189,7 @@ impl Store {
         let (mut entries, mut op, mut pii) = (walk(Family::Entries)?, walk(Family::Op)?, walk(Family::Pii)?);
         let (mut events, mut bytes) = (vec![], 0usize);
         while let Some((key, value)) = entries.pair().filter(|_| events.len() < events_max) {
-            let event = decode(value, slot_at(&mut *op, key)?, slot_at(&mut *pii, key)?)?;
+            let event = decode(value, || slot_at(&mut *op, key), slot_at(&mut *pii, key)?)?;
             bytes = bytes.saturating_add(size_of(event.event()));
             if bytes > bytes_max && !events.is_empty() {
                 break;
@@ -245,7 +245,7 @@ impl Store {
         let slot = |family| -> Result<Option<Payload>, StoreError> {
             backend.get(family, &key)?.map_or(Ok(None), |value| read_slot(&value))
         };
-        decode(&value, slot(Family::Op)?, slot(Family::Pii)?).map(Some)
+        decode(&value, || slot(Family::Op), slot(Family::Pii)?).map(Some)
     }
 
     /// Erases the payload of an event that is here: its bytes are gone from the files when this returns, and no peer
@@ -259,11 +259,16 @@ impl Store {
         let key = entry_key(number, seq);
         let mut batch = Batch::default();
         batch.put(family, &key, &[ERASED]);
+        let mut families = vec![family];
         {
             let _filling_in_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(event) = self.event(log, seq)?.filter(|_| slot == Slot::Op) {
+                Entry::write(event.event(), false, |value| batch.put(Family::Entries, &key, value));
+                families.push(Family::Entries);
+            }
             shared.backend.write(batch, true)?;
         }
-        shared.backend.purge(family, &key, &[&key[..], &[0]].concat())
+        families.into_iter().try_for_each(|family| shared.backend.purge(family, &key, &[&key[..], &[0]].concat()))
     }
 
     /// Whether a payload was erased here, as opposed to never having come.
@@ -287,7 +292,7 @@ impl Store {
         for (key, value) in self.inner.shared.backend.range(Family::Forks, &[], &[0xff; 64], 1_000)? {
             let number = key.get(..4).and_then(|b| b.try_into().ok()).map(LogNumber::from_be_bytes);
             let Some(log) = number.and_then(|n| logs.get(&n)) else { continue };
-            let other = event_id(&read_entry(&value)?.1);
+            let other = event_id(Entry::read(&value)?.header);
             forks.push(ForkEvidence { log: log.clone(), seq: seq_of(&key)?, other });
         }
         Ok(forks)
@@ -328,16 +333,22 @@ fn slot_at(walk: &mut dyn Walk, key: &[u8]) -> Result<Option<Payload>, StoreErro
     walk.pair().filter(|(at, _)| *at == key).map_or(Ok(None), |(_, value)| read_slot(value))
 }
 
-fn decode(value: &[u8], op: Option<Payload>, pii: Option<Payload>) -> Result<StoredEvent, StoreError> {
-    let (signature, header) = read_entry(value)?;
-    StoredEvent::read_back(header, signature, op, pii).map_err(|error| StoreError::Damaged(error.to_string()))
+fn decode(
+    value: &[u8],
+    op_row: impl FnOnce() -> Result<Option<Payload>, StoreError>,
+    pii: Option<Payload>,
+) -> Result<StoredEvent, StoreError> {
+    let Entry { signature, header, op } = Entry::read(value)?;
+    let op = op.map_or_else(op_row, |op| Ok(Some(op)))?;
+    StoredEvent::read_back(header.to_vec(), signature, op, pii).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
 /// Brings a store from one on-disk format to the next.
 type Migration = fn(&dyn Backend) -> Result<(), StoreError>;
 
-/// Steps from an older on-disk format to the next: (from, step). Format 1 is the first.
-const MIGRATIONS: &[(u32, Migration)] = &[];
+/// Steps from an older on-disk format to the next: (from, step). What format 1 wrote is read as it is: its operational
+/// payloads have rows of their own.
+const MIGRATIONS: &[(u32, Migration)] = &[(1, |_| Ok(()))];
 
 fn check_format(backend: &dyn Backend, read_only: bool) -> Result<(), StoreError> {
     let found = match backend.get(Family::Meta, META_FORMAT)? {
@@ -371,7 +382,7 @@ fn load_heads(backend: &dyn Backend) -> Result<(BTreeMap<LogId, LogNumber>, Fron
         let last = backend.last(Family::Entries, &entry_key(number, 0), &entry_key(number, u64::MAX))?;
         if let Some(key) = last {
             let value = backend.get(Family::Entries, &key)?.ok_or_else(|| StoreError::Damaged("head".into()))?;
-            frontier.advance(&log, Head { seq: seq_of(&key)?, id: event_id(&read_entry(&value)?.1) });
+            frontier.advance(&log, Head { seq: seq_of(&key)?, id: event_id(Entry::read(&value)?.header) });
         }
         numbers.insert(log, number);
     }

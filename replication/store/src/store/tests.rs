@@ -12,6 +12,7 @@ use proptest::prelude::*;
 mod faulty;
 
 use super::*;
+use crate::codec::slot_value;
 use crate::writer::{LocalDraft, LocalWriter};
 
 fn proven(run: &[ReceivedEvent]) -> Vec<VerifiedEvent> {
@@ -183,6 +184,38 @@ fn projections_can_be_thrown_away_and_settings_stay() {
     });
 }
 
+/// Rewrites a store as format 1 had it: operational payloads in rows of their own.
+fn as_format_1(store: &Store, log: &LogId) {
+    let backend = &store.inner.shared.backend;
+    let number = store.inner.shared.number(log).unwrap();
+    let mut batch = Batch::default();
+    for event in store.read(log, 1, usize::MAX, usize::MAX).unwrap() {
+        let key = entry_key(number, event.event().header().seq);
+        Entry::write(event.event(), false, |value| batch.put(Family::Entries, &key, value));
+        batch.put(Family::Op, &key, &slot_value(event.event().payload(Slot::Op).unwrap()));
+    }
+    batch.put(Family::Meta, META_FORMAT, &[&1u32.to_be_bytes()]);
+    backend.write(batch, true).unwrap();
+}
+
+#[test]
+fn what_format_1_wrote_is_read_continued_and_given_the_new_number() {
+    let store = Store::in_memory();
+    let (log, events) = log_of(5);
+    store.append(vec![proven(&events[..3])]).unwrap();
+    as_format_1(&store, &log);
+    let backend = store.inner.shared.backend.clone();
+    store.close();
+    let store = Store::over(backend.clone(), false).unwrap();
+    store.append(vec![proven(&events)]).unwrap();
+    let read = store.read(&log, 1, 9, 1 << 20).unwrap();
+    assert_eq!(read.into_iter().map(StoredEvent::into_event).collect::<Vec<_>>(), events);
+    assert_eq!(store.event(&log, 1).unwrap().unwrap().into_event(), events[0]);
+    assert_eq!(backend.get(Family::Meta, META_FORMAT).unwrap(), Some(DISK_FORMAT.to_be_bytes().to_vec()));
+    let rows = backend.range(Family::Op, &[], &[0xff; 20], 9).unwrap();
+    assert_eq!(rows.len(), 3, "later events have no row of their own for their payload");
+}
+
 #[test]
 fn a_newer_format_and_a_second_writer_are_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -241,24 +274,33 @@ fn a_reader_beside_a_busy_writer_always_opens_and_reads_whole_logs() {
 
 #[test]
 fn an_erased_payload_is_gone_from_the_files_and_the_chain_still_proves() {
+    for slot in Slot::ALL {
+        erased_payloads_are_gone(slot);
+    }
+}
+
+fn erased_payloads_are_gone(slot: Slot) {
     const CANARY: &[u8] = b"canary-13900000000-canary";
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
     let mut author = Author::new(1, "320508005", None);
     let mut draft = Draft::new(Stream::COMMUNITY, "listed", Some(record(1)));
-    draft.pii = Some(CANARY.to_vec());
+    match slot {
+        Slot::Op => draft.op = Some(CANARY.to_vec()),
+        Slot::Pii => draft.pii = Some(CANARY.to_vec()),
+    }
     let events = [author.write(draft), author.write(Draft::new(Stream::COMMUNITY, "listed", Some(record(2))))];
     store.append(vec![proven(&events)]).unwrap();
     assert!(files_contain(dir.path(), CANARY));
-    store.erase(&author.log_id(Stream::COMMUNITY), 1, Slot::Pii).unwrap();
+    store.erase(&author.log_id(Stream::COMMUNITY), 1, slot).unwrap();
     assert!(!files_contain(dir.path(), CANARY));
     // and nobody who still has it brings it back
     store.append(vec![proven(&events)]).unwrap();
     assert!(!files_contain(dir.path(), CANARY));
     let log = author.log_id(Stream::COMMUNITY);
-    assert!(store.is_erased(&log, 1, Slot::Pii).unwrap() && !store.is_erased(&log, 2, Slot::Pii).unwrap());
+    assert!(store.is_erased(&log, 1, slot).unwrap() && !store.is_erased(&log, 2, slot).unwrap());
     let read = store.read(&log, 1, 9, 1 << 20).unwrap();
-    assert!(read[0].event().payload(Slot::Pii).is_none());
+    assert!(read[0].event().payload(slot).is_none());
     proven(&read.into_iter().map(StoredEvent::into_event).collect::<Vec<_>>());
 }
 
