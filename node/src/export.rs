@@ -8,6 +8,7 @@ use anyhow::Context;
 use linli_core::export::{ExportReader, ExportWriter, KnownHead, Manifest, Signatures};
 use linli_core::frame::PiiScope;
 use linli_core::frontier::Frontier;
+use linli_core::sign::KeyCache;
 use linli_store::Store;
 use serde_json::{Value, json};
 
@@ -49,15 +50,16 @@ pub fn write(dir: &DataDir, file: &Path, with_personal: bool, now_ms: u64) -> Re
 
 fn write_to(out: File, store: &Store, manifest: Manifest, pii: PiiScope) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(PIECE_BYTES, out);
-    let logs = manifest.logs.clone();
+    let (logs, mut keys) = (manifest.logs.clone(), KeyCache::default());
     let (mut writer, first) = ExportWriter::start(manifest, Signatures::All)?;
     out.write_all(&first)?;
     for known in &logs {
         let mut seq = 1;
         while seq <= known.head.seq {
-            let events = store.read(&known.log, seq, READ_EVENTS, READ_BYTES)?;
+            let mut events = store.read(&known.log, seq, READ_EVENTS, READ_BYTES)?;
             anyhow::ensure!(!events.is_empty(), "log {} breaks off before seq {seq}: check the disk", known.log);
-            for event in events.iter().filter(|e| e.event().header().seq <= known.head.seq) {
+            for event in events.iter_mut().filter(|e| e.event().header().seq <= known.head.seq) {
+                event.confirm(&mut keys);
                 out.write_all(&writer.event(event.event(), pii)?)?;
                 seq += 1;
             }

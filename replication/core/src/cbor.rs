@@ -92,6 +92,22 @@ impl Writer {
         Self { out: Vec::with_capacity(bytes) }
     }
 
+    /// Writes after what is there.
+    pub(crate) fn after(out: Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// What was written so far.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Makes room for `bytes` more.
+    pub(crate) fn reserve(&mut self, bytes: usize) -> &mut Self {
+        self.out.reserve(bytes);
+        self
+    }
+
     fn head(&mut self, major: u8, value: u64) {
         let major = major << 5;
         if value < 24 {

@@ -1,8 +1,9 @@
 //! Authentication by the tail: a run of consecutive events of one log is proven by the signature of its last event.
 //!
 //! `prev` commits each event to all that came before it, so ten thousand events cost ten thousand hashes and one
-//! strict signature check. Nothing of a run counts before that check has passed. Signatures inside a run are checked
-//! too, because whoever keeps them will serve them to others.
+//! strict signature check. Nothing of a run counts before that check has passed. Other signatures of a run prove nothing
+//! more: [`verify_run`] checks them for whoever looks at a history as a whole, [`verify_by_tail`] keeps them as claims,
+//! to be checked by whoever ends a run there.
 
 use crate::event::{ReceivedEvent, VerifiedEvent};
 use crate::id::{EventId, Head, LogId};
@@ -61,24 +62,50 @@ pub enum Join {
     Anywhere,
 }
 
-/// Proves a run of consecutive events of one log.
+/// Proves a run of consecutive events of one log, every signature in it included.
 ///
 /// # Errors
 /// [`ChainError`] names the first position that is wrong. Nothing of a refused run may be used.
 pub fn verify_run(join: Join, run: Vec<ReceivedEvent>, keys: &mut KeyCache) -> Result<Vec<VerifiedEvent>, ChainError> {
-    let (Some(first), Some(last)) = (run.first(), run.last()) else { return Err(ChainError::Empty) };
     check_links(join, &run)?;
+    check_tail(&run, keys)?;
+    for event in run.iter().rev().skip(1) {
+        check_signature(event, keys)?;
+    }
+    Ok(run.into_iter().map(VerifiedEvent::proven).collect())
+}
+
+/// Proves a run of consecutive events of one log by the signature of its last event. Signatures of the others, one check
+/// each, become claims ([`ReceivedEvent::claim`]): in a catch-up they would cost more than hashing all the events.
+///
+/// # Errors
+/// As [`verify_run`].
+pub fn verify_by_tail(
+    join: Join,
+    run: Vec<ReceivedEvent>,
+    keys: &mut KeyCache,
+) -> Result<Vec<VerifiedEvent>, ChainError> {
+    check_links(join, &run)?;
+    check_tail(&run, keys)?;
+    let tail = run.len() - 1;
+    let proven = |(at, event): (usize, ReceivedEvent)| if at == tail { event } else { event.into_claimed() };
+    Ok(run.into_iter().enumerate().map(proven).map(VerifiedEvent::proven).collect())
+}
+
+fn check_tail(run: &[ReceivedEvent], keys: &mut KeyCache) -> Result<(), ChainError> {
+    let last = run.last().ok_or(ChainError::Empty)?;
     if last.signature().is_none() {
         return Err(ChainError::UnsignedEnd { seq: last.header().seq });
     }
-    let author = first.header().author;
-    for event in run.iter().rev() {
-        let Some(signature) = event.signature() else { continue };
-        keys.get(&author)
-            .and_then(|key| key.verify(&event.to_be_signed(), signature))
-            .map_err(|source| ChainError::Signature { seq: event.header().seq, source })?;
-    }
-    Ok(run.into_iter().map(VerifiedEvent::proven).collect())
+    check_signature(last, keys)
+}
+
+/// An event without a signature of its own passes.
+fn check_signature(event: &ReceivedEvent, keys: &mut KeyCache) -> Result<(), ChainError> {
+    let Some(signature) = event.signature() else { return Ok(()) };
+    keys.get(&event.header().author)
+        .and_then(|key| key.verify(&event.to_be_signed(), signature))
+        .map_err(|source| ChainError::Signature { seq: event.header().seq, source })
 }
 
 /// Proves a single event by its own signature, wherever it stands in its log.
@@ -86,11 +113,7 @@ pub fn verify_run(join: Join, run: Vec<ReceivedEvent>, keys: &mut KeyCache) -> R
 /// # Errors
 /// [`ChainError::UnsignedEnd`] or [`ChainError::Signature`].
 pub fn verify_single(event: ReceivedEvent, keys: &mut KeyCache) -> Result<VerifiedEvent, ChainError> {
-    let seq = event.header().seq;
-    let signature = *event.signature().ok_or(ChainError::UnsignedEnd { seq })?;
-    keys.get(&event.header().author)
-        .and_then(|key| key.verify(&event.to_be_signed(), &signature))
-        .map_err(|source| ChainError::Signature { seq, source })?;
+    check_tail(std::slice::from_ref(&event), keys)?;
     Ok(VerifiedEvent::proven(event))
 }
 
@@ -128,7 +151,7 @@ fn same_log(log: &LogId, event: &ReceivedEvent) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Header;
+    use crate::event::{Header, StoredEvent};
     use crate::id::{AuthorKey, Stream};
     use crate::sign::SecretKey;
     use crate::time::Hlc;
@@ -179,6 +202,31 @@ mod tests {
         assert_eq!(verify(Join::After(head), run[2..].to_vec()), Ok(3));
         run[4] = unsigned(&run[4]);
         assert_eq!(verify(Join::Start, run), Err(ChainError::UnsignedEnd { seq: 5 }));
+    }
+
+    #[test]
+    fn by_the_tail_a_signature_inside_is_a_claim_that_whoever_needs_it_checks() {
+        let mut run = chain_of(&SecretKey::from_seed(&[1; 32]), 4);
+        let wrong = run[0].signature().copied();
+        run[1] = ReceivedEvent::new(run[1].header_bytes().to_vec(), wrong, None, None).unwrap();
+        let refused = ChainError::Signature { seq: 2, source: SignatureError::Invalid };
+        assert_eq!(verify(Join::Start, run.clone()), Err(refused));
+        let keys = &mut KeyCache::default();
+        let proven = verify_by_tail(Join::Start, run.clone(), keys).unwrap();
+        let [checked, claims] = [ReceivedEvent::signature, ReceivedEvent::claim]
+            .map(|of| proven.iter().map(|event| of(event.event()).is_some()).collect::<Vec<_>>());
+        assert_eq!((checked, claims), (vec![false, false, false, true], vec![true, true, true, false]));
+        let stored = |event: &ReceivedEvent| {
+            let signature = event.claim().or(event.signature()).copied();
+            let claimed = event.claim().is_some();
+            StoredEvent::read_back(event.header_bytes().to_vec(), signature, claimed, None, None).unwrap()
+        };
+        let confirmed = proven.iter().map(|event| stored(event.event()).confirm(keys)).collect::<Vec<_>>();
+        assert_eq!(confirmed, [true, false, true, true]);
+        assert_eq!(proven[1].event().clone().with_claim(), run[1]);
+        run[3] = unsigned(&run[3]);
+        assert_eq!(verify_by_tail(Join::Start, run, keys).unwrap_err(), ChainError::UnsignedEnd { seq: 4 });
+        assert_eq!(verify_by_tail(Join::Start, vec![], keys).unwrap_err(), ChainError::Empty);
     }
 
     #[test]

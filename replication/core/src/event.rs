@@ -11,7 +11,7 @@ use crate::area::Area;
 use crate::cbor::{CborError, Problem, Reader, Writer};
 use crate::id::{AuthorKey, Commitment, EventId, Head, Kind, LogId, RecordId, Stream};
 use crate::limits;
-use crate::sign::{Purpose, SecretKey, Signature, head_of_to_be_signed, to_be_signed};
+use crate::sign::{KeyCache, Purpose, SecretKey, Signature, hash_to_be_signed, to_be_signed};
 use crate::time::Hlc;
 
 /// The only version this code writes and reads.
@@ -248,21 +248,29 @@ pub enum EventError {
 
 /// A well-formed event: the header is canonical and present payloads match it. Nothing is said about its author.
 #[derive(Debug, Clone)]
-pub struct ReceivedEvent {
+pub struct ReceivedEvent(Box<Parts>);
+
+/// Half a kilobyte of fields, which would be copied at each of an event's many steps from the wire to the store.
+#[derive(Debug, Clone)]
+struct Parts {
     header_bytes: Vec<u8>,
     header: Header,
     /// Hashed when somebody asks: what is read from the store for a peer goes out again without it.
     id: OnceLock<EventId>,
     signature: Option<Signature>,
+    /// Nobody has checked the signature: a later event of the chain proves this one.
+    claimed: bool,
     op: Option<Payload>,
     pii: Option<Payload>,
 }
 
 impl PartialEq for ReceivedEvent {
     fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.0, &other.0);
         // The bytes say what the header and the id are.
-        self.header_bytes == other.header_bytes
-            && (self.signature, &self.op, &self.pii) == (other.signature, &other.op, &other.pii)
+        ours.header_bytes == theirs.header_bytes
+            && (ours.signature, ours.claimed) == (theirs.signature, theirs.claimed)
+            && (&ours.op, &ours.pii) == (&theirs.op, &theirs.pii)
     }
 }
 
@@ -282,7 +290,7 @@ impl ReceivedEvent {
         let header = Header::decode(&header_bytes)?;
         check_payload(&header, Slot::Op, op.as_ref())?;
         check_payload(&header, Slot::Pii, pii.as_ref())?;
-        Ok(Self { header_bytes, header, id: OnceLock::new(), signature, op, pii })
+        Ok(Self(Box::new(Parts { header_bytes, header, id: OnceLock::new(), signature, claimed: false, op, pii })))
     }
 
     /// Signs a header with its payloads. The header's author and slots are set here.
@@ -294,7 +302,7 @@ impl ReceivedEvent {
         let to_be_signed = to_be_signed(Purpose::Event, &header_bytes);
         let id = EventId::from_bytes(Sha256::digest(&to_be_signed).into());
         let signature = Some(key.sign_prepared(&to_be_signed));
-        Self { header_bytes, header, id: id.into(), signature, op, pii }
+        Self(Box::new(Parts { header_bytes, header, id: id.into(), signature, claimed: false, op, pii }))
     }
 
     /// From parts that a frame decoder has just encoded, hashed and committed to itself.
@@ -304,56 +312,75 @@ impl ReceivedEvent {
         op: Option<Payload>,
         pii: Option<Payload>,
     ) -> Self {
-        Self { header_bytes: header.encode(), header, id: OnceLock::new(), signature, op, pii }
+        let header_bytes = header.encode();
+        Self(Box::new(Parts { header_bytes, header, id: OnceLock::new(), signature, claimed: false, op, pii }))
     }
 
     /// The header.
-    pub const fn header(&self) -> &Header {
-        &self.header
+    pub fn header(&self) -> &Header {
+        &self.0.header
     }
 
     /// The header's encoding, which is what is hashed and signed.
     pub fn header_bytes(&self) -> &[u8] {
-        &self.header_bytes
+        &self.0.header_bytes
     }
 
     /// SHA-256 of the to-be-signed bytes.
     pub fn id(&self) -> EventId {
-        *self.id.get_or_init(|| event_id(&self.header_bytes))
+        *self.0.id.get_or_init(|| event_id(&self.0.header_bytes))
     }
 
     /// This event as the head of its log.
     pub fn head(&self) -> Head {
-        Head { seq: self.header.seq, id: self.id() }
+        Head { seq: self.0.header.seq, id: self.id() }
     }
 
-    /// The signature that came along, if one did.
-    pub const fn signature(&self) -> Option<&Signature> {
-        self.signature.as_ref()
+    /// The signature that came along, if one did. Of an event that is proven or stored only one that was checked.
+    pub fn signature(&self) -> Option<&Signature> {
+        if self.0.claimed { None } else { self.0.signature.as_ref() }
+    }
+
+    /// A signature that came along and was not checked, because a later event of the same chain proves this one. Kept
+    /// so that somebody can end a run here, after checking it.
+    pub fn claim(&self) -> Option<&Signature> {
+        if self.0.claimed { self.0.signature.as_ref() } else { None }
+    }
+
+    /// Its signature, if there is one, is a claim from now on.
+    pub(crate) fn into_claimed(mut self) -> Self {
+        self.0.claimed = self.0.signature.is_some();
+        self
+    }
+
+    /// As it goes to somebody else, who checks for himself: a claim is a signature like any other.
+    pub fn with_claim(mut self) -> Self {
+        self.0.claimed = false;
+        self
     }
 
     /// The payload in a slot, if it is here.
-    pub const fn payload(&self, slot: Slot) -> Option<&Payload> {
+    pub fn payload(&self, slot: Slot) -> Option<&Payload> {
         match slot {
-            Slot::Op => self.op.as_ref(),
-            Slot::Pii => self.pii.as_ref(),
+            Slot::Op => self.0.op.as_ref(),
+            Slot::Pii => self.0.pii.as_ref(),
         }
     }
 
     /// The bytes that the author signed.
     pub fn to_be_signed(&self) -> Vec<u8> {
-        to_be_signed(Purpose::Event, &self.header_bytes)
+        to_be_signed(Purpose::Event, &self.0.header_bytes)
     }
 
     /// Forgets the signature: a later event of the same chain will prove this one.
     pub fn without_signature(mut self) -> Self {
-        self.signature = None;
+        (self.0.signature, self.0.claimed) = (None, false);
         self
     }
 
     /// Forgets the personal payload: for a receiver whose grant does not cover the area. The commitment stays.
     pub fn without_pii(mut self) -> Self {
-        self.pii = None;
+        self.0.pii = None;
         self
     }
 }
@@ -369,10 +396,7 @@ fn check_payload(header: &Header, slot: Slot, payload: Option<&Payload>) -> Resu
 
 /// The id of the event with these header bytes.
 pub fn event_id(header_bytes: &[u8]) -> EventId {
-    let mut hash = Sha256::new();
-    hash.update(head_of_to_be_signed(Purpose::Event, header_bytes.len()));
-    hash.update(header_bytes);
-    EventId::from_bytes(hash.finalize().into())
+    EventId::from_bytes(hash_to_be_signed(Purpose::Event, header_bytes))
 }
 
 /// An event whose author is proven, by its own signature or that of a later event of its chain.
@@ -405,16 +429,30 @@ impl StoredEvent {
     /// For stores only: what was read back from where a verified event had been written. That the bytes are still the
     /// same is the database's checksums' affair; payloads are not held against their commitments again.
     ///
+    /// `claimed` says that nobody has checked the signature yet.
+    ///
     /// # Errors
     /// When the header is malformed.
     pub fn read_back(
         header_bytes: Vec<u8>,
         signature: Option<Signature>,
+        claimed: bool,
         op: Option<Payload>,
         pii: Option<Payload>,
     ) -> Result<Self, CborError> {
         let header = Header::decode(&header_bytes)?;
-        Ok(Self(ReceivedEvent { header_bytes, header, id: OnceLock::new(), signature, op, pii }))
+        let parts = Parts { header_bytes, header, id: OnceLock::new(), signature, claimed, op, pii };
+        Ok(Self(ReceivedEvent(Box::new(parts))))
+    }
+
+    /// Whether the event carries a signature of its own that holds. One that nobody has checked is checked now, and
+    /// counts from here on if it holds.
+    pub fn confirm(&mut self, keys: &mut KeyCache) -> bool {
+        if let Some(signature) = self.0.claim() {
+            let holds = keys.get(&self.0.header().author).and_then(|key| key.verify(&self.0.to_be_signed(), signature));
+            self.0.0.claimed = holds.is_err();
+        }
+        self.0.signature().is_some()
     }
 
     /// The event.

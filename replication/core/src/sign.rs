@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use ed25519_dalek::{Signer, VerifyingKey};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::cbor::Writer;
@@ -51,16 +52,25 @@ impl Purpose {
 
 /// The bytes that are signed: the COSE `Sig_structure` of RFC 9052 §4.4 for a `COSE_Sign1`.
 pub fn to_be_signed(purpose: Purpose, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = head_of_to_be_signed(purpose, payload.len());
-    bytes.extend_from_slice(payload);
-    bytes
+    let mut w = Writer::with_capacity(payload.len() + 48);
+    w.array(4).text("Signature1").bytes(COSE_PROTECTED).bytes(purpose.aad()).bytes(payload);
+    w.into_bytes()
 }
 
-/// What stands before a payload of `payload_len` bytes in [`to_be_signed`].
-pub(crate) fn head_of_to_be_signed(purpose: Purpose, payload_len: usize) -> Vec<u8> {
-    let mut w = Writer::with_capacity(64);
-    w.array(4).text("Signature1").bytes(COSE_PROTECTED).bytes(purpose.aad()).bytes_head(payload_len);
-    w.into_bytes()
+/// SHA-256 of [`to_be_signed`], without putting the bytes together.
+pub(crate) fn hash_to_be_signed(purpose: Purpose, payload: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    // What `to_be_signed` writes: an array of four, and the lengths of strings that are shorter than 24 bytes.
+    hash.update(b"\x84\x6aSignature1\x43");
+    hash.update(COSE_PROTECTED);
+    hash.update([0x40 | purpose.aad().len() as u8]);
+    hash.update(purpose.aad());
+    match u8::try_from(payload.len()) {
+        Ok(len @ 24..) => hash.update([0x58, len]),
+        _ => hash.update(Writer::with_capacity(9).bytes_head(payload.len()).written()),
+    }
+    hash.update(payload);
+    hash.finalize().into()
 }
 
 /// An Ed25519 signature, not yet checked.
@@ -232,6 +242,17 @@ impl fmt::Debug for SecretKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hash_is_that_of_the_bytes_that_are_signed() {
+        for purpose in [Purpose::Event, Purpose::CarryStanding] {
+            for len in [0, 1, 23, 24, 193, 255, 256, 1024, 65_535, 65_536] {
+                let payload = vec![7; len];
+                let whole: [u8; 32] = Sha256::digest(to_be_signed(purpose, &payload)).into();
+                assert_eq!(hash_to_be_signed(purpose, &payload), whole, "{purpose:?}, {len} bytes");
+            }
+        }
+    }
 
     #[test]
     fn a_signature_for_one_purpose_is_none_for_another() {

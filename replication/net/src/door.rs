@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use linli_core::chain::{Join, verify_run};
+use linli_core::chain::{Join, verify_by_tail};
 use linli_core::event::{ReceivedEvent, VerifiedEvent};
 use linli_core::frame::{PiiScope, decode_frame, encode_frame};
 use linli_core::id::{Head, LogId, Stream};
@@ -192,7 +192,7 @@ fn needs_signature(event: &ReceivedEvent, last_seq: u64) -> bool {
 
 /// What a frame proves by itself.
 fn proof_of(frame: &[u8], keys: &mut KeyCache) -> Option<Vec<VerifiedEvent>> {
-    verify_run(Join::Anywhere, decode_frame(frame).ok()?, keys).ok()
+    verify_by_tail(Join::Anywhere, decode_frame(frame).ok()?, keys).ok()
 }
 
 /// Shows the store another history of a log: it keeps what proves the fork and leaves the log as it is.
@@ -222,7 +222,9 @@ pub fn read_frame(
         }
     };
     let last_seq = run.last()?.event().header().seq;
-    let lean = |event: ReceivedEvent| if needs_signature(&event, last_seq) { event } else { event.without_signature() };
+    let lean = |event: ReceivedEvent| {
+        if needs_signature(&event, last_seq) { event.with_claim() } else { event.without_signature() }
+    };
     let run: Vec<ReceivedEvent> = run.into_iter().map(|event| lean(event.into_event())).collect();
     Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
 }

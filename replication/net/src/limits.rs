@@ -20,8 +20,8 @@ pub const COMPRESS_BYTES_MIN: usize = 256;
 /// Messages from this length on are not tried to be compressed for a while after one that hardly became shorter.
 pub const COMPRESS_TRIED_BYTES: usize = 16 * 1024;
 
-/// How many of them go plain before one is tried again: an eighth of the effort, and at most 2 MiB that might have packed.
-pub const COMPRESS_PAUSE_MESSAGES: u32 = 7;
+/// How many of them go plain before one is tried again: a sixteenth of the effort, and at most 4 MiB that might have packed.
+pub const COMPRESS_PAUSE_MESSAGES: u32 = 15;
 
 /// zstd level of messages: level 1 keeps up with the disk on one core, higher ones do not.
 pub const COMPRESSION_LEVEL: i32 = 1;

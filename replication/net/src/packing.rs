@@ -46,26 +46,39 @@ impl Default for Packer {
     }
 }
 
+/// What stands before a message on a stream: its length and its form.
+pub(crate) const ROOM: [u8; 5] = [0; 5];
+
 impl Packer {
     /// A packed message.
     pub fn pack(&mut self, message: &[u8]) -> Vec<u8> {
-        self.assemble(message, |_| vec![])
-    }
-
-    /// A packed message with its length before it, as it goes over a stream.
-    pub(crate) fn pack_for_stream(&mut self, message: &[u8]) -> Vec<u8> {
-        // Far below 4 GiB: messages have their own bounds.
-        self.assemble(message, |len| (len as u32).to_be_bytes().to_vec())
-    }
-
-    fn assemble(&mut self, message: &[u8], before: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
-        let packed = self.compress(message);
-        let unpacked_len = (message.len() as u32).to_be_bytes();
-        match packed {
-            Some(packed) => [&before(packed.len() + 5), &[ZSTD][..], &unpacked_len, &packed].concat(),
-            None => [&before(message.len() + 1), &[PLAIN][..], message].concat(),
+        match self.compress(message) {
+            Some(packed) => [&[ZSTD][..], &unpacked_len(message), &packed].concat(),
+            None => [&[PLAIN], message].concat(),
         }
     }
+
+    /// A packed message with its length before it, as it goes over a stream. `message` begins with [`ROOM`], so that a long
+    /// one is not copied for what comes before it.
+    pub(crate) fn pack_for_stream(&mut self, mut message: Vec<u8>) -> Vec<u8> {
+        // Far below 4 GiB: messages have their own bounds.
+        let len_of = |bytes: usize| (bytes as u32).to_be_bytes();
+        if let Some(packed) = self.compress(&message[ROOM.len()..]) {
+            return [&len_of(packed.len() + 5)[..], &[ZSTD], &unpacked_len(&message[ROOM.len()..]), &packed].concat();
+        }
+        let [a, b, c, d] = len_of(message.len() - ROOM.len() + 1);
+        message[..ROOM.len()].copy_from_slice(&[a, b, c, d, PLAIN]);
+        message
+    }
+
+    /// As [`Packer::pack_for_stream`], of a message without room before it.
+    pub(crate) fn pack_copy_for_stream(&mut self, message: &[u8]) -> Vec<u8> {
+        self.pack_for_stream([&ROOM, message].concat())
+    }
+}
+
+fn unpacked_len(message: &[u8]) -> [u8; 4] {
+    (message.len() as u32).to_be_bytes()
 }
 
 impl Packer {
@@ -145,7 +158,7 @@ mod tests {
             let mut packer = Packer::default();
             let packed = packer.pack(&message);
             prop_assert_eq!(unpack(&packed, 3000).unwrap(), message.clone());
-            prop_assert_eq!(&packer.pack_for_stream(&message)[4..], &packed[..]);
+            prop_assert_eq!(&packer.pack_copy_for_stream(&message)[4..], &packed[..]);
         }
 
         #[test]

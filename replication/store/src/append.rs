@@ -99,24 +99,25 @@ pub fn commit_loop(shared: &Shared, requests: &Receiver<Request>) {
             bytes += request.bytes();
             group.push(request);
         }
-        commit(shared, group);
+        commit(shared, group, bytes);
     }
 }
 
 impl Request {
     fn bytes(&self) -> usize {
         let payload = |event: &VerifiedEvent, slot| event.event().payload(slot).map_or(0, |p| p.bytes.len());
+        // A key, flags and salts, and a signature now and then.
         let size = |event: &VerifiedEvent| {
-            event.event().header_bytes().len() + Slot::ALL.iter().map(|slot| payload(event, *slot)).sum::<usize>()
+            event.event().header_bytes().len() + 64 + Slot::ALL.iter().map(|slot| payload(event, *slot)).sum::<usize>()
         };
         self.runs.iter().flatten().map(size).sum()
     }
 }
 
 #[tracing::instrument(level = "debug", name = "append", skip_all, fields(requests = group.len()))]
-fn commit(shared: &Shared, group: Vec<Request>) {
+fn commit(shared: &Shared, group: Vec<Request>, bytes: usize) {
     let payloads = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut plan = Plan::new(shared);
+    let mut plan = Plan::new(shared, bytes);
     let mut planned = vec![];
     for request in group {
         let outcome = match shared.poison() {

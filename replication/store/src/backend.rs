@@ -32,6 +32,11 @@ pub struct Mark {
 }
 
 impl Batch {
+    /// An empty batch with room for about so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), writes: vec![] }
+    }
+
     /// Sets a key to a value that is given in parts.
     pub fn put(&mut self, family: Family, key: &[u8], value: &[&[u8]]) {
         let from = self.bytes.len();

@@ -53,6 +53,13 @@ impl Family {
         }
     }
 
+    /// Files with new rows before they are merged with the settled ones. Each file of entries has something of every log, so
+    /// each merge rewrites all that has not settled yet: twice RocksDB's usual number halves that work, which in a catch-up is
+    /// taken from it, and a read looks into a few files more.
+    pub const fn files_before_a_merge(self) -> i32 {
+        if matches!(self, Self::Entries) { 8 } else { 4 }
+    }
+
     /// Memory that collects writes before they go to a file, in bytes. Families that grow with every event get more;
     /// all of them together, twice over while flushing, stay well under the 150 MB of a small machine.
     pub const fn write_buffer_bytes(self) -> usize {

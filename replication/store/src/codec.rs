@@ -47,6 +47,9 @@ mod flag {
     pub const SIGNATURE: u8 = 1;
     /// The operational payload stands in the entry. Without it, it has its own row, or never came, or was erased.
     pub const OP: u8 = 2;
+    /// The signature was not checked.
+    pub const CLAIM: u8 = 4;
+    pub const ALL: u8 = 7;
 }
 
 /// An event as one row: flags ‖ signature ‖ header ‖ salt and operational payload. Where there is a payload, the
@@ -55,6 +58,8 @@ mod flag {
 pub struct Entry<'b> {
     /// If it is kept.
     pub signature: Option<Signature>,
+    /// Whether nobody has checked the signature.
+    pub claimed: bool,
     /// Its encoding.
     pub header: &'b [u8],
     /// The operational payload, if it came along with the event.
@@ -68,26 +73,30 @@ impl<'b> Entry<'b> {
     }
 
     fn split(value: &'b [u8]) -> Option<Self> {
-        let (flags, mut rest) = value.split_first().filter(|(flags, _)| **flags <= flag::SIGNATURE | flag::OP)?;
+        let (flags, mut rest) = value.split_first().filter(|(flags, _)| **flags <= flag::ALL)?;
+        let claimed = flags & flag::CLAIM != 0;
         let mut signature = None;
         if flags & flag::SIGNATURE != 0 {
             let (bytes, after) = rest.split_first_chunk()?;
             (signature, rest) = (Some(Signature::from_bytes(*bytes)), after);
         }
         if flags & flag::OP == 0 {
-            return Some(Self { signature, header: rest, op: None });
+            return Some(Self { signature, claimed, header: rest, op: None });
         }
         let (len, after) = rest.split_first_chunk()?;
         let (header, payload) = after.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
         let (salt, bytes) = payload.split_first_chunk()?;
-        Some(Self { signature, header, op: Some(Payload { salt: *salt, bytes: bytes.to_vec() }) })
+        Some(Self { signature, claimed, header, op: Some(Payload { salt: *salt, bytes: bytes.to_vec() }) })
     }
 
     /// Hands the value of an event to `put`, in parts. Without `op` its operational payload is left out.
     pub fn write(event: &ReceivedEvent, op: bool, put: impl FnOnce(&[&[u8]])) {
         let (header, payload) = (event.header_bytes(), event.payload(Slot::Op).filter(|_| op));
-        let signature = event.signature().map_or(&[][..], |signature| signature.as_bytes());
-        let flags = if signature.is_empty() { 0 } else { flag::SIGNATURE };
+        let (signature, flags) = match (event.signature(), event.claim()) {
+            (Some(signature), _) => (&signature.as_bytes()[..], flag::SIGNATURE),
+            (None, Some(claim)) => (&claim.as_bytes()[..], flag::SIGNATURE | flag::CLAIM),
+            (None, None) => (&[][..], 0),
+        };
         match payload {
             // A header is far shorter than 64 KiB.
             Some(Payload { salt, bytes }) => {

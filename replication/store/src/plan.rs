@@ -60,9 +60,15 @@ impl From<StoreError> for Refusal<'_> {
 }
 
 impl<'s> Plan<'s> {
-    /// Nothing planned yet.
-    pub fn new(shared: &'s Shared) -> Self {
-        Self { shared, batch: Batch::default(), grown: BTreeMap::new(), new_logs: BTreeMap::new(), undo: vec![] }
+    /// Nothing planned yet; about `bytes` will be written.
+    pub fn new(shared: &'s Shared, bytes: usize) -> Self {
+        Self {
+            shared,
+            batch: Batch::with_capacity(bytes),
+            grown: BTreeMap::new(),
+            new_logs: BTreeMap::new(),
+            undo: vec![],
+        }
     }
 
     /// Plans one request: all of its runs or none of them. With `keep_evidence`, a fork leaves the other branch.

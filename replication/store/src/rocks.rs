@@ -121,6 +121,7 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(family.write_buffer_bytes());
     options.set_max_write_buffer_number(2);
+    options.set_level_zero_file_num_compaction_trigger(family.files_before_a_merge());
     options.set_target_file_size_base(32 << 20);
     options.set_compression_type(DBCompressionType::None);
     options.set_bottommost_compression_type(DBCompressionType::Zstd);

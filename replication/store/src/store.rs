@@ -10,6 +10,7 @@ use linli_core::event::{Payload, ReceivedEvent, Slot, StoredEvent, VerifiedEvent
 use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, LogId};
 use linli_core::limits;
+use linli_core::sign::KeyCache;
 
 use crate::append::{Answer, Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch, Walk};
@@ -215,15 +216,15 @@ impl Store {
         bytes_max: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let mut run = self.read(log, from_seq, events_max, bytes_max)?;
-        let signed = |event: &StoredEvent| event.event().signature().is_some();
-        if let Some(at) = run.iter().rposition(signed) {
+        let mut keys = KeyCache::default();
+        if let Some(at) = run.iter_mut().rposition(|event| event.confirm(&mut keys)) {
             run.truncate(at + 1);
             return Ok(run);
         }
         while !run.is_empty() && run.len() < limits::FRAME_EVENTS_MAX {
             let next = from_seq + run.len() as u64;
-            let Some(event) = self.event(log, next)? else { break };
-            let done = signed(&event);
+            let Some(mut event) = self.event(log, next)? else { break };
+            let done = event.confirm(&mut keys);
             run.push(event);
             if done {
                 return Ok(run);
@@ -338,9 +339,10 @@ fn decode(
     op_row: impl FnOnce() -> Result<Option<Payload>, StoreError>,
     pii: Option<Payload>,
 ) -> Result<StoredEvent, StoreError> {
-    let Entry { signature, header, op } = Entry::read(value)?;
+    let Entry { signature, claimed, header, op } = Entry::read(value)?;
     let op = op.map_or_else(op_row, |op| Ok(Some(op)))?;
-    StoredEvent::read_back(header.to_vec(), signature, op, pii).map_err(|error| StoreError::Damaged(error.to_string()))
+    StoredEvent::read_back(header.to_vec(), signature, claimed, op, pii)
+        .map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
 /// Brings a store from one on-disk format to the next.

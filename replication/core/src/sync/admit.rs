@@ -1,10 +1,10 @@
 //! From the bytes of a frame to events that may go through the store's door, or to whose fault it is that they may not.
 
 use super::AppendFailure;
-use crate::chain::{Join, verify_run};
+use crate::chain::{Join, verify_by_tail, verify_run};
 use crate::event::{ReceivedEvent, VerifiedEvent};
 use crate::frame::decode_frame;
-use crate::id::{Head, LogId};
+use crate::id::{Head, LogId, Stream};
 use crate::sign::KeyCache;
 
 /// Decodes and proves a frame of `log` against the log's head in our store. Events that are there already are left
@@ -47,8 +47,11 @@ fn joins(run: &[ReceivedEvent], head: Head) -> bool {
     at_head.or_else(before_first) == Some(head.id)
 }
 
+/// Charter events are shown singly as credentials: each has to have a signature that was checked.
 fn prove(join: Join, run: Vec<ReceivedEvent>, keys: &mut KeyCache) -> Result<Vec<VerifiedEvent>, AppendFailure> {
-    verify_run(join, run, keys).map_err(|error| AppendFailure::BadPeer(error.to_string()))
+    let is_charter = run.first().is_some_and(|event| event.header().stream == Stream::CHARTER);
+    let verify = if is_charter { verify_run } else { verify_by_tail };
+    verify(join, run, keys).map_err(|error| AppendFailure::BadPeer(error.to_string()))
 }
 
 fn bad(what: &str) -> AppendFailure {

@@ -121,7 +121,12 @@ pub enum Coverage {
 impl Message {
     /// The one encoding of this message.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        self.encode_after(vec![])
+    }
+
+    /// As [`Message::encode`], after what is in `bytes` already: frames are long, and each copy of them is felt.
+    pub fn encode_after(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let mut w = Writer::after(bytes);
         match self {
             Self::Digest { digest, logs } => drop(w.array(3).uint(0).bytes(digest).uint(*logs)),
             Self::Heads { coverage, entries } => {
@@ -139,8 +144,7 @@ impl Message {
             }
             Self::Credit { want, bytes } => drop(w.array(3).uint(3).uint(*want).uint(*bytes)),
             Self::Frame { want, last, frame } => {
-                w = Writer::with_capacity(frame.len() + 24);
-                w.array(4).uint(4).uint(*want).bool(*last).bytes(frame);
+                w.reserve(frame.len() + 24).array(4).uint(4).uint(*want).bool(*last).bytes(frame);
             }
             Self::Unavailable { want } => drop(w.array(2).uint(5).uint(*want)),
             Self::Ranges { sums, lists } => {
@@ -156,8 +160,7 @@ impl Message {
             }
             Self::Tell { keys } => drop(w.array(2).uint(7).bytes(&eights(keys))),
             Self::Part { want, bytes } => {
-                w = Writer::with_capacity(bytes.len() + 24);
-                w.array(3).uint(8).uint(*want).bytes(bytes);
+                w.reserve(bytes.len() + 24).array(3).uint(8).uint(*want).bytes(bytes);
             }
             Self::Received { pieces } => drop(w.array(2).uint(9).uint(*pieces)),
             Self::Unknown { number } => drop(w.array(1).uint(*number)),

@@ -527,7 +527,11 @@ impl Network {
             Ok(verified) => {
                 let sent = crate::frame::decode_frame(&append.frame).unwrap().len();
                 self.nodes[node].redundant_events += (sent - verified.len()) as u64;
-                self.store(node, &append.log, verified.into_iter().map(|event| event.into_event()).collect());
+                self.store(
+                    node,
+                    &append.log,
+                    verified.into_iter().map(|event| event.into_event().with_claim()).collect(),
+                );
                 let head = self.head(node, &append.log).unwrap();
                 self.input(node, Input::FrameAppended { token, head });
             }
