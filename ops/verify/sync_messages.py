@@ -15,7 +15,8 @@ FRAME_BYTES_MAX = 1024 * 1024
 MESSAGE_BYTES_MAX = FRAME_BYTES_MAX + 64
 CREDIT_MAX = 8 * 1024 * 1024
 HEADS_MAX = 1024
-SUMS_MAX = 4096
+RUNS_MAX, ENTRIES_MAX, ENTRIES_SENT_MAX = 4096, 8192, 4096
+UNKNOWN_ITEMS_MAX = 16
 PART_BYTES_MIN = 512
 DEPTHS = (0, 3, 6, 9, 12, 15)
 PLAIN, ZSTD = 0, 1
@@ -37,13 +38,13 @@ def take_message(buffer):
     if len(buffer) < 4:
         return None
     length = int.from_bytes(buffer[:4], "big")
-    if not 1 <= length <= 1 + MESSAGE_BYTES_MAX:
+    if not 1 <= length <= MESSAGE_BYTES_MAX + 5:
         raise ev.out_of_range("length of a message", 0)
     if len(buffer) < 4 + length:
         return None
     form, body = buffer[4], bytes(buffer[5:4 + length])
     del buffer[:4 + length]
-    if form == PLAIN:
+    if form == PLAIN and len(body) <= MESSAGE_BYTES_MAX:
         return body
     if form != ZSTD:
         raise ev.out_of_range("form of a message", 4)
@@ -69,11 +70,8 @@ def _unpack(body):
 def read_message(data):
     """(number, fields) of a message; fields are None if the number is not known."""
     r = Reader(data)
-    items, number = r.array(), r.uint()
+    items, number = r.array_of_at_most(UNKNOWN_ITEMS_MAX, "number of items"), r.uint()
     if number > RECEIVED:
-        for _ in range(items - 1):
-            r.value(1)
-        r.finish()
         return number, None
     length, read = _SHAPES[number]
     if items != length:
@@ -119,20 +117,23 @@ def _part(r):
 
 
 def _strings(r, size):
-    start, data = r.at, r.bytes()
+    start, data = r.at, r.bytes(8 * ENTRIES_MAX)
     if len(data) % size:
         raise ev.out_of_range("length of a byte string", start)
     return [data[i:i + size] for i in range(0, len(data), size)]
 
 
 def _ranges(r):
-    return _runs(r, 8, True), _runs(r, 16, False)
+    sums, lists = _runs(r, 8, True), _runs(r, 16, False)
+    if sum(len(strings) for _, _, strings in sums + lists) > ENTRIES_MAX:
+        raise ev.out_of_range("number of fingerprints and items", 0)
+    return sums, lists
 
 
 def _runs(r, size, is_sums):
     """Sums or lists, [(depth, prefix, strings)]: ascending and without overlaps."""
-    runs, end_before, room = [], 0, SUMS_MAX
-    for _ in range(r.array_of_at_most(SUMS_MAX, "number of ranges")):
+    runs, end_before = [], 0
+    for _ in range(r.array_of_at_most(RUNS_MAX, "number of ranges")):
         start = r.at
         r.array_of(3, "depth, prefix and a byte string")
         depth, prefix, strings = r.uint(), r.uint(), _strings(r, size)
@@ -140,9 +141,11 @@ def _runs(r, size, is_sums):
             raise ev.out_of_range("depth or length of a range", start)
         width = 64 - depth
         end = prefix + (len(strings) if is_sums else 1) << width
-        room -= len(strings)
-        if prefix << width < end_before or end > 2**64 or room < 0:
-            raise ev.out_of_range("position or number of ranges", start)
+        first = prefix << width
+        if first < end_before or end > 2**64:
+            raise ev.out_of_range("position of a range", start)
+        if not is_sums and any(not first <= int.from_bytes(item[:8], "big") < end for item in strings):
+            raise ev.out_of_range("item of a list", start)
         end_before = end
         runs.append((depth, prefix, strings))
     return runs

@@ -5,7 +5,8 @@
 
 Both keys in hexadecimal. Stdin and stdout carry the bytes of the sync stream. Frames in files DIRECTORY/*.frame are the
 events held at the start; a file that appears later is imported, as from a stick. When stdin ends, what is held is
-written to DIRECTORY/report.json. It is slow and simple: one piece is on its way at a time, and speeds are not measured.
+written to DIRECTORY/report.json. It is slow and simple: one piece is on its way at a time, speeds are not measured, and
+of the bounds on what a peer may do only those are kept that need no clock.
 """
 
 import argparse
@@ -37,9 +38,10 @@ FEW_LOGS, LIST_MAX = 64, 64
 OPENING_FILL, OPENING_DEPTH_MAX = 32, 9
 DIFFERENT_MAX = 32
 RANGES_MAX, TELLS_MAX = 16, 64
-DIGEST_EVERY, SETTLED, PAUSE_FIRST, PAUSE_MAX = 30, 1, 30, 600
+DIGEST_EVERY, SETTLED = 30, 1
+PAUSES = (15, 45, 105, 225, 465, 585)
 ANSWER_WITHIN = 30
-PAIRS_MAX = 1024
+IMPORTS_EVERY = 0.2
 WAITING_MAX = 16 * 1024 * 1024
 
 
@@ -49,6 +51,11 @@ class Broken(Exception):
 
 class Fork(Exception):
     """A proven run that does not continue what we hold."""
+
+
+def is_kept(event):
+    """Whether its signature goes along and is kept even where no frame ends."""
+    return event.header.stream == 0 or event.header.seq % SIGNED_EVERY == 0
 
 
 def cost(frame_bytes):
@@ -97,21 +104,23 @@ class Store:
             if event.signature is not None:
                 end = seq
         run = held[from_seq - 1:end]
-        frame = write_frame(run, lambda e: e is run[-1] or log.stream == 0 or e.header.seq % SIGNED_EVERY == 0)
+        frame = write_frame(run, lambda e: e is run[-1] or is_kept(e))
         return frame, end
 
     def content(self, log):
-        h = hashlib.sha256()
-        for event in self.logs[log]:
-            h.update(encode([event.header_bytes, event.op, event.pii]))
+        """A hash over what every node has of a log: headers, payloads, and the signatures that all must keep."""
+        held, h = self.logs[log], hashlib.sha256()
+        for event in held:
+            kept = event.signature if event is held[-1] or is_kept(event) else None
+            h.update(encode([event.header_bytes, event.op, event.pii, kept]))
         return h.hexdigest()
 
 
 class Pull:
     """An open Want of ours."""
 
-    def __init__(self, log, credit):
-        self.log, self.credit, self.first_credit, self.parts = log, credit, credit, b""
+    def __init__(self, log, height, credit):
+        self.log, self.from_height, self.credit, self.first_credit, self.parts = log, height, credit, credit, b""
 
 
 class Serve:
@@ -125,17 +134,16 @@ class Peer:
     def __init__(self, own_key, peer_key, store, send, piece):
         self.opens_ranges, self.store, self.send_bytes, self.piece = own_key < peer_key, store, send, piece
         self.told = {}  # by the peer: log -> (seq, id)
-        self.exhausted = {}  # log -> the head that was announced and not given
         self.forks = {}
         self.next_want, self.pulls, self.closed = 1, {}, {}
-        self.serves, self.used_wants, self.spent = {}, set(), collections.Counter()
+        self.serves, self.spent = {}, collections.Counter()
         self.pieces, self.sent, self.confirmed, self.read = collections.deque(), 0, 0, 0
-        self.last_digest, self.digest_at, self.settled_at = None, 0, None
-        self.pairs, self.compared = {}, False
+        self.last_digest, self.their_digest, self.digest_at, self.settled_at = None, None, 0, None
+        # The pair of digests that led to the last comparison, and the pauses before it leads to the next.
+        self.led_by, self.not_before, self.pauses = None, 0, []
         self.ranges_since, self.tells_since = 0, 0
         self.answered_at = time.monotonic()
         self.counts = {"sent": collections.Counter(), "received": collections.Counter()}
-        self.in_sync = False
 
     # Sending
 
@@ -186,25 +194,22 @@ class Peer:
         self.ranges_since = self.tells_since = 0
         heads = self.store.heads()
         own = m.frontier_digest(heads)
-        self.in_sync = theirs == own
-        if self.in_sync:
+        self.their_digest = theirs
+        if theirs == own:
+            self.led_by = None
             if self.last_digest != own:
                 self.send_digest()
             return
-        if self.compared and self.moving():
+        again = self.led_by == (own, theirs)
+        if again and time.monotonic() < self.not_before:
             return
-        self.compared = True
-        now = time.monotonic()
-        if (own, theirs) in self.pairs:
-            not_before, pause = self.pairs[own, theirs]
-            if now >= not_before:
-                self.pairs[own, theirs] = now + pause, min(2 * pause, PAUSE_MAX)
-                self.send_all_heads()
-            return
-        if len(self.pairs) >= PAIRS_MAX:
-            self.pairs.clear()
-        self.pairs[own, theirs] = now, PAUSE_FIRST
-        if len(heads) <= FEW_LOGS and logs <= FEW_LOGS:
+        if not again:
+            if self.led_by and self.moving():
+                return
+            self.pauses = list(PAUSES)
+        self.led_by = own, theirs
+        self.not_before = time.monotonic() + (self.pauses.pop(0) if len(self.pauses) > 1 else self.pauses[0])
+        if again or max(len(heads), logs) <= FEW_LOGS:
             self.send_all_heads()
         elif self.opens_ranges:
             self.open_ranges()
@@ -224,7 +229,10 @@ class Peer:
         pull = self.pulls.pop(want, None)
         if pull:
             self.answered_at = time.monotonic()
-            self.close_pull(pull.log)
+            if self.store.height(pull.log) == pull.from_height:
+                # It gave nothing of what it announced: it has to announce it anew.
+                del self.told[pull.log]
+            self.close_pull()
 
     # Pulling
 
@@ -233,7 +241,7 @@ class Peer:
         asked = {pull.log for pull in self.pulls.values()}
         for log in sorted(self.told):
             height, head = self.store.height(log), self.told[log]
-            if head[0] <= height or log in asked or log in self.forks or self.exhausted.get(log) == head:
+            if head[0] <= height or log in asked or log in self.forks:
                 continue
             urgent = log.stream < URGENT_STREAMS
             open_pulls = [p for p in self.pulls.values() if (p.log.stream < URGENT_STREAMS) == urgent]
@@ -244,13 +252,11 @@ class Peer:
                 continue
             if not self.pulls:
                 self.answered_at = time.monotonic()
-            self.pulls[self.next_want] = Pull(log, credit)
+            self.pulls[self.next_want] = Pull(log, height, credit)
             self.send(m.WANT, self.next_want, log, height + 1, credit)
             self.next_want += 1
 
-    def close_pull(self, log):
-        if self.store.height(log) < self.told[log][0]:
-            self.exhausted[log] = self.told[log]
+    def close_pull(self):
         self.settle()
         self.pull()
 
@@ -277,7 +283,7 @@ class Peer:
             del self.pulls[want]
             heads = self.store.heads()
             self.send_heads([(pull.log, heads[pull.log])], False)
-            self.close_pull(pull.log)
+            self.close_pull()
         elif new:
             pull.credit += cost(len(frame))
             self.send(m.CREDIT, want, cost(len(frame)))
@@ -307,9 +313,8 @@ class Peer:
     # Serving
 
     def on_want(self, want, log, from_seq, credit):
-        if want in self.used_wants:
-            raise Broken("the same number twice")
-        self.used_wants.add(want)
+        if want in self.serves:
+            raise Broken("the number of a want that is open")
         for number in [n for n, serve in self.serves.items() if serve.log == log]:
             del self.serves[number]
         if from_seq > self.store.height(log):
@@ -400,7 +405,7 @@ class Peer:
             self.send_all_heads()
             self.send(m.TELL, b"")
             return
-        answer_sums, answer_lists, room = [], [], m.SUMS_MAX
+        answer_sums, answer_lists, room = [], [], m.ENTRIES_SENT_MAX
         for depth, prefix in different:
             own = self.within(index, depth, prefix)
             as_list = len(own) <= LIST_MAX or depth == m.DEPTHS[-1]
@@ -413,8 +418,6 @@ class Peer:
                 answer_sums.append([depth + 3, prefix << 3, self.fingerprints(index, depth + 3, prefix << 3, 8)])
         if answer_sums or answer_lists:
             self.send(m.RANGES, answer_sums, answer_lists)
-        if answer_lists:
-            self.settle()
 
     def answer_lists(self, index, lists):
         ours, asked = [], []
@@ -434,12 +437,11 @@ class Peer:
         self.tells_since += 1
         if self.tells_since > TELLS_MAX:
             raise Broken("asks for heads without end")
-        heads = sorted(self.store.heads().items())
         if not keys:
-            self.send_heads(heads, False)
+            self.send_all_heads()
             return
         wanted = set(keys)
-        told = [(log, head) for log, head in heads if m.log_key(log) in wanted]
+        told = [(log, head) for log, head in self.store.heads().items() if m.log_key(log) in wanted]
         if told:
             self.send_heads(told, False)
 
@@ -460,11 +462,14 @@ class Imports:
     """Frames in files that appear in a directory under their final name."""
 
     def __init__(self, directory, store):
-        self.directory, self.store, self.seen = directory, store, set()
+        self.directory, self.store, self.seen, self.due = directory, store, set(), 0
 
     def take(self):
-        """The logs that rose."""
+        """The logs that rose. Looks a few times a second at most."""
         logs = set()
+        if time.monotonic() < self.due:
+            return []
+        self.due = time.monotonic() + IMPORTS_EVERY
         for path in sorted(self.directory.glob("*.frame")):
             if path not in self.seen:
                 self.seen.add(path)
@@ -505,7 +510,8 @@ def report(peer):
     heads = peer.store.heads()
     logs = [{"log": encode(log).hex(), "seq": seq, "id": head_id.hex(), "content": peer.store.content(log)}
             for log, (seq, head_id) in sorted(heads.items())]
-    return {"digest": m.frontier_digest(heads).hex(), "in_sync": peer.in_sync, "logs": logs,
+    digest = m.frontier_digest(heads)
+    return {"digest": digest.hex(), "in_sync": peer.their_digest == digest, "logs": logs,
             "forks": [encode(log).hex() for log in sorted(peer.forks)], "counts": peer.counts}
 
 
