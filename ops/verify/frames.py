@@ -1,7 +1,7 @@
 """Frames: runs of one log as nodes send them. Written from docs/format.md, "Frames"."""
 
 import events as ev
-from strict_cbor import Reader, Refused
+from strict_cbor import Reader, Refused, array_head, encode
 
 FRAME_BYTES_MAX = 1024 * 1024
 FRAME_EVENTS_MAX = 2048
@@ -92,3 +92,29 @@ def _read_slot(r, present, slot):
     if len(body) > ev.PAYLOAD_BYTES_MAX:
         raise ev.out_of_range("size of a payload", start)
     return (ev.commitment(slot, lead, body), len(body)), (lead, body)
+
+
+def write_frame(run, signed=lambda event: True, personal=False):
+    """The run as a frame. Signatures go along where `signed` says so, personal payloads only if `personal` is true."""
+    first, before = run[0].header, _Before()
+    entries = b"".join(_write_entry(event, before, signed(event), personal) for event in run)
+    return (array_head(4) + encode(ev.log_of(first)) + encode(first.seq) + encode(first.prev) + array_head(len(run))
+            + entries)
+
+
+def _write_entry(event, before, signed, personal):
+    h = event.header
+    difference = (h.time - before.time + 2**63) % 2**64 - 2**63
+    slots = [_slot_items(h.op, event.op), _slot_items(h.pii, event.pii if personal else None)]
+    optional = ((RECORD, [h.record] if h.record != before.record else []),
+                (KIND, [h.kind] if h.kind != before.kind else []),
+                (GRANT, [h.grant] if h.grant != before.grant else []),
+                (OP, slots[0]), (PII, slots[1]),
+                (SIGNATURE, [event.signature] if signed and event.signature is not None else []))
+    flags = sum(flag for flag, items in optional if items)
+    before.record, before.kind, before.grant, before.time = h.record, h.kind, h.grant, h.time
+    return b"".join(map(encode, [flags, difference, h.parents, *(i for _, items in optional for i in items)]))
+
+
+def _slot_items(committed, payload):
+    return payload or committed or []

@@ -200,6 +200,11 @@ def _head_bytes(major, value):
     raise ValueError("integer of more than 64 bits")
 
 
+def array_head(count):
+    """The head of an array of which the items follow."""
+    return _head_bytes(4, count)
+
+
 def encode(value):
     """Deterministic encoding. A dict is written with its keys in bytewise order of their encodings."""
     if value is None:

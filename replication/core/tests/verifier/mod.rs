@@ -12,12 +12,18 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Runs `linli_verify.py` with these arguments.
-pub fn run(arguments: &[&str]) -> Output {
+/// A program of `ops/verify`, to be run.
+pub fn command(script: &str) -> Command {
     let python = repository().join(".venv/bin/python");
     assert!(python.exists(), "the independent verifier's libraries are not set up: run ops/verify/setup and try again");
-    let script = repository().join("ops/verify/linli_verify.py");
-    Command::new(python).arg("-B").arg(script).args(arguments).output().unwrap()
+    let mut command = Command::new(python);
+    command.arg("-B").arg(repository().join("ops/verify").join(script));
+    command
+}
+
+/// Runs `linli_verify.py` with these arguments.
+pub fn run(arguments: &[&str]) -> Output {
+    command("linli_verify.py").args(arguments).output().unwrap()
 }
 
 /// Runs it, expects success, and reads its answer as JSON.
