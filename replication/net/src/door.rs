@@ -248,7 +248,7 @@ mod tests {
         let run = vec![plain, author.write(personal(1)), author.write(personal(2))];
         let (log, head) = (author.log_id(stream), run[2].head());
         let store = Store::in_memory();
-        let proven = verify_run(Join::Start, run, &mut KeyCache::default()).unwrap();
+        let proven = verify_by_tail(Join::Start, run, &mut KeyCache::default()).unwrap();
         store.append(vec![proven]).unwrap();
         let frame = |scope| read_frame(&store, &log, 1, 100, 1 << 20, scope).unwrap();
         let holds = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY);

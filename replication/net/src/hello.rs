@@ -233,7 +233,7 @@ fn draw_nonce() -> Result<Nonce, HelloError> {
 
 async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &mut Writer) -> Result<(), HelloError> {
     let bytes = std::mem::take(message).into_bytes();
-    Ok(wire::write(stream, &Packer::default().pack_copy_for_stream(&bytes)).await?)
+    Ok(wire::write(stream, &Packer::default().pack_for_stream(&bytes)).await?)
 }
 
 async fn receive(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Vec<u8>, HelloError> {

@@ -60,7 +60,7 @@ impl Packer {
 
     /// A packed message with its length before it, as it goes over a stream. `message` begins with [`ROOM`], so that a long
     /// one is not copied for what comes before it.
-    pub(crate) fn pack_for_stream(&mut self, mut message: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn pack_in_place(&mut self, mut message: Vec<u8>) -> Vec<u8> {
         // Far below 4 GiB: messages have their own bounds.
         let len_of = |bytes: usize| (bytes as u32).to_be_bytes();
         if let Some(packed) = self.compress(&message[ROOM.len()..]) {
@@ -71,9 +71,9 @@ impl Packer {
         message
     }
 
-    /// As [`Packer::pack_for_stream`], of a message without room before it.
-    pub(crate) fn pack_copy_for_stream(&mut self, message: &[u8]) -> Vec<u8> {
-        self.pack_for_stream([&ROOM, message].concat())
+    /// As [`Packer::pack_in_place`], of a message without room before it.
+    pub(crate) fn pack_for_stream(&mut self, message: &[u8]) -> Vec<u8> {
+        self.pack_in_place([&ROOM, message].concat())
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
             let mut packer = Packer::default();
             let packed = packer.pack(&message);
             prop_assert_eq!(unpack(&packed, 3000).unwrap(), message.clone());
-            prop_assert_eq!(&packer.pack_copy_for_stream(&message)[4..], &packed[..]);
+            prop_assert_eq!(&packer.pack_for_stream(&message)[4..], &packed[..]);
         }
 
         #[test]

@@ -211,7 +211,7 @@ async fn deliver(shared: &Shared, message: Message, permit: OwnedSemaphorePermit
 async fn write_all(shared: Shared, mut stream: WriteHalf<Stream>, mut inbox: mpsc::Receiver<Message>) {
     let mut packer = Packer::default();
     while let Some(message) = inbox.recv().await {
-        let packed = packer.pack_for_stream(message.encode_after(packing::ROOM.to_vec()));
+        let packed = packer.pack_in_place(message.encode_after(packing::ROOM.to_vec()));
         if let Err(error) = wire::write(&mut stream, &packed).await {
             let end = SessionEnd::from(error);
             let _ = shared.queue.send(Happened::SessionEnded { number: shared.number, peer: shared.peer, end }).await;

@@ -198,7 +198,7 @@ impl Scene {
 }
 
 async fn say(stream: &mut Substream, message: &Message) {
-    wire::write(stream, &Packer::default().pack_copy_for_stream(&message.encode())).await.unwrap();
+    wire::write(stream, &Packer::default().pack_for_stream(&message.encode())).await.unwrap();
 }
 
 /// Announces a log and waits for the want.
@@ -224,7 +224,7 @@ async fn a_stranger_sees_no_sync_protocol_and_hears_one_nonce_and_one_tag() {
         nonce.array(1).bytes(&[1; 32]);
         let nonce = nonce.into_bytes();
         for message in [&nonce, &nonce] {
-            stream.write_all(&Packer::default().pack_copy_for_stream(message)).await.unwrap();
+            stream.write_all(&Packer::default().pack_for_stream(message)).await.unwrap();
         }
         stream.flush().await.unwrap();
         let mut heard = vec![];

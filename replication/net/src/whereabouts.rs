@@ -246,7 +246,7 @@ impl Driver {
         }
         tokio::spawn(async move {
             let told = async {
-                wire::write(&mut stream, &Packer::default().pack_copy_for_stream(&news.encode())).await?;
+                wire::write(&mut stream, &Packer::default().pack_for_stream(&news.encode())).await?;
                 Ok::<_, wire::WireError>(stream.close().await?)
             };
             // If it does not arrive the connection is on its way out, and the next one is told anew.

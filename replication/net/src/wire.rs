@@ -122,7 +122,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_message_survives_the_wire(message in proptest::collection::vec(0u8..4, 0..3000)) {
-            let packed = Packer::default().pack_copy_for_stream(&message);
+            let packed = Packer::default().pack_for_stream(&message);
             prop_assert_eq!(read_back(&packed, 3000).unwrap(), message);
         }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn truncation_at_every_byte_is_an_error() {
-        let packed = Packer::default().pack_copy_for_stream(&vec![7; 1000]);
+        let packed = Packer::default().pack_for_stream(&vec![7; 1000]);
         for len in 0..packed.len() {
             assert!(read_back(&packed[..len], 1000).is_err(), "{len}");
         }
