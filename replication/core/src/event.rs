@@ -372,6 +372,21 @@ impl ReceivedEvent {
         to_be_signed(Purpose::Event, &self.0.header_bytes)
     }
 
+    /// Puts the personal payload back that was missing.
+    ///
+    /// # Errors
+    /// [`EventError`] when it is not the one that the header commits to.
+    pub fn with_pii(mut self, payload: Payload) -> Result<Self, EventError> {
+        check_payload(&self.0.header, Slot::Pii, Some(&payload))?;
+        self.0.pii = Some(payload);
+        Ok(self)
+    }
+
+    /// Whether the header commits to a personal payload that is not here.
+    pub fn lacks_pii(&self) -> bool {
+        self.0.header.pii.is_some() && self.0.pii.is_none()
+    }
+
     /// Forgets the signature: a later event of the same chain will prove this one.
     pub fn without_signature(mut self) -> Self {
         (self.0.signature, self.0.claimed) = (None, false);
@@ -516,6 +531,17 @@ mod tests {
         assert_eq!(wrong.unwrap_err(), EventError::WrongPayload(Slot::Op));
         let unexpected = ReceivedEvent::new(bytes, None, None, Some(payload(&[0xa0])));
         assert_eq!(unexpected.unwrap_err(), EventError::UnexpectedPayload(Slot::Pii));
+    }
+
+    #[test]
+    fn a_personal_payload_that_was_missing_is_put_back_only_where_it_belongs() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let event = ReceivedEvent::sign(sample(1), None, Some(payload(&[0xa0])), &key);
+        let without = event.clone().without_pii();
+        assert!(without.lacks_pii() && !event.lacks_pii());
+        let wrong = without.clone().with_pii(payload(&[0xa1]));
+        assert_eq!(wrong.unwrap_err(), EventError::WrongPayload(Slot::Pii));
+        assert_eq!(without.with_pii(payload(&[0xa0])), Ok(event));
     }
 
     #[test]
