@@ -13,8 +13,9 @@ use linli_core::frame::{PiiScope, decode_frame, encode_frame};
 use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, Stream};
 use linli_core::limits;
+use linli_core::payloads::{PayloadFrame, decode_payloads, encode_payloads};
 use linli_core::sign::KeyCache;
-use linli_core::sync::{AppendFailure, Engine, Input, Message, Output};
+use linli_core::sync::{AppendFailure, Engine, Input, Message, Output, admit_payloads};
 use linli_core::testkit::{Author, key};
 
 /// A value that decodes encodes to the same bytes.
@@ -32,8 +33,12 @@ pub fn header(data: &[u8]) {
     }
 }
 
-/// A frame that decodes gives events that stand by themselves, and encodes to a frame of the same events.
+/// A frame that decodes gives events that stand by themselves, and encodes to a frame of the same events. A frame of
+/// payloads that decodes encodes to the same bytes.
 pub fn frame(data: &[u8]) {
+    if let Ok(PayloadFrame { log, payloads }) = decode_payloads(data) {
+        assert_eq!(encode_payloads(&log, &payloads), data, "a payload frame has two encodings");
+    }
     let Ok(run) = decode_frame(data) else { return };
     for event in &run {
         let again = Header::decode(event.header_bytes());
@@ -123,12 +128,16 @@ pub fn conversation(data: &[u8]) {
     let (own, peer) = (key(1).public(), key(2).public());
     let mut engine = Engine::new(own, logs_held().clone());
     let mut now = Duration::ZERO;
-    let mut inputs = vec![Input::PeerConnected { peer, pii_areas: vec![], greeting: Duration::ZERO }];
+    let pii_areas = vec!["320508".parse().unwrap()];
+    let lacks = Author::new(3, "320508005", None).log_id(Stream::TEAMS);
+    let mut inputs =
+        vec![Input::PeerConnected { peer, pii_areas, greeting: Duration::ZERO }, Input::Lacks { log: lacks }];
     let mut rest = data;
     while let Some((len, more)) = rest.split_first_chunk::<2>() {
         let (bytes, after) = more.split_at(usize::from(u16::from_be_bytes(*len)).min(more.len()));
         rest = after;
         inputs.extend(Message::decode(bytes).ok().map(|message| Input::Message { peer, message }));
+        inputs.push(Input::Tick);
         for input in inputs.drain(..) {
             now += Duration::from_millis(100);
             let mut outputs = engine.handle(now, input);
@@ -140,7 +149,16 @@ pub fn conversation(data: &[u8]) {
                         assert_eq!(again.as_ref(), Ok(&message), "the engine says what nobody can read");
                         Input::Written { peer }
                     }
-                    Output::Read { peer, token, .. } => Input::ReadDone { peer, token, frame: None },
+                    Output::Read { peer, token, .. } | Output::ReadPayloads { peer, token, .. } => {
+                        Input::ReadDone { peer, token, frame: None }
+                    }
+                    Output::ListLacking { token, after, .. } => {
+                        Input::Lacking { token, seqs: (after + 1..=3).collect() }
+                    }
+                    Output::Fill { token, log, seqs, frame } => match admit_payloads(&log, &seqs, &frame) {
+                        Ok(payloads) => Input::Filled { token, payloads: payloads.len() as u64 },
+                        Err(failure) => Input::AppendFailed { token, failure },
+                    },
                     Output::Append { token, .. } => {
                         Input::AppendFailed { token, failure: AppendFailure::BadPeer("unproven".to_owned()) }
                     }

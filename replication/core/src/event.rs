@@ -335,6 +335,20 @@ impl ReceivedEvent {
         to_be_signed(Purpose::Event, &self.header_bytes)
     }
 
+    /// Puts the personal payload back that was missing.
+    ///
+    /// # Errors
+    /// [`EventError`] when it is not the one that the header commits to.
+    pub fn with_pii(self, payload: Payload) -> Result<Self, EventError> {
+        check_payload(&self.header, Slot::Pii, Some(&payload))?;
+        Ok(Self { pii: Some(payload), ..self })
+    }
+
+    /// Whether the header commits to a personal payload that is not here.
+    pub const fn lacks_pii(&self) -> bool {
+        self.header.pii.is_some() && self.pii.is_none()
+    }
+
     /// Forgets the signature: a later event of the same chain will prove this one.
     pub fn without_signature(mut self) -> Self {
         self.signature = None;
@@ -455,6 +469,17 @@ mod tests {
         assert_eq!(wrong.unwrap_err(), EventError::WrongPayload(Slot::Op));
         let unexpected = ReceivedEvent::new(bytes, None, None, Some(payload(&[0xa0])));
         assert_eq!(unexpected.unwrap_err(), EventError::UnexpectedPayload(Slot::Pii));
+    }
+
+    #[test]
+    fn a_personal_payload_that_was_missing_is_put_back_only_where_it_belongs() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let event = ReceivedEvent::sign(sample(1), None, Some(payload(&[0xa0])), &key);
+        let without = event.clone().without_pii();
+        assert!(without.lacks_pii() && !event.lacks_pii());
+        let wrong = without.clone().with_pii(payload(&[0xa1]));
+        assert_eq!(wrong.unwrap_err(), EventError::WrongPayload(Slot::Pii));
+        assert_eq!(without.with_pii(payload(&[0xa0])), Ok(event));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! that a simulator and a real node run exactly the same code. The formats are normative in `docs/format.md`.
 //!
 //! Reading order: [`id`] and [`area`] name things, [`event`] is the format, [`chain`] turns received events into
-//! verified ones, [`charter`] says who may write, [`frontier`] and [`frame`] are what replication exchanges,
-//! [`sync`] is how. [`export`] is what an auditor takes along, [`carry`] what a courier does.
+//! verified ones, [`charter`] says who may write, [`frontier`], [`frame`] and [`payloads`] are what replication
+//! exchanges, [`sync`] is how. [`export`] is what an auditor takes along, [`carry`] what a courier does.
 
 pub mod area;
 pub mod carry;
@@ -19,6 +19,7 @@ pub mod frame;
 pub mod frontier;
 pub mod id;
 pub mod limits;
+pub mod payloads;
 pub mod sign;
 pub mod sync;
 pub mod testkit;

@@ -29,6 +29,10 @@ pub const FRAME_EVENTS_MAX: usize = 2048;
 /// Room for one signature interval of the largest events is not needed: a sender signs ends of shorter runs.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
+/// Most events of which payloads are asked for, or given, at a time: the question stays below 3 KiB, and whoever answers
+/// looks up no more than a frame of events costs it.
+pub const FILL_EVENTS_MAX: usize = 256;
+
 /// Highest stream number that version 1 accepts; 9 to 31 are reserved and replicated as unknown.
 pub const STREAM_MAX: u8 = 31;
 
@@ -131,6 +135,32 @@ pub const SYNC_WANTS_MAX: usize = 64;
 /// Most logs of the charter and of alerts that we pull from one peer at a time, besides the others, so that a grant or
 /// a warning never waits for a slot.
 pub const SYNC_URGENT_WANTS_PER_PEER: usize = 4;
+
+/// Most logs of which we ask one peer for payloads that are lacking. With the pulls of events there is room left for as
+/// many that we gave up and the peer still answers: [`SYNC_SERVES_PER_PEER_MAX`].
+pub const SYNC_FILLS_PER_PEER: usize = 2;
+
+/// Most logs of which we ask all peers together for payloads that are lacking: bounds what waits for our disk to 16 MiB.
+pub const SYNC_FILLS_MAX: usize = 16;
+
+/// Logs with payloads that are lacking which are looked at in one tick. A node that was entitled late lacks some of
+/// thousands of logs; looking at all of them for each peer would take too much of a tick.
+pub const SYNC_FILL_LOGS_PER_TICK: usize = 256;
+
+/// How soon a peer that has no more payloads of a log for us is asked for that log again, in milliseconds: it may be
+/// waiting for them itself. The pause doubles up to [`SYNC_FILL_AGAIN_MS_MAX`] while nothing comes of it.
+pub const SYNC_FILL_AGAIN_MS: u64 = 30_000;
+
+/// Longest pause before a peer that gave no payloads of a log is asked for that log again, in milliseconds. So long is
+/// also left alone who does not answer such questions at all: it may not know them.
+pub const SYNC_FILL_AGAIN_MS_MAX: u64 = 600_000;
+
+/// Questions for payloads that a peer may ask at once, and then one in [`SYNC_FILL_INTERVAL_MS`]. Those that find nothing
+/// cost us reads and the peer nothing. What goes beyond is told that there is nothing, and may be asked again later.
+pub const SYNC_FILLS_BURST: u32 = 1024;
+
+/// See [`SYNC_FILLS_BURST`], in milliseconds: 5,000 payloads a second, which is faster than disks take them.
+pub const SYNC_FILL_INTERVAL_MS: u64 = 50;
 
 /// Most wants that a peer may have open at us: generous for versions that pull more than we do.
 pub const SYNC_SERVES_PER_PEER_MAX: usize = 64;

@@ -18,6 +18,7 @@ use crate::id::{AuthorKey, Head, LogId};
 mod admit;
 mod allowance;
 mod engine;
+mod fill;
 mod hints;
 mod incoming;
 mod line;
@@ -31,7 +32,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use admit::admit;
+pub use admit::{admit, admit_payloads};
 pub use engine::Engine;
 pub use message::{Coverage, List, Message, Sums};
 
@@ -78,7 +79,13 @@ pub enum Input {
         /// Its head.
         head: Head,
     },
-    /// Answers [`Output::Read`].
+    /// The store holds events of a log without personal payloads that this node may have: events that have just come
+    /// that way, or earlier ones since it was entitled. May repeat.
+    Lacks {
+        /// The log.
+        log: LogId,
+    },
+    /// Answers [`Output::Read`] and [`Output::ReadPayloads`].
     ReadDone {
         /// The peer that the read was for.
         peer: AuthorKey,
@@ -105,9 +112,23 @@ pub enum Input {
         /// The log's head in the store now.
         head: Head,
     },
-    /// Answers [`Output::Append`]: nothing of the frame was taken.
+    /// Answers [`Output::ListLacking`].
+    Lacking {
+        /// The question.
+        token: Token,
+        /// Positions, ascending; none if nothing is lacking there that this node may have.
+        seqs: Vec<u64>,
+    },
+    /// Answers [`Output::Fill`]: what was lacking of the frame's payloads is durable.
+    Filled {
+        /// The fill.
+        token: Token,
+        /// How many payloads were written.
+        payloads: u64,
+    },
+    /// Answers [`Output::Append`] and [`Output::Fill`]: nothing of the frame was taken.
     AppendFailed {
-        /// The append.
+        /// The append or fill.
         token: Token,
         /// Whose fault it is.
         failure: AppendFailure,
@@ -119,7 +140,8 @@ pub enum Input {
 /// A frame that was read from the store for a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadFrame {
-    /// A frame as [`crate::frame::encode_frame`] makes it, ending on a signed event.
+    /// A frame as [`crate::frame::encode_frame`] makes it, ending on a signed event, or as
+    /// [`crate::payloads::encode_payloads`] does.
     pub bytes: Vec<u8>,
     /// Position of its last event.
     pub last_seq: u64,
@@ -165,6 +187,42 @@ pub enum Output {
         max_bytes: u64,
         /// Whether personal payloads go along.
         pii: PiiScope,
+    },
+    /// Read the personal payloads of these events, those that are there and not erased, up to so many bytes or one
+    /// payload, encode them as a payload frame and answer [`Input::ReadDone`]. The peer may have them.
+    ReadPayloads {
+        /// For whom.
+        peer: AuthorKey,
+        /// To be answered with.
+        token: Token,
+        /// The log.
+        log: LogId,
+        /// Positions of the events, ascending. Not all need be held.
+        seqs: Vec<u64>,
+        /// Most bytes of the frame, unless one payload is longer.
+        max_bytes: u64,
+    },
+    /// List up to [`crate::limits::FILL_EVENTS_MAX`] events of a log, past a position, whose personal payload is lacking,
+    /// if this node may have it, and answer [`Input::Lacking`].
+    ListLacking {
+        /// To be answered with.
+        token: Token,
+        /// The log.
+        log: LogId,
+        /// Position before the first that may be listed; 0 for all.
+        after: u64,
+    },
+    /// Check a payload frame by [`admit_payloads`] and against the headers that the store holds, write what is lacking,
+    /// and answer [`Input::Filled`] or [`Input::AppendFailed`].
+    Fill {
+        /// To be answered with.
+        token: Token,
+        /// The log that was asked for.
+        log: LogId,
+        /// The positions that were asked for.
+        seqs: Vec<u64>,
+        /// The frame as it came.
+        frame: Vec<u8>,
     },
     /// Decode, verify and append a frame, frames of one log in the order given, and answer
     /// [`Input::FrameAppended`] or [`Input::AppendFailed`]. Events that the store already holds are skipped.

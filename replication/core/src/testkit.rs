@@ -129,9 +129,29 @@ impl Author {
             .collect()
     }
 
+    /// As [`Author::write_many`], each with a personal payload.
+    pub fn write_personal(&mut self, stream: Stream, count: usize, bytes: usize) -> Vec<ReceivedEvent> {
+        let personal = |n: usize| Draft { pii: Some(vec![n as u8; bytes]), ..Draft::new(stream, "listed", None) };
+        (0..count).map(|n| self.write(personal(n))).collect()
+    }
+
     /// The log it writes in a stream.
     pub fn log_id(&self, stream: Stream) -> LogId {
         LogId { stream, author: self.key.public(), incarnation: self.incarnation, area: self.area.clone() }
+    }
+}
+
+fn node_grant(node: &SecretKey, code: &str, label: String) -> Grant {
+    Grant {
+        subject: node.public(),
+        proof: node.prove_possession(),
+        role: Role::Node,
+        label,
+        area: area(code),
+        streams: Stream::known().collect(),
+        delegate: true,
+        not_after: None,
+        cosigned: vec![],
     }
 }
 
@@ -160,23 +180,19 @@ impl District {
         let mut nodes = vec![];
         for (i, code) in areas.iter().enumerate() {
             let mut node = Author::new(i as u16 + 1, code, None);
-            let terms = Grant {
-                subject: node.key.public(),
-                proof: node.key.prove_possession(),
-                role: Role::Node,
-                label: format!("节点{i}"),
-                area: area(code),
-                streams: Stream::known().collect(),
-                delegate: true,
-                not_after: None,
-                cosigned: vec![],
-            };
+            let terms = node_grant(&node.key, code, format!("节点{i}"));
             let event = root.write(charter(KIND_GRANT, terms.payload()));
             node.grant = Some(event.id());
             grants.push(event);
             nodes.push(node);
         }
         Self { genesis, root, grants, nodes }
+    }
+
+    /// One more grant for a node, written by the root.
+    pub fn grant_node(&mut self, node: &SecretKey, code: &str) -> ReceivedEvent {
+        let op = Some(node_grant(node, code, "节点".to_owned()).payload());
+        self.root.write(Draft { op, ..Draft::new(Stream::CHARTER, KIND_GRANT, None) })
     }
 
     /// The federation's id.

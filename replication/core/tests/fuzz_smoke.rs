@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use golden::judge::bytes;
 use linli_core::carry::{Standing, VolumeHeader, VolumeWriter};
+use linli_core::event::Payload;
 use linli_core::frame::{PiiScope, encode_frame};
-use linli_core::id::{BundleId, EventId, Head, Stream};
+use linli_core::id::{BundleId, EventId, Head, LogId, Stream};
+use linli_core::payloads::encode_payloads;
 use linli_core::sync::ranges::{Item, Range};
 use linli_core::sync::{Coverage, List, Message, Sums};
 use linli_core::testkit::{Author, District};
@@ -131,6 +133,12 @@ fn any_frame_is_refused_or_stands_by_itself() {
 }
 
 #[test]
+fn any_frame_of_payloads_has_one_encoding() {
+    let corpus = [payload_frame(&Author::new(3, "320508005", None).log_id(Stream::COMMUNITY))];
+    fuzz_from("payloads", &corpus, targets::frame);
+}
+
+#[test]
 fn any_export_file_is_judged_alike_in_one_piece_and_in_many() {
     fuzz("exports", "file", targets::export);
 }
@@ -162,6 +170,11 @@ fn any_carried_volume_is_judged_alike_in_one_piece_and_in_many() {
     fuzz_from("carry", &corpus, |data| targets::carry(data, federation));
 }
 
+fn payload_frame(log: &LogId) -> Vec<u8> {
+    let payload = |seq: u64| (seq, Payload { salt: [seq as u8; 16], bytes: vec![0xa0; 40] });
+    encode_payloads(log, &[1, 2, 3].map(payload))
+}
+
 /// One message of each kind, about logs that the engine of the target holds and about others.
 fn messages() -> Vec<Message> {
     let log = |n: u16| Author::new(n, "320508005", None).log_id(Stream::TEAMS);
@@ -183,6 +196,8 @@ fn messages() -> Vec<Message> {
         Message::Ranges { sums, lists },
         Message::Tell { keys: vec![1, 2, 3] },
         Message::Tell { keys: vec![] },
+        Message::Fill { want: 3, log: log(5), seqs: vec![1, 2, 400], credit: 1 << 16 },
+        Message::Frame { want: 2, last: true, frame: payload_frame(&log(3)) },
     ]
 }
 

@@ -32,3 +32,9 @@ fn a_life_is_a_function_of_its_seed() {
     }
     assert_ne!(run(3).unwrap().trace, run(14).unwrap().trace);
 }
+
+#[test]
+fn some_lives_have_payloads_that_come_later_than_their_events() {
+    let filled = (0..40).filter(|seed| run(*seed).unwrap().filled_payloads > 0).count();
+    assert!(filled > 10, "{filled} of 40");
+}

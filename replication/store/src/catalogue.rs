@@ -15,6 +15,9 @@ pub enum Family {
     Op,
     /// Log number ‖ seq → salt ‖ personal payload; empty once erased. Written by append and erase.
     Pii,
+    /// Log number ‖ seq → nothing: an event whose personal payload is neither here nor erased. Written by append; deleted
+    /// when the payload comes or is erased.
+    Lacking,
     /// Log number ‖ seq ‖ event id → the other branch's event. Written by append when histories disagree.
     Forks,
     /// Opaque read models; may be deleted at any time. Written by the projector.
@@ -25,8 +28,17 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Meta, Self::Logs, Self::Entries, Self::Op, Self::Pii, Self::Forks, Self::Projection, Self::Local];
+    pub const ALL: [Self; 9] = [
+        Self::Meta,
+        Self::Logs,
+        Self::Entries,
+        Self::Op,
+        Self::Pii,
+        Self::Lacking,
+        Self::Forks,
+        Self::Projection,
+        Self::Local,
+    ];
 
     /// The name on disk. Never reused with another meaning.
     pub const fn name(self) -> &'static str {
@@ -36,6 +48,7 @@ impl Family {
             Self::Entries => "entries",
             Self::Op => "op",
             Self::Pii => "pii",
+            Self::Lacking => "lacking",
             Self::Forks => "forks",
             Self::Projection => "projection",
             Self::Local => "local",
@@ -47,7 +60,7 @@ impl Family {
     pub const fn block_bytes(self) -> usize {
         match self {
             Self::Entries | Self::Op | Self::Pii => 16 << 10,
-            Self::Meta | Self::Logs | Self::Forks | Self::Projection | Self::Local => 4 << 10,
+            Self::Meta | Self::Logs | Self::Lacking | Self::Forks | Self::Projection | Self::Local => 4 << 10,
         }
     }
 
@@ -58,7 +71,7 @@ impl Family {
             Self::Entries | Self::Op => 8 << 20,
             Self::Projection => 4 << 20,
             Self::Pii => 2 << 20,
-            Self::Meta | Self::Logs | Self::Forks | Self::Local => 1 << 20,
+            Self::Meta | Self::Logs | Self::Lacking | Self::Forks | Self::Local => 1 << 20,
         }
     }
 }
@@ -67,7 +80,7 @@ impl Family {
 pub const SLOT_FAMILIES: [(Slot, Family); 2] = [(Slot::Op, Family::Op), (Slot::Pii, Family::Pii)];
 
 /// On-disk version that this program writes.
-pub const DISK_FORMAT: u32 = 1;
+pub const DISK_FORMAT: u32 = 2;
 /// Key of the version in [`Family::Meta`].
 pub const META_FORMAT: &[u8] = b"format";
 /// Memory for uncompressed blocks, in bytes: reads are mostly of recent events.

@@ -11,11 +11,12 @@ use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, LogId};
 use linli_core::limits;
 
-use crate::append::{Answer, Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
+use crate::append::{Answer, Appended, GROUP_MAX, Listener, PayloadListener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch, Walk};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
-use crate::codec::{ERASED, LogNumber, entry_key, read_entry, read_log_key, read_slot, seq_of};
+use crate::codec::{ERASED, LogNumber, entry_key, log_of, read_entry, read_log_key, read_slot, seq_of};
 use crate::error::{AppendError, StoreError};
+use crate::fill::index_lacking;
 use crate::memory::Memory;
 use crate::rocks::Rocks;
 use crate::side::{Local, Projection};
@@ -44,12 +45,12 @@ pub struct ForkEvidence {
 /// The event store. Cheap to clone; all calls block.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    shared: Arc<Shared>,
-    read_only: bool,
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) read_only: bool,
     requests: RwLock<Option<SyncSender<Request>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -110,6 +111,7 @@ impl Store {
             frontier: RwLock::new(Arc::new(frontier)),
             numbers: RwLock::new(numbers),
             listeners: RwLock::default(),
+            payload_listeners: RwLock::default(),
             poisoned: Mutex::default(),
             payloads: Mutex::default(),
         });
@@ -159,6 +161,12 @@ impl Store {
     /// Calls `listener` with the new heads after each durable append, on the commit thread: it must be quick.
     pub fn on_append(&self, listener: Listener) {
         self.inner.shared.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Calls `listener` with what each durable write means for personal payloads, on the thread that wrote it: it must be
+    /// quick.
+    pub fn on_payloads(&self, listener: PayloadListener) {
+        self.inner.shared.payload_listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Heads of everything durable.
@@ -259,6 +267,9 @@ impl Store {
         let key = entry_key(number, seq);
         let mut batch = Batch::default();
         batch.put(family, &key, &[ERASED]);
+        if slot == Slot::Pii {
+            batch.delete(Family::Lacking, &key);
+        }
         {
             let _filling_in_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
             shared.backend.write(batch, true)?;
@@ -281,12 +292,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn forks(&self) -> Result<Vec<ForkEvidence>, StoreError> {
-        let numbers = self.inner.shared.numbers.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let logs: BTreeMap<LogNumber, LogId> = numbers.into_iter().map(|(log, number)| (number, log)).collect();
+        let logs = self.inner.shared.logs_by_number();
         let mut forks = vec![];
         for (key, value) in self.inner.shared.backend.range(Family::Forks, &[], &[0xff; 64], 1_000)? {
-            let number = key.get(..4).and_then(|b| b.try_into().ok()).map(LogNumber::from_be_bytes);
-            let Some(log) = number.and_then(|n| logs.get(&n)) else { continue };
+            let Some(log) = log_of(&key).and_then(|number| logs.get(&number)) else { continue };
             let other = event_id(&read_entry(&value)?.1);
             forks.push(ForkEvidence { log: log.clone(), seq: seq_of(&key)?, other });
         }
@@ -337,8 +346,9 @@ fn decode(value: &[u8], op: Option<Payload>, pii: Option<Payload>) -> Result<Sto
 /// Brings a store from one on-disk format to the next.
 type Migration = fn(&dyn Backend) -> Result<(), StoreError>;
 
-/// Steps from an older on-disk format to the next: (from, step). Format 1 is the first.
-const MIGRATIONS: &[(u32, Migration)] = &[];
+/// Steps from an older on-disk format to the next: (from, step). Format 1 is the first; format 2 has an index of lacking
+/// payloads.
+const MIGRATIONS: &[(u32, Migration)] = &[(1, index_lacking)];
 
 fn check_format(backend: &dyn Backend, read_only: bool) -> Result<(), StoreError> {
     let found = match backend.get(Family::Meta, META_FORMAT)? {

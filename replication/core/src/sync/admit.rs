@@ -2,9 +2,10 @@
 
 use super::AppendFailure;
 use crate::chain::{Join, verify_run};
-use crate::event::{ReceivedEvent, VerifiedEvent};
+use crate::event::{Payload, ReceivedEvent, VerifiedEvent};
 use crate::frame::decode_frame;
 use crate::id::{Head, LogId};
+use crate::payloads::{PayloadFrame, decode_payloads};
 use crate::sign::KeyCache;
 
 /// Decodes and proves a frame of `log` against the log's head in our store. Events that are there already are left
@@ -38,6 +39,23 @@ pub fn admit(
     let theirs = last.head();
     prove(Join::Anywhere, run, keys)?;
     Err(AppendFailure::Forked { theirs })
+}
+
+/// Decodes a payload frame that answers a question for these events of `log`. Whether the payloads are those that the
+/// headers commit to is for the store to say, which holds the headers.
+///
+/// # Errors
+/// [`AppendFailure::BadPeer`].
+pub fn admit_payloads(log: &LogId, asked: &[u64], frame: &[u8]) -> Result<Vec<(u64, Payload)>, AppendFailure> {
+    let PayloadFrame { log: of, payloads } =
+        decode_payloads(frame).map_err(|error| AppendFailure::BadPeer(error.to_string()))?;
+    if of != *log {
+        return Err(bad("the payloads are of another log"));
+    }
+    if payloads.iter().any(|(seq, _)| asked.binary_search(seq).is_err()) {
+        return Err(bad("a payload was not asked for"));
+    }
+    Ok(payloads)
 }
 
 /// Whether a run that covers or touches the position of `head` agrees with it.
@@ -79,6 +97,19 @@ mod tests {
         assert!(matches!(admitted(&log, Some(run[2].head()), &run[4..]), Err(AppendFailure::BadPeer(_))));
         let other = author.log_id(Stream::ALERTS);
         assert!(matches!(admitted(&other, None, &run), Err(AppendFailure::BadPeer(_))));
+    }
+
+    #[test]
+    fn payloads_of_another_log_or_not_asked_for_are_the_peers_fault() {
+        let author = Author::new(1, "320508", None);
+        let (log, other) = (author.log_id(Stream::TEAMS), author.log_id(Stream::COMMUNITY));
+        let payloads = [2, 5].map(|seq| (seq, Payload { salt: [1; 16], bytes: vec![0xa0] }));
+        let frame = crate::payloads::encode_payloads(&log, &payloads);
+        assert_eq!(admit_payloads(&log, &[1, 2, 5], &frame), Ok(payloads.to_vec()));
+        for (log, asked) in [(&log, &[1, 2][..]), (&log, &[5]), (&other, &[2, 5])] {
+            assert!(matches!(admit_payloads(log, asked, &frame), Err(AppendFailure::BadPeer(_))), "{log} {asked:?}");
+        }
+        assert!(matches!(admit_payloads(&log, &[2, 5], &frame[1..]), Err(AppendFailure::BadPeer(_))));
     }
 
     #[test]

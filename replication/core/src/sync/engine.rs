@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::allowance::{Allowance, Rate};
+use super::fill::{Fills, Settled};
 use super::hints::Hints;
 use super::incoming::Append;
 use super::line::Line;
@@ -32,6 +33,7 @@ pub struct Engine {
     pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
     pub(super) pulls: Pulls,
+    pub(super) fills: Fills,
     pub(super) appends: BTreeMap<Token, Append>,
     reported: BTreeMap<LogId, u64>,
     pub(super) next_number: u64,
@@ -51,6 +53,8 @@ pub(super) struct Peer {
     pub(super) schedule: Schedule,
     /// Logs whose new heads it is to be told.
     pub(super) hints: Hints,
+    /// Whose payloads it need not be asked for now.
+    pub(super) settled: Settled,
     pub(super) exchange: Exchange,
     pub(super) oddities: Oddities,
     pub(super) last_answer: Duration,
@@ -68,6 +72,8 @@ pub(super) struct Oddities {
     digests: Allowance,
     /// Wants that replaced an open one.
     replaced_wants: Allowance,
+    /// Questions for payloads.
+    fills: Allowance,
     /// Frames that brought nothing.
     pub(super) idle_frames: Allowance,
     /// Pulls that brought nothing of what was announced.
@@ -108,6 +114,7 @@ impl Peer {
             arrivals: Arrivals::default(),
             schedule: Schedule::default(),
             hints: Hints::default(),
+            settled: Settled::default(),
             pieces_received: 0,
             exchange: Exchange {
                 next_compare: now,
@@ -127,6 +134,13 @@ impl Peer {
             unknown_messages: 0,
         }
     }
+
+    /// A want may take the place of an open one for the same log, but not again and again.
+    fn may_want(&mut self, now: Duration, log: &LogId) -> Result<(), Violation> {
+        let often = rate(limits::SYNC_REPLACED_WANTS_BURST);
+        let may = !self.schedule.has(log) || self.oddities.replaced_wants.spend(now, often);
+        may.then_some(()).ok_or(Violation::ReplacesWants)
+    }
 }
 
 impl Engine {
@@ -141,6 +155,7 @@ impl Engine {
             digest: None,
             peers: BTreeMap::new(),
             pulls: Pulls::default(),
+            fills: Fills::default(),
             appends: BTreeMap::new(),
             reported: BTreeMap::new(),
             next_number: 1,
@@ -153,8 +168,9 @@ impl Engine {
         match input {
             Input::PeerConnected { peer, pii_areas, greeting } => self.connect(now, peer, pii_areas, greeting),
             Input::PiiAreas { peer, pii_areas } => {
-                if let Some(state) = self.peers.get_mut(&peer) {
+                if let Some(state) = self.peers.get_mut(&peer).filter(|state| state.pii_areas != pii_areas) {
                     state.pii_areas = pii_areas;
+                    state.settled.clear();
                 }
             }
             Input::PeerDisconnected { peer } => self.forget(&peer),
@@ -164,6 +180,9 @@ impl Engine {
                 }
             }
             Input::Appended { log, head } => self.advance(now, &log, head),
+            Input::Lacks { log } => self.on_lacks(log),
+            Input::Lacking { token, seqs } => self.on_lacking(now, token, seqs),
+            Input::Filled { token, payloads } => self.on_filled(token, payloads),
             Input::ReadDone { peer, token, frame } => self.on_read(now, peer, token, frame),
             Input::Written { peer } => {
                 if let Some(state) = self.peers.get_mut(&peer) {
@@ -234,6 +253,7 @@ impl Engine {
     fn forget(&mut self, peer: &AuthorKey) {
         if self.peers.remove(peer).is_some() {
             self.pulls.forget_peer(peer);
+            self.fills.forget_peer(peer);
         }
     }
 
@@ -252,6 +272,7 @@ impl Engine {
             Message::Heads { entries, .. } => entries.len() as u64 * 110,
             Message::Ranges { sums, lists } => range_bytes(sums, lists),
             Message::Tell { keys } => keys.len() as u64 * 8 + 16,
+            Message::Fill { seqs, .. } => seqs.len() as u64 * 9 + 64,
             _ => 64,
         };
         if state.line.hand(bytes) {
@@ -281,11 +302,18 @@ impl Engine {
                 if from_seq > self.frontier.height(&log) {
                     self.send(now, peer, Message::Unavailable { want });
                 } else {
-                    let often = rate(limits::SYNC_REPLACED_WANTS_BURST);
-                    if state.schedule.has(&log) && !state.oddities.replaced_wants.spend(now, often) {
-                        return Err(Violation::ReplacesWants);
-                    }
+                    state.may_want(now, &log)?;
                     state.schedule.open(want, log, from_seq, credit)?;
+                }
+            }
+            Message::Fill { want, log, seqs, credit } => {
+                let every = Duration::from_millis(limits::SYNC_FILL_INTERVAL_MS);
+                let often = Rate { burst: limits::SYNC_FILLS_BURST, every };
+                if self.frontier.height(&log) == 0 || !state.oddities.fills.spend(now, often) {
+                    self.send(now, peer, Message::Unavailable { want });
+                } else {
+                    state.may_want(now, &log)?;
+                    state.schedule.open_fill(want, log, seqs, credit)?;
                 }
             }
             Message::Credit { want, bytes } => state.schedule.add_credit(want, bytes)?,
@@ -405,6 +433,8 @@ impl Engine {
         for (peer, reason) in self.useless(now) {
             self.disconnect(peer, reason);
         }
+        self.give_up_fills(now);
+        self.begin_fills(now);
         for log in self.pulls.withheld(now) {
             if let Some(peer) = self.pulls.get_mut(&log).map(|pull| pull.peer) {
                 self.pulls.note_withheld(&log, peer);

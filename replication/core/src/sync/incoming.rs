@@ -9,13 +9,13 @@ use crate::frame::FrameHead;
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
 
-/// A frame that the driver is appending.
+/// A frame that the driver is appending, or payloads that it is filling in.
 #[derive(Debug)]
 pub(super) struct Append {
     peer: AuthorKey,
     session: u64,
     want: u64,
-    log: LogId,
+    pub(super) log: LogId,
     bytes: u64,
 }
 
@@ -38,15 +38,23 @@ impl Engine {
             let whole = pull.take(now, piece, end)?;
             // What a frame says of itself is good enough for an estimate.
             let head = whole.as_ref().and_then(|(_, frame)| FrameHead::of(frame).ok());
-            state.arrivals.piece(now, head.map_or(0, |head| head.events as u64), bytes);
+            state.arrivals.piece(now, bytes);
+            let fill = pull.fill.clone();
+            if fill.is_none() {
+                state.arrivals.count(head.map_or(0, |head| head.events as u64), bytes);
+            }
             if let Some((last, frame)) = whole {
-                pull.last = last;
+                // A question for payloads has one answer.
+                pull.last = last || fill.is_some();
                 pull.appending += 1;
                 self.pulls.append_begins(&log);
                 let token = Token(self.number());
                 let bytes = (frame.len() as u64).max(limits::SYNC_FRAME_BYTES_LEAST);
                 self.appends.insert(token, Append { peer, session, want, log: log.clone(), bytes });
-                self.outputs.push(Output::Append { peer, token, log, frame });
+                self.outputs.push(match fill {
+                    Some(seqs) => Output::Fill { token, log, seqs, frame },
+                    None => Output::Append { peer, token, log, frame },
+                });
             }
         } else {
             state.stale_bytes = state.stale_bytes.checked_sub(bytes).ok_or(Violation::Unasked)?;
@@ -58,9 +66,13 @@ impl Engine {
     pub(super) fn on_unavailable(&mut self, now: Duration, peer: AuthorKey, want: u64) -> Result<(), Violation> {
         let Some((log, pull)) = self.pulls.by_want(&peer, want) else { return Ok(()) };
         pull.last = true;
-        let finished = pull.appending == 0;
+        let (finished, fill) = (pull.appending == 0, pull.fill.is_some());
         if let Some(state) = self.peers.get_mut(&peer) {
             state.last_answer = now;
+        }
+        if finished && fill {
+            self.fill_answered(&log, false);
+            return Ok(());
         }
         if finished { self.finish_pull(now, &log) } else { Ok(()) }
     }
@@ -155,7 +167,7 @@ impl Engine {
     }
 
     /// Whether the pull that a frame belongs to is still open.
-    fn pull_is(&mut self, append: &Append) -> bool {
+    pub(super) fn pull_is(&mut self, append: &Append) -> bool {
         self.pulls.get_mut(&append.log).is_some_and(|pull| pull.want == append.want)
     }
 

@@ -50,7 +50,7 @@ pub enum Message {
         want: u64,
         /// Whether the sender has no more of this log; the want is then closed.
         last: bool,
-        /// A frame as [`crate::frame`] defines it, or its end.
+        /// A frame as [`crate::frame`] defines it, or [`crate::payloads`] for a [`Message::Fill`]; or its end.
         frame: Vec<u8>,
     },
     /// 5: the sender has nothing to send for a want; the want is then closed.
@@ -81,6 +81,18 @@ pub enum Message {
     Received {
         /// All since the connection began.
         pieces: u64,
+    },
+    /// 10: asks for the personal payloads of these events of a log, which the sender holds without them. Answered by one
+    /// [`crate::payloads`] frame, or by [`Message::Unavailable`].
+    Fill {
+        /// Names this want on this connection, as that of a [`Message::Want`] does.
+        want: u64,
+        /// The log.
+        log: LogId,
+        /// Positions of the events, strictly ascending, 1 to [`limits::FILL_EVENTS_MAX`].
+        seqs: Vec<u64>,
+        /// Bytes that may be sent; a frame may overrun them.
+        credit: u64,
     },
     /// Any other number. Never sent.
     Unknown {
@@ -160,6 +172,15 @@ impl Message {
                 w.array(3).uint(8).uint(*want).bytes(bytes);
             }
             Self::Received { pieces } => drop(w.array(2).uint(9).uint(*pieces)),
+            Self::Fill { want, log, seqs, credit } => {
+                w.array(5).uint(10).uint(*want);
+                write_log_id(&mut w, log);
+                w.array(seqs.len());
+                for seq in seqs {
+                    w.uint(*seq);
+                }
+                w.uint(*credit);
+            }
             Self::Unknown { number } => drop(w.array(1).uint(*number)),
         }
         w.into_bytes()
@@ -180,7 +201,7 @@ impl Message {
             5 | 7 | 9 => 2,
             0 | 1 | 3 | 6 | 8 => 3,
             4 => 4,
-            2 => 5,
+            2 | 10 => 5,
             _ => return Ok(Self::Unknown { number }),
         };
         if fields != expected {
@@ -196,7 +217,8 @@ impl Message {
             6 => read_ranges(&mut r)?,
             7 => Self::Tell { keys: read_eights(&mut r)? },
             8 => Self::Part { want: r.uint()?, bytes: read_part(&mut r)? },
-            _ => Self::Received { pieces: r.uint()? },
+            9 => Self::Received { pieces: r.uint()? },
+            _ => read_fill(&mut r)?,
         };
         r.finish()?;
         Ok(message)
@@ -289,6 +311,17 @@ fn read_want(r: &mut Reader<'_>) -> Result<Message, CborError> {
     Ok(Message::Want { want, log, from_seq: read_seq(r)?, credit: read_credit(r)? })
 }
 
+fn read_fill(r: &mut Reader<'_>) -> Result<Message, CborError> {
+    let (want, log) = (r.uint()?, read_log_id(r)?);
+    let start = r.offset();
+    let len = r.array_of_at_most(limits::FILL_EVENTS_MAX, "number of events whose payloads are asked for")?;
+    let seqs = (0..len).map(|_| read_seq(r)).collect::<Result<Vec<u64>, _>>()?;
+    if seqs.is_empty() || seqs.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err(Reader::error(start, Problem::OutOfRange("positions asked for (strictly ascending)")));
+    }
+    Ok(Message::Fill { want, log, seqs, credit: read_credit(r)? })
+}
+
 fn read_seq(r: &mut Reader<'_>) -> Result<u64, CborError> {
     let start = r.offset();
     match r.uint()? {
@@ -371,6 +404,7 @@ mod tests {
     fn message_strategy() -> impl Strategy<Value = Message> {
         let coverage = prop_oneof![Just(Coverage::Hint), Just(Coverage::Part), Just(Coverage::End)];
         let heads = proptest::collection::vec((log_strategy(), head_strategy()), 0..6);
+        let seqs = proptest::collection::btree_set(1..u64::MAX, 1..9).prop_map(Vec::from_iter);
         prop_oneof![
             (any::<[u8; 32]>(), any::<u64>()).prop_map(|(digest, logs)| Message::Digest { digest, logs }),
             ranges_strategy(),
@@ -385,7 +419,9 @@ mod tests {
             (any::<u64>(), proptest::collection::vec(any::<u8>(), limits::SYNC_PART_BYTES_MIN..600))
                 .prop_map(|(want, bytes)| Message::Part { want, bytes }),
             any::<u64>().prop_map(|pieces| Message::Received { pieces }),
-            (10..u64::MAX).prop_map(|number| Message::Unknown { number }),
+            (any::<u64>(), log_strategy(), seqs, 1..=limits::SYNC_CREDIT_BYTES_MAX)
+                .prop_map(|(want, log, seqs, credit)| Message::Fill { want, log, seqs, credit }),
+            (11..u64::MAX).prop_map(|number| Message::Unknown { number }),
         ]
     }
 
@@ -438,6 +474,32 @@ mod tests {
             lists(&[range(3, 0), range(6, 7)]),
         ] {
             assert!(!decodes(&twice), "{twice:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_for_payloads_is_encoded_as_it_always_was() {
+        let log = LogId { author: crate::id::AuthorKey::from_bytes([7; 32]), ..fill_log() };
+        let bytes = Message::Fill { want: 9, log, seqs: vec![1, 24, 256], credit: 65_536 }.encode();
+        let expected = format!("850a0984075820{}0169333230353038303035830118181901001a00010000", "07".repeat(32));
+        assert_eq!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), expected);
+    }
+
+    fn fill_log() -> LogId {
+        crate::testkit::Author::new(1, "320508005", None).log_id(crate::id::Stream::COMMUNITY)
+    }
+
+    #[test]
+    fn payloads_are_asked_for_once_and_in_order_and_not_too_many_at_a_time() {
+        let log = fill_log();
+        let decodes = |seqs: &[u64]| {
+            let message = Message::Fill { want: 1, log: log.clone(), seqs: seqs.to_vec(), credit: 1 };
+            Message::decode(&message.encode()).is_ok()
+        };
+        let many: Vec<u64> = (1..=limits::FILL_EVENTS_MAX as u64 + 1).collect();
+        assert!(decodes(&[7]) && decodes(&many[1..]));
+        for seqs in [&[][..], &[0], &[u64::MAX], &[3, 3], &[4, 3], &many] {
+            assert!(!decodes(seqs), "{seqs:?}");
         }
     }
 

@@ -45,9 +45,13 @@ impl Arrivals {
         self.stretch = None;
     }
 
-    /// Counts a piece of a frame that arrived; its end brings the events.
-    pub(super) fn piece(&mut self, now: Duration, events: u64, bytes: u64) {
+    /// Counts a piece of a frame of events that arrived; its end brings the events.
+    pub(super) const fn count(&mut self, events: u64, bytes: u64) {
         self.moved.add(events, bytes);
+    }
+
+    /// Takes note of when a piece of any frame arrived.
+    pub(super) fn piece(&mut self, now: Duration, bytes: u64) {
         let Some((since, before)) = self.stretch else {
             self.stretch = Some((now, 0));
             return;
@@ -83,16 +87,16 @@ mod tests {
         let mut arrivals = Arrivals::default();
         let mut now = Duration::from_secs(3);
         arrivals.begin();
-        arrivals.piece(now, 10, 4_000);
+        arrivals.piece(now, 4_000);
         assert_eq!(arrivals.bytes_per_second(), None, "one frame has no speed");
         for _ in 0..20 {
             now += Duration::from_millis(500);
-            arrivals.piece(now, 10, 4_000);
+            arrivals.piece(now, 4_000);
         }
         assert_eq!(arrivals.bytes_per_second(), Some(8_000));
         now += Duration::from_secs(3_600);
         arrivals.begin();
-        arrivals.piece(now, 10, 4_000);
+        arrivals.piece(now, 4_000);
         assert_eq!(arrivals.bytes_per_second(), Some(8_000), "an hour in which nothing was asked for is no sample");
     }
 

@@ -29,6 +29,15 @@ impl Engine {
                     let (token, max_events) = (Token(token), limits::FRAME_EVENTS_MAX);
                     self.outputs.push(Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii });
                 }
+                Some(Next::ReadPayloads(log, seqs)) => {
+                    self.next_number = token;
+                    let (token, covered, max_bytes) = (Token(token), state.covers(&log), state.line.frame_bytes());
+                    if covered {
+                        self.outputs.push(Output::ReadPayloads { peer, token, log, seqs, max_bytes });
+                    } else {
+                        self.on_read(now, peer, token, None);
+                    }
+                }
                 Some(Next::Send(piece)) => self.send(now, peer, piece),
                 None => {
                     if room && state.schedule.is_idle() {

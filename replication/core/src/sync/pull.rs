@@ -54,6 +54,8 @@ pub(super) struct Pull {
     pub(super) begun: Vec<u8>,
     /// Frames of this pull that are being appended.
     pub(super) appending: usize,
+    /// Positions whose payloads are asked for; none in a pull of events.
+    pub(super) fill: Option<Vec<u64>>,
 }
 
 impl Pull {
@@ -135,6 +137,12 @@ pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+/// How long a pull may bring nothing, in milliseconds, if that holds up somebody else's events: warnings shortly, others
+/// for the time in which a peer must answer at all.
+pub(super) const fn patience_ms(log: &LogId) -> u64 {
+    if is_urgent(log) { limits::SYNC_URGENT_PATIENCE_MS } else { limits::SYNC_ANSWER_TIMEOUT_MS }
+}
+
 const fn is_urgent(log: &LogId) -> bool {
     log.stream.code() < limits::SYNC_URGENT_STREAMS
 }
@@ -198,7 +206,7 @@ impl Pulls {
     /// that carries least. Costs a few look-ups for each pull that is chosen, however many logs were announced.
     ///
     /// `covers` says whether a peer may have a log's personal payloads, and so has them probably. Who may not has only
-    /// their commitments, and what is pulled without a payload is not asked for again.
+    /// their commitments, and what is pulled without a payload must be asked for again.
     pub(super) fn assign(
         &mut self,
         now: Duration,
@@ -212,7 +220,7 @@ impl Pulls {
         }
         let mut loads: BTreeMap<AuthorKey, Load> = peers.map(|peer| (peer, Load::default())).collect();
         let mut in_all = Load::default();
-        for (log, pull) in &self.open {
+        for (log, pull) in self.of_events() {
             loads.entry(pull.peer).or_default().add(is_urgent(log), pull.first_credit);
             in_all.add(is_urgent(log), pull.first_credit);
         }
@@ -261,14 +269,17 @@ impl Pulls {
         self.withheld.get(peer).is_some_and(|logs| logs.contains(log))
     }
 
+    /// Pulls of events. Those of payloads have bounds of their own, and owe nothing.
+    fn of_events(&self) -> impl Iterator<Item = (&LogId, &Pull)> {
+        self.open.iter().filter(|(_, pull)| pull.fill.is_none())
+    }
+
     /// Pulls that have brought nothing for too long although somebody else, who has not withheld the log before, has
-    /// it: warnings soon, others after the time in which a peer must answer at all.
+    /// it.
     pub(super) fn withheld(&self, now: Duration) -> Vec<LogId> {
         let is_late = |log: &LogId, pull: &Pull| {
-            let patience =
-                if is_urgent(log) { limits::SYNC_URGENT_PATIENCE_MS } else { limits::SYNC_ANSWER_TIMEOUT_MS };
             let waits = pull.credit > 0 && !pull.last && pull.appending == 0;
-            waits && now.saturating_sub(pull.answered) >= Duration::from_millis(patience)
+            waits && now.saturating_sub(pull.answered) >= Duration::from_millis(patience_ms(log))
         };
         let elsewhere = |log: &LogId, pull: &Pull| {
             let mut peers = self.behind.get(log).into_iter().flat_map(BTreeMap::keys);
@@ -278,7 +289,7 @@ impl Pulls {
                     && self.load(peer).is_below(PER_PEER, is_urgent(log))
             })
         };
-        let late = self.open.iter().filter(|(log, pull)| is_late(log, pull) && elsewhere(log, pull));
+        let late = self.of_events().filter(|(log, pull)| is_late(log, pull) && elsewhere(log, pull));
         late.map(|(log, _)| log.clone()).collect()
     }
 
@@ -287,10 +298,26 @@ impl Pulls {
         self.withheld.entry(peer).or_default().insert(log.clone());
     }
 
-    /// Opens a pull; gives the credit that goes with it.
+    /// Opens a pull of events; gives the credit that goes with it.
     pub(super) fn open(&mut self, now: Duration, log: &LogId, peer: AuthorKey, want: u64, height: u64) -> u64 {
-        self.by_want.insert(want, log.clone());
         let credit = self.credit_for(log, &peer);
+        self.open_for(now, log, (peer, want, height), credit, None)
+    }
+
+    /// Opens a pull of payloads; gives the credit that goes with it.
+    pub(super) fn open_fill(&mut self, now: Duration, log: &LogId, peer: AuthorKey, want: u64, seqs: Vec<u64>) -> u64 {
+        self.open_for(now, log, (peer, want, 0), limits::SYNC_SHORT_CREDIT_BYTES, Some(seqs))
+    }
+
+    fn open_for(
+        &mut self,
+        now: Duration,
+        log: &LogId,
+        (peer, want, height): (AuthorKey, u64, u64),
+        credit: u64,
+        fill: Option<Vec<u64>>,
+    ) -> u64 {
+        self.by_want.insert(want, log.clone());
         let pull = Pull {
             peer,
             want,
@@ -302,10 +329,26 @@ impl Pulls {
             last: false,
             begun: vec![],
             appending: 0,
+            fill,
         };
         self.open.insert(log.clone(), pull);
         self.settle(log);
         credit
+    }
+
+    /// Whether payloads of a log may be asked for: nothing else of it is pulled, or waits to be.
+    pub(super) fn may_fill(&self, log: &LogId) -> bool {
+        self.is_free(log) && !self.is_behind(log)
+    }
+
+    /// Whether somebody has events of a log that we lack.
+    pub(super) fn is_behind(&self, log: &LogId) -> bool {
+        self.behind.contains_key(log)
+    }
+
+    /// Since when a question for payloads of a log has brought nothing, if it is open.
+    pub(super) fn fill_waits_since(&self, log: &LogId) -> Option<Duration> {
+        self.open.get(log).filter(|pull| pull.fill.is_some() && !pull.last).map(|pull| pull.answered)
     }
 
     /// The open pull that a peer's answer belongs to.
@@ -363,10 +406,10 @@ impl Pulls {
         }
     }
 
-    /// How many pulls a peer carries.
+    /// How many pulls of events a peer carries.
     pub(super) fn load(&self, peer: &AuthorKey) -> Load {
         let mut load = Load::default();
-        for (log, pull) in self.open.iter().filter(|(_, pull)| pull.peer == *peer) {
+        for (log, pull) in self.of_events().filter(|(_, pull)| pull.peer == *peer) {
             load.add(is_urgent(log), pull.first_credit);
         }
         load
@@ -374,6 +417,6 @@ impl Pulls {
 
     /// Whether a peer owes us an answer: it has credit for a want and has not finished it.
     pub(super) fn owes_answer(&self, peer: &AuthorKey) -> bool {
-        self.open.values().any(|pull| pull.peer == *peer && pull.credit > 0 && !pull.last)
+        self.of_events().any(|(_, pull)| pull.peer == *peer && pull.credit > 0 && !pull.last)
     }
 }

@@ -27,12 +27,21 @@ pub(super) struct Schedule {
 #[derive(Debug)]
 struct Serve {
     want: u64,
-    next_seq: u64,
+    asked: Asked,
     /// Bytes that may still be sent; below zero after a frame that was longer.
     credit: i64,
     reading: bool,
     /// A frame that was read and is not wholly sent.
     outgoing: Option<Outgoing>,
+}
+
+/// What a want is for.
+#[derive(Debug)]
+enum Asked {
+    /// Events, from this seq on.
+    From(u64),
+    /// Payloads of these events. One frame answers.
+    Payloads(Vec<u64>),
 }
 
 /// A read that the driver has not answered.
@@ -72,6 +81,8 @@ impl Outgoing {
 pub(super) enum Next {
     /// Read a run of this log, from this seq on.
     Read(LogId, u64),
+    /// Read payloads of these events of this log.
+    ReadPayloads(LogId, Vec<u64>),
     /// Send this piece of a frame.
     Send(Message),
 }
@@ -89,6 +100,15 @@ fn is_urgent(log: &LogId) -> bool {
 impl Schedule {
     /// Opens a want; an earlier one for the same log gives way.
     pub(super) fn open(&mut self, want: u64, log: LogId, from_seq: u64, credit: u64) -> Result<(), Violation> {
+        self.open_for(want, log, Asked::From(from_seq), credit)
+    }
+
+    /// Opens a want for payloads; an earlier one for the same log gives way.
+    pub(super) fn open_fill(&mut self, want: u64, log: LogId, seqs: Vec<u64>, credit: u64) -> Result<(), Violation> {
+        self.open_for(want, log, Asked::Payloads(seqs), credit)
+    }
+
+    fn open_for(&mut self, want: u64, log: LogId, asked: Asked, credit: u64) -> Result<(), Violation> {
         if self.by_want.contains_key(&want) {
             return Err(Violation::WantTwice);
         }
@@ -97,8 +117,7 @@ impl Schedule {
             return Err(Violation::TooManyWants);
         }
         self.by_want.insert(want, log.clone());
-        self.serves
-            .insert(log, Serve { want, next_seq: from_seq, credit: signed(credit), reading: false, outgoing: None });
+        self.serves.insert(log, Serve { want, asked, credit: signed(credit), reading: false, outgoing: None });
         Ok(())
     }
 
@@ -116,9 +135,11 @@ impl Schedule {
         let serve = self.serves.get_mut(&log)?;
         let Some(outgoing) = &mut serve.outgoing else {
             serve.reading = true;
-            let from_seq = serve.next_seq;
             self.reads.insert(token, Reading { urgent: is_urgent(&log), log: Some(log.clone()) });
-            return Some(Next::Read(log, from_seq));
+            return Some(match &serve.asked {
+                Asked::From(seq) => Next::Read(log, *seq),
+                Asked::Payloads(seqs) => Next::ReadPayloads(log, seqs.clone()),
+            });
         };
         let message = outgoing.take(serve.want, usize::try_from(piece_bytes).unwrap_or(usize::MAX));
         let bytes = match &message {
@@ -190,11 +211,15 @@ impl Schedule {
             self.close(&log);
             return Some(want);
         };
-        let next_seq = last_seq.saturating_add(1);
-        self.moved.add(next_seq.saturating_sub(serve.next_seq), frame.len() as u64);
+        let mut last = true;
+        if let Asked::From(from_seq) = &mut serve.asked {
+            let next_seq = last_seq.saturating_add(1);
+            self.moved.add(next_seq.saturating_sub(*from_seq), frame.len() as u64);
+            *from_seq = next_seq;
+            last = last_seq >= height(&log);
+        }
         serve.credit = serve.credit.saturating_sub(signed(frame.len() as u64));
-        serve.next_seq = next_seq;
-        serve.outgoing = Some(Outgoing { frame, sent: 0, last: last_seq >= height(&log) });
+        serve.outgoing = Some(Outgoing { frame, sent: 0, last });
         None
     }
 

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::testkit::network::{Conditions, Network, Numbers};
 use crate::testkit::{Author, Draft, key};
 
+mod fill;
 mod hostile;
 
 /// A greeting on a LAN.

@@ -6,13 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::event::{ReceivedEvent, Slot, domain_hash};
+use crate::area::Area;
+use crate::event::{Payload, ReceivedEvent, Slot, domain_hash};
 use crate::frame::{PiiScope, encode_frame};
 use crate::frontier::Frontier;
 use crate::id::{AuthorKey, EventId, Head, LogId};
+use crate::limits;
+use crate::payloads::{encode_payloads, payload_bytes};
 use crate::sign::KeyCache;
-use crate::sync::{Coverage, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit};
-use crate::testkit::key;
+use crate::sync::{
+    AppendFailure, Coverage, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit, admit_payloads,
+};
+use crate::testkit::{area, key};
 
 /// What a greeting weighs in one direction: a chain of grants and the verdict.
 const GREETING_BYTES: u64 = 1_500;
@@ -87,6 +92,12 @@ pub struct SimulatedNode {
     pub engine: Engine,
     /// What it holds.
     pub logs: BTreeMap<LogId, Vec<ReceivedEvent>>,
+    /// Where it may have personal payloads.
+    pub area: Area,
+    /// Personal payloads that came although it may not have them.
+    pub leaked_payloads: u64,
+    /// Personal payloads that came later than their events.
+    pub filled_payloads: u64,
     /// Outputs that are for the people around a node: forks and reports of its own later heads.
     pub reports: Vec<Output>,
     /// Connections that its engine ended, with the reason.
@@ -124,30 +135,29 @@ impl Traffic {
 #[derive(Debug)]
 enum Happening {
     Tick(usize),
-    Deliver { from: usize, to: usize, session: u64, bytes: Vec<u8> },
-    Written { from: usize, to: usize, session: u64 },
-    Read { node: usize, starts: u32, read: Read },
-    Append { node: usize, starts: u32, append: Append },
+    Deliver {
+        from: usize,
+        to: usize,
+        session: u64,
+        bytes: Vec<u8>,
+    },
+    Written {
+        from: usize,
+        to: usize,
+        session: u64,
+    },
+    /// The disk of a node has done what its engine asked for.
+    Disk {
+        node: usize,
+        starts: u32,
+        output: Output,
+    },
     Reconnect(usize, usize),
-    KeepAliveFails { from: usize, to: usize, session: u64 },
-}
-
-#[derive(Debug)]
-struct Read {
-    peer: AuthorKey,
-    token: Token,
-    log: LogId,
-    from_seq: u64,
-    max_events: usize,
-    max_bytes: u64,
-    pii: PiiScope,
-}
-
-#[derive(Debug)]
-struct Append {
-    token: Token,
-    log: LogId,
-    frame: Vec<u8>,
+    KeepAliveFails {
+        from: usize,
+        to: usize,
+        session: u64,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -191,6 +201,9 @@ impl Network {
         let node = |key: &AuthorKey| SimulatedNode {
             engine: Engine::new(*key, Frontier::new()),
             logs: BTreeMap::new(),
+            area: area("320508"),
+            leaked_payloads: 0,
+            filled_payloads: 0,
             reports: vec![],
             disconnects: vec![],
             durable_at: BTreeMap::new(),
@@ -249,7 +262,7 @@ impl Network {
         self.sessions.insert(line, self.next_session);
         for (from, to) in [(a, b), (b, a)] {
             self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now, parked: None });
-            let pii_areas = vec![crate::testkit::area("320508")];
+            let pii_areas = vec![self.nodes[to].area.clone()];
             let greeting = self.conditions.on_line(GREETING_BYTES);
             self.input(from, Input::PeerConnected { peer: self.keys[to], pii_areas, greeting });
         }
@@ -290,6 +303,27 @@ impl Network {
         let state = &mut self.nodes[node];
         (state.engine, state.waiting_bytes) = (engine, 0);
         state.starts += 1;
+        self.tell_lacking(node);
+    }
+
+    /// From now on a node may have the personal payloads of an area, and everybody knows.
+    pub fn entitle(&mut self, node: usize, area: Area) {
+        self.nodes[node].area = area;
+        let (peer, pii_areas) = (self.keys[node], vec![self.nodes[node].area.clone()]);
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            self.input(other, Input::PiiAreas { peer, pii_areas: pii_areas.clone() });
+        }
+        self.tell_lacking(node);
+    }
+
+    /// An engine hears in which logs its node lacks payloads that it may have.
+    fn tell_lacking(&mut self, node: usize) {
+        let logs: Vec<LogId> = self.nodes[node].logs.keys().cloned().collect();
+        for log in logs {
+            if !self.lacking(node, &log, 0).is_empty() {
+                self.input(node, Input::Lacks { log });
+            }
+        }
     }
 
     /// From now on nothing is lost or disturbed.
@@ -367,13 +401,8 @@ impl Network {
                 self.input(from, Input::Written { peer: self.keys[to] });
             }
             Happening::Written { .. } => {}
-            Happening::Read { node, starts, .. } | Happening::Append { node, starts, .. }
-                if self.nodes[node].starts != starts => {}
-            Happening::Read { node, read, .. } => {
-                let frame = self.read(node, &read);
-                self.input(node, Input::ReadDone { peer: read.peer, token: read.token, frame });
-            }
-            Happening::Append { node, append, .. } => self.append(node, &append),
+            Happening::Disk { node, starts, output } if self.nodes[node].starts == starts => self.done(node, output),
+            Happening::Disk { .. } => {}
             Happening::KeepAliveFails { from, to, session } => {
                 let stalled = self.directions.get(&(from, to)).is_some_and(|direction| direction.parked.is_some());
                 if stalled && self.is_current(from, to, session) {
@@ -445,18 +474,17 @@ impl Network {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Send { peer, message } => self.send(node, self.index_of(&peer), &message),
-            Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii } => {
-                let read = Read { peer, token, log, from_seq, max_events, max_bytes, pii };
+            Output::Read { .. } | Output::ReadPayloads { .. } | Output::ListLacking { .. } => {
                 let starts = self.nodes[node].starts;
-                self.at(self.now + self.conditions.disk, Happening::Read { node, starts, read });
+                self.at(self.now + self.conditions.disk, Happening::Disk { node, starts, output });
             }
-            Output::Append { token, log, frame, .. } => {
+            Output::Append { ref frame, .. } | Output::Fill { ref frame, .. } => {
                 let state = &mut self.nodes[node];
                 let done = self.now.max(state.disk_free) + self.conditions.disk;
                 (state.disk_free, state.waiting_bytes) = (done, state.waiting_bytes + frame.len());
                 state.most_waiting_bytes = state.most_waiting_bytes.max(state.waiting_bytes);
                 let starts = state.starts;
-                self.at(done, Happening::Append { node, starts, append: Append { token, log, frame } });
+                self.at(done, Happening::Disk { node, starts, output });
             }
             Output::Disconnect { peer, reason } => {
                 self.nodes[node].disconnects.push(reason);
@@ -499,36 +527,107 @@ impl Network {
         self.at(arrival, Happening::Deliver { from, to, session, bytes });
     }
 
-    fn read(&self, node: usize, read: &Read) -> Option<ReadFrame> {
-        let events = self.nodes[node].logs.get(&read.log)?.get(usize::try_from(read.from_seq).unwrap() - 1..)?;
+    fn done(&mut self, node: usize, output: Output) {
+        match output {
+            Output::Read { peer, token, log, from_seq, max_events, max_bytes, pii } => {
+                let frame = self.read(node, &log, from_seq, (max_events, max_bytes), pii);
+                self.input(node, Input::ReadDone { peer, token, frame });
+            }
+            Output::ReadPayloads { peer, token, log, seqs, max_bytes } => {
+                let frame = self.read_payloads(node, &log, &seqs, max_bytes);
+                self.input(node, Input::ReadDone { peer, token, frame });
+            }
+            Output::ListLacking { token, log, after } => {
+                let seqs = self.lacking(node, &log, after);
+                self.input(node, Input::Lacking { token, seqs });
+            }
+            Output::Append { token, log, frame, .. } => self.append(node, token, &log, &frame),
+            Output::Fill { token, log, seqs, frame } => {
+                self.nodes[node].waiting_bytes -= frame.len();
+                let done = self.fill(node, &log, &seqs, &frame).map(|payloads| Input::Filled { token, payloads });
+                let input = done.unwrap_or_else(|failure| Input::AppendFailed { token, failure });
+                self.input(node, input);
+            }
+            other => unreachable!("no disk does {other:?}"),
+        }
+    }
+
+    fn read(
+        &self,
+        node: usize,
+        log: &LogId,
+        from_seq: u64,
+        (max_events, max_bytes): (usize, u64),
+        pii: PiiScope,
+    ) -> Option<ReadFrame> {
+        let events = self.nodes[node].logs.get(log)?.get(usize::try_from(from_seq).unwrap() - 1..)?;
         let payload = |event: &ReceivedEvent, slot| event.payload(slot).map_or(0, |payload| payload.bytes.len());
         let payloads = |event: &ReceivedEvent| Slot::ALL.iter().map(|slot| payload(event, *slot)).sum::<usize>();
         let size = |event: &ReceivedEvent| (event.header_bytes().len() + payloads(event)) as u64 + 100;
         let mut bytes = 0;
         let fits = |event: &&ReceivedEvent| {
             bytes += size(event);
-            bytes <= read.max_bytes || bytes == size(event)
+            bytes <= max_bytes || bytes == size(event)
         };
-        let fitting = events.iter().take(read.max_events).take_while(fits).count();
+        let fitting = events.iter().take(max_events).take_while(fits).count();
         // A frame ends on a signed event: the last that fits, or the first after it.
         let signed = |event: &ReceivedEvent| event.signature().is_some();
         let back = events[..fitting].iter().rposition(signed);
         let end = back.or_else(|| events.iter().position(signed))?;
         let run: Vec<ReceivedEvent> = events[..=end].to_vec();
         let last_seq = run.last()?.header().seq;
-        Some(ReadFrame { bytes: encode_frame(&run, read.pii), last_seq })
+        Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
     }
 
-    fn append(&mut self, node: usize, append: &Append) {
-        self.nodes[node].waiting_bytes -= append.frame.len();
-        let head = self.head(node, &append.log);
-        let token = append.token;
-        match admit(&append.log, head, &append.frame, &mut KeyCache::default()) {
+    fn read_payloads(&self, node: usize, log: &LogId, seqs: &[u64], max_bytes: u64) -> Option<ReadFrame> {
+        let events = self.nodes[node].logs.get(log)?;
+        let held = |seq: &u64| {
+            let event = events.get(usize::try_from(*seq).unwrap() - 1)?;
+            Some((*seq, event.payload(Slot::Pii)?.clone()))
+        };
+        let mut bytes = 0;
+        let fits = |(_, payload): &(u64, Payload)| {
+            bytes += payload_bytes(payload) as u64;
+            bytes <= max_bytes || bytes == payload_bytes(payload) as u64
+        };
+        let payloads: Vec<(u64, Payload)> = seqs.iter().filter_map(held).take_while(fits).collect();
+        let last_seq = payloads.last()?.0;
+        Some(ReadFrame { bytes: encode_payloads(log, &payloads), last_seq })
+    }
+
+    /// Events past a position whose personal payload a node lacks and may have.
+    fn lacking(&self, node: usize, log: &LogId, after: u64) -> Vec<u64> {
+        let state = &self.nodes[node];
+        let events = state.logs.get(log).filter(|_| state.area.contains(&log.area)).into_iter().flatten();
+        let lacking = events.filter(|event| event.lacks_pii()).map(|event| event.header().seq);
+        lacking.filter(|seq| *seq > after).take(limits::FILL_EVENTS_MAX).collect()
+    }
+
+    fn fill(&mut self, node: usize, log: &LogId, seqs: &[u64], frame: &[u8]) -> Result<u64, AppendFailure> {
+        let state = &mut self.nodes[node];
+        let events = state.logs.get_mut(log).unwrap();
+        let filled_before = state.filled_payloads;
+        for (seq, payload) in admit_payloads(log, seqs, frame)? {
+            let event = &mut events[usize::try_from(seq).unwrap() - 1];
+            state.leaked_payloads += u64::from(!state.area.contains(&log.area));
+            state.filled_payloads += u64::from(event.lacks_pii());
+            *event = event.clone().with_pii(payload).map_err(|error| AppendFailure::BadPeer(error.to_string()))?;
+        }
+        Ok(state.filled_payloads - filled_before)
+    }
+
+    fn append(&mut self, node: usize, token: Token, log: &LogId, frame: &[u8]) {
+        self.nodes[node].waiting_bytes -= frame.len();
+        let head = self.head(node, log);
+        match admit(log, head, frame, &mut KeyCache::default()) {
             Ok(verified) => {
-                let sent = crate::frame::decode_frame(&append.frame).unwrap().len();
-                self.nodes[node].redundant_events += (sent - verified.len()) as u64;
-                self.store(node, &append.log, verified.into_iter().map(|event| event.into_event()).collect());
-                let head = self.head(node, &append.log).unwrap();
+                let sent = crate::frame::decode_frame(frame).unwrap().len();
+                let state = &mut self.nodes[node];
+                state.redundant_events += (sent - verified.len()) as u64;
+                let leaks = verified.iter().filter(|event| event.event().payload(Slot::Pii).is_some()).count() as u64;
+                state.leaked_payloads += if state.area.contains(&log.area) { 0 } else { leaks };
+                self.store(node, log, verified.into_iter().map(|event| event.into_event()).collect());
+                let head = self.head(node, log).unwrap();
                 self.input(node, Input::FrameAppended { token, head });
             }
             Err(failure) => self.input(node, Input::AppendFailed { token, failure }),
@@ -544,6 +643,10 @@ impl Network {
         for event in &events {
             state.durable_at.insert(event.id(), self.now);
         }
+        let lacks = state.area.contains(&log.area) && events.iter().any(ReceivedEvent::lacks_pii);
         state.logs.entry(log.clone()).or_default().extend(events);
+        if lacks {
+            self.input(node, Input::Lacks { log: log.clone() });
+        }
     }
 }

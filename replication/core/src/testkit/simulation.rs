@@ -12,7 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::network::{Conditions, Network, Numbers};
-use super::{Author, Draft};
+use super::{Author, Draft, area};
 use crate::event::ReceivedEvent;
 use crate::id::{EventId, LogId, Stream};
 use crate::limits;
@@ -23,11 +23,16 @@ const LIFE: Duration = Duration::from_secs(40);
 /// How long it may take to agree once it is calm: the longest pause of a comparison, and time for the rest.
 const CALM_MAX: Duration = Duration::from_secs(200);
 
+/// Where nodes work: the district, two of its streets, a community of the first.
+const AREAS: [&str; 4] = ["320508", "320508005", "320508006", "320508005012"];
+
 /// What happens to a district.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Act {
-    /// A node's author writes into one of its streams.
-    Write { node: usize, stream: Stream, events: usize },
+    /// A node's author writes into one of its streams, perhaps with personal payloads.
+    Write { node: usize, stream: Stream, events: usize, personal: bool },
+    /// A node may have the personal payloads of the whole district from now on.
+    Entitle(usize),
     /// The nodes below a number lose the others.
     Split(usize),
     /// One line breaks.
@@ -62,6 +67,8 @@ pub struct Run {
     pub trace: [u8; 32],
     /// Events that were written.
     pub events: u64,
+    /// Personal payloads that came later than their events.
+    pub filled_payloads: u64,
     /// Time from calm to agreement.
     pub agreed_after: Duration,
 }
@@ -101,10 +108,12 @@ impl District {
             reconnect: Duration::from_millis(200 + draw.below(3_000)),
         };
         let plan = plan(&mut draw, nodes);
-        let authors = (0..nodes as u16).map(|n| Author::new(100 + n, "320508", None)).collect();
+        let areas: Vec<&str> = (0..nodes).map(|_| AREAS[draw.below(AREAS.len() as u64) as usize]).collect();
+        let authors = areas.iter().zip(100..).map(|(area, n)| Author::new(n, area, None)).collect();
         let announces_once = conditions.hints_disturbed_one_in == 0;
         let fast = conditions.bytes_per_second >= 1_000_000;
-        let network = Network::new(seed, nodes as u16, conditions);
+        let mut network = Network::new(seed, nodes as u16, conditions);
+        areas.iter().enumerate().for_each(|(n, code)| network.entitle(n, area(code)));
         let mut district = Self { network, authors, plan, written: BTreeSet::new(), forked: None, announces_once };
         match draw.below(8) {
             0 | 1 => district.quiet_logs(),
@@ -167,22 +176,29 @@ impl District {
         // Both sides of each line shall also know it.
         self.network.run_for(Duration::from_secs(40));
         self.check_sets()?;
+        self.check_payloads()?;
         self.check_nodes()?;
         match &self.forked {
             // Two histories differ for good, so there is something to compare again and again.
             Some(log) => self.check_fork(log)?,
             None => self.check_second_sync()?,
         }
-        Ok(Run { trace: self.network.trace(), events: self.written.len() as u64, agreed_after })
+        let filled_payloads = self.network.nodes.iter().map(|node| node.filled_payloads).sum();
+        Ok(Run { trace: self.network.trace(), events: self.written.len() as u64, filled_payloads, agreed_after })
     }
 
     fn perform(&mut self, act: Act) {
         match act {
-            Act::Write { node, stream, events } => {
-                let run = self.authors[node].write_many(stream, events, 60);
+            Act::Write { node, stream, events, personal } => {
+                let author = &mut self.authors[node];
+                let run = match personal {
+                    true => author.write_personal(stream, events, 60),
+                    false => author.write_many(stream, events, 60),
+                };
                 self.written.extend(run.iter().map(ReceivedEvent::id));
                 self.network.write(node, &run);
             }
+            Act::Entitle(node) => self.network.entitle(node, area(AREAS[0])),
             Act::Split(below) => {
                 for (a, b) in (0..below).flat_map(|a| (below..self.authors.len()).map(move |b| (a, b))) {
                     self.network.cut(a, b);
@@ -234,6 +250,24 @@ impl District {
             };
             if !node.logs.values().all(chained) || !node.logs.iter().all(headed) {
                 return Err(format!("node {n} has a log that is no chain, or claims another head than it has"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever may have a personal payload has it: its author is connected. Nobody else was ever sent one.
+    fn check_payloads(&self) -> Result<(), String> {
+        for (n, node) in self.network.nodes.iter().enumerate() {
+            let events = node.logs.values().flatten().filter(|event| event.header().pii.is_some());
+            for event in events {
+                let (entitled, lacks) = (node.area.contains(&event.header().area), event.lacks_pii());
+                if entitled == lacks {
+                    let (log, seq) = (event.header().log_id(), event.header().seq);
+                    return Err(format!("node {n} of {} lacks a payload: {lacks} ({log}, seq {seq})", node.area));
+                }
+            }
+            if node.leaked_payloads > 0 {
+                return Err(format!("node {n} was sent {} payloads that it may not have", node.leaked_payloads));
             }
         }
         Ok(())
@@ -333,10 +367,12 @@ fn act(draw: &mut Numbers, nodes: usize) -> Act {
         1 => Act::Cut(some, other),
         2 => Act::Stall(some, other),
         3 | 4 => Act::Heal,
+        5 if draw.below(2) == 0 => Act::Entitle(some),
         5 => Act::Restart(some),
         _ => {
             let stream = Stream::from_code(draw.below(9)).unwrap();
-            Act::Write { node: some, stream, events: 1 + draw.below(12) as usize }
+            let (events, personal) = (1 + draw.below(12) as usize, draw.below(3) == 0);
+            Act::Write { node: some, stream, events, personal }
         }
     }
 }

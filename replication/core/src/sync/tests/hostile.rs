@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::Slot;
 use crate::frame::{PiiScope, encode_frame};
 use crate::id::LogId;
+use crate::payloads::encode_payloads;
 use crate::sync::ranges::{Item, Range};
 
 /// A node with one honest and one hostile peer. Its store holds what was appended; reads are answered when asked.
@@ -17,6 +19,8 @@ struct Victim {
     hostile: AuthorKey,
     reads: VecDeque<(AuthorKey, Token, LogId)>,
     appends: VecDeque<(AuthorKey, Token, LogId, Vec<u8>)>,
+    /// Answers of the disk to what is about payloads.
+    lists: VecDeque<Input>,
     sent: Vec<(AuthorKey, Message)>,
     unwritten: BTreeMap<AuthorKey, usize>,
     left: Vec<(AuthorKey, DisconnectReason)>,
@@ -34,6 +38,7 @@ impl Victim {
             hostile,
             reads: VecDeque::new(),
             appends: VecDeque::new(),
+            lists: VecDeque::new(),
             sent: vec![],
             unwritten: BTreeMap::new(),
             left: vec![],
@@ -47,7 +52,9 @@ impl Victim {
 
     fn connect(&mut self, peer: AuthorKey) {
         self.unwritten.insert(peer, 0);
-        self.input(Input::PeerConnected { peer, pii_areas: vec![], greeting: QUICK });
+        // The hostile one may have all personal payloads, so that it is asked for those that are lacking.
+        let pii_areas = if peer == self.hostile { vec![crate::testkit::area("320508")] } else { vec![] };
+        self.input(Input::PeerConnected { peer, pii_areas, greeting: QUICK });
     }
 
     fn input(&mut self, input: Input) {
@@ -64,9 +71,40 @@ impl Victim {
                     self.left.push((peer, reason));
                 }
                 Output::PeerReportsOurHead { .. } => self.reports += 1,
+                Output::ReadPayloads { peer, token, log, .. } => self.reads.push_back((peer, token, log)),
+                Output::ListLacking { token, log, after } => {
+                    let seqs = self.lacking(&log).into_iter().filter(|seq| *seq > after).collect();
+                    self.lists.push_back(Input::Lacking { token, seqs });
+                }
+                Output::Fill { token, log, seqs, frame } => self.fill(token, &log, &seqs, &frame),
                 Output::Forked { .. } => {}
             }
         }
+    }
+
+    fn lacking(&self, log: &LogId) -> Vec<u64> {
+        let events = self.logs.get(log).into_iter().flatten();
+        events.filter(|event| event.lacks_pii()).map(|event| event.header().seq).collect()
+    }
+
+    /// The disk takes payloads, all that a frame has or none.
+    fn fill(&mut self, token: Token, log: &LogId, seqs: &[u64], frame: &[u8]) {
+        let mut events = self.logs[log].clone();
+        let filled = admit_payloads(log, seqs, frame).and_then(|payloads| {
+            for (seq, payload) in &payloads {
+                let event = &mut events[*seq as usize - 1];
+                let whole = event.clone().with_pii(payload.clone());
+                *event = whole.map_err(|error| AppendFailure::BadPeer(error.to_string()))?;
+            }
+            Ok(payloads.len() as u64)
+        });
+        self.lists.push_back(match filled {
+            Ok(payloads) => {
+                self.logs.insert(log.clone(), events);
+                Input::Filled { token, payloads }
+            }
+            Err(failure) => Input::AppendFailed { token, failure },
+        });
     }
 
     fn says(&mut self, peer: AuthorKey, message: Message) {
@@ -92,8 +130,11 @@ impl Victim {
         }
     }
 
-    /// The disk reads one frame.
+    /// The disk reads one frame, or does one thing about payloads.
     fn read_one(&mut self) {
+        if let Some(done) = self.lists.pop_front() {
+            return self.input(done);
+        }
         let Some((peer, token, log)) = self.reads.pop_front() else { return };
         let events = self.logs.get(&log).filter(|events| !events.is_empty());
         let frame = events.map(|events| ReadFrame {
@@ -124,6 +165,14 @@ impl Victim {
             _ => None,
         };
         self.sent.iter().filter_map(want).collect()
+    }
+
+    fn fills_of(&self, peer: AuthorKey) -> Vec<(u64, LogId, Vec<u64>)> {
+        let fill = |(to, message): &(AuthorKey, Message)| match message {
+            Message::Fill { want, log, seqs, .. } if *to == peer => Some((*want, log.clone(), seqs.clone())),
+            _ => None,
+        };
+        self.sent.iter().filter_map(fill).collect()
     }
 
     fn was_left(&self, peer: AuthorKey) -> Option<&DisconnectReason> {
@@ -350,7 +399,29 @@ fn anything(numbers: &mut Numbers, victim: &Victim, authors: &mut [Author]) -> M
         let recent = wants.iter().rev().take(12).nth(numbers.below(12) as usize).map(|(want, _)| *want);
         recent.unwrap_or(numbers.below(50))
     };
-    match numbers.below(12) {
+    match numbers.below(16) {
+        12 => {
+            // The truth about a log, without which it is not asked for payloads.
+            let log = authors.last().unwrap().log_id(Stream::COMMUNITY);
+            let entries = victim.engine.frontier().head(&log).map(|head| (log, head)).into_iter().collect();
+            Message::Heads { coverage: Coverage::Hint, entries }
+        }
+        13 => {
+            let (want, log) = (numbers.below(60), any_log(numbers, authors));
+            let seqs = (1..=1 + numbers.below(9)).collect();
+            Message::Fill { want, log, seqs, credit: any_credit(numbers) }
+        }
+        14 | 15 => {
+            let fills = victim.fills_of(victim.hostile);
+            let Some((want, log, seqs)) = fills.last().cloned() else { return Message::Tell { keys: vec![] } };
+            let log = if numbers.below(4) == 0 { any_log(numbers, authors) } else { log };
+            let seqs = seqs.into_iter().map(|seq| seq + numbers.below(2) * numbers.below(2));
+            let whole = Author::new(150, "320508", None).write_personal(Stream::COMMUNITY, 8, 40);
+            let payload = |seq: u64| whole.get(seq as usize - 1)?.payload(Slot::Pii).cloned();
+            let mut payloads: Vec<_> = seqs.filter_map(|seq| Some((seq, payload(seq)?))).collect();
+            payloads.dedup_by_key(|(seq, _)| *seq);
+            Message::Frame { want, last: numbers.below(2) == 0, frame: encode_payloads(&log, &payloads) }
+        }
         0 => {
             let digest =
                 if numbers.below(2) == 0 { victim.engine.frontier().digest() } else { [numbers.below(3) as u8; 32] };
@@ -402,6 +473,12 @@ fn live_with_a_hostile_peer(seed: u64) {
     for author in &mut authors {
         victim.write(&author.write_many(Stream::TEAMS, 8, 40));
     }
+    // Of one log the payloads are lacking, and what the hostile peer sends of it is sometimes right.
+    let mut personal = Author::new(150, "320508", None);
+    let run = personal.write_personal(Stream::COMMUNITY, 8, 40).into_iter().map(ReceivedEvent::without_pii);
+    victim.write(&run.collect::<Vec<_>>());
+    victim.input(Input::Lacks { log: personal.log_id(Stream::COMMUNITY) });
+    authors.push(personal);
     let mut writer = Author::new(200, "320508", None);
     let (log, mut written, mut steps_waited) = (writer.log_id(Stream::SUPPLIES), 0, 0);
     for step in 0..3_000 {
@@ -440,6 +517,7 @@ fn live_with_a_hostile_peer(seed: u64) {
     }
     assert!(victim.left.iter().all(|(peer, _)| *peer == victim.hostile), "seed {seed}: {:?}", victim.left);
     assert!(written > 50, "seed {seed}: only {written} events of the honest peer");
+    assert!(!victim.fills_of(victim.hostile).is_empty(), "seed {seed}: never asked for payloads");
     // Nothing but what the authors signed is there.
     for (log, events) in &victim.logs {
         let author = authors.iter().chain([&writer]).find(|author| author.key.public() == log.author);
