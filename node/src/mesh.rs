@@ -1,8 +1,10 @@
 //! Ties the node to its neighbours: starts the mesh, folds what arrives, and heeds what peers report of our own logs.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use linli_core::id::RecordId;
 use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -79,15 +81,26 @@ pub async fn leave(node: &Node) {
 }
 
 impl Node {
-    /// Folds whatever becomes durable, in the background, as fast as it arrives. Ends when aborted.
+    /// Folds whatever becomes durable, in the background, as fast as it arrives, and then tells of records whose personal
+    /// payloads came. Ends when aborted.
     pub fn keep_folding(self: Arc<Self>) -> JoinHandle<()> {
         let arrived = Arc::new(Notify::new());
         let waking = arrived.clone();
         self.store.on_append(Box::new(move |_| waking.notify_one()));
+        let (filled, waking): (Arc<Mutex<BTreeSet<RecordId>>>, _) = (Arc::default(), arrived.clone());
+        let filling = filled.clone();
+        self.store.on_payloads(Box::new(move |news| {
+            filling.lock().unwrap_or_else(PoisonError::into_inner).extend(&news.filled);
+            waking.notify_one();
+        }));
         tokio::spawn(async move {
             loop {
-                let node = self.clone();
-                let folded = tokio::task::spawn_blocking(move || node.projector.catch_up()).await;
+                let (node, filled) = (self.clone(), filled.clone());
+                let fold = move || {
+                    let come = std::mem::take(&mut *filled.lock().unwrap_or_else(PoisonError::into_inner));
+                    node.projector.catch_up().map(|()| node.projector.tell_again(&come))
+                };
+                let folded = tokio::task::spawn_blocking(fold).await;
                 match folded {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::error!(%error, "could not fold new events; trying again with the next"),

@@ -299,6 +299,15 @@ impl Projector {
         }
     }
 
+    /// Personal payloads of records came after their events. Views do not hold them, so there is nothing to fold: whoever
+    /// shows such a record reads the payload from its event, and hears that now is the time.
+    pub fn tell_again(&self, records: &BTreeSet<RecordId>) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        for (record, known) in records.iter().filter_map(|record| known.get_key_value(record)) {
+            let _ = self.changes.send(Change { record: *record, kind_of_record: known.summary.kind });
+        }
+    }
+
     /// How far the views are behind the store. Never waits for a fold.
     pub fn lag(&self) -> Lag {
         let frontier = self.store.frontier();

@@ -291,6 +291,21 @@ fn a_node_without_the_right_gets_no_byte_of_a_personal_payload() {
 }
 
 #[test]
+fn a_volume_brings_personal_payloads_of_events_that_came_without_them() {
+    let place = Neighbourhood::new();
+    place.at(STREET, |node| {
+        done(node, "值班", list_contact());
+    });
+    let (request, stick) = (place.standing(BUREAU, "a.request"), place.on_stick(""));
+    let with = files_of(&place.says(STREET, 0, &["carry", "out", "--to", &stick, "--for", &request]));
+    let without = files_of(&place.says(STREET, 0, &["carry", "out", "--to", &stick]));
+    place.take_in(BUREAU, 0, &without);
+    assert_eq!(place.personal_payloads(BUREAU), 0);
+    let taken = place.take_in(BUREAU, 0, &with);
+    assert_eq!((&taken["new"], place.personal_payloads(BUREAU)), (&json!(0), 1));
+}
+
+#[test]
 fn volumes_may_come_in_any_order_in_part_and_again() {
     let place = Neighbourhood::new();
     let volumes = several_volumes(&place);

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cut_street::CutStreet;
 use district::{deliver, done, events_in, import_sample, logs_of, now_ms, sample_acts, two_streets};
 use linli::enrolment::Enrolment;
+use linli::history::Personal;
 use linli::projector::Projector;
 use linli_core::cbor::Value;
 use linli_core::enrol::Ticket;
@@ -411,6 +412,32 @@ fn what_is_acknowledged_is_shown_however_many_act_at_once() {
     assert_eq!((view.event_count, view.heads.len(), view.conflicts.len()), (1 + 8 * 40, 1, 0));
     let (was, is) = node.rebuild().unwrap();
     assert_eq!(was, is);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_personal_payload_that_comes_later_is_shown_and_whoever_looks_is_told() {
+    // Given a contact that reached a node without name and telephone, and somebody who looks at its page,
+    let district = two_streets();
+    let ((writer, written), (reader, store)) = (district::node(&district, 0), district::node(&district, 1));
+    let contact = json!({"do": "list_contact", "post": "楼长", "name": "张三", "phone": "13800000000"});
+    let record = done(&writer, "值班", contact);
+    let withheld = |run: &Vec<ReceivedEvent>| run.iter().cloned().map(ReceivedEvent::without_pii).collect::<Vec<_>>();
+    logs_of(&written).values().for_each(|run| deliver(&store, &withheld(run)));
+    reader.rebuild().unwrap();
+    drop(reader.clone().keep_folding());
+    let mut changes = reader.changes();
+    let personal = || reader.history(&record).unwrap()[0].personal.clone();
+    assert!(matches!(personal(), Personal::NotHere));
+    let hash = reader.status().projection_digest;
+    // when they come,
+    let event = logs_of(&written).into_values().flatten().find(|event| event.header().pii.is_some()).unwrap();
+    let payload = (event.header().seq, event.payload(Slot::Pii).unwrap().clone());
+    assert_eq!(store.fill(&event.header().log_id(), &[payload]).unwrap(), 1);
+    // then the page hears of it and shows them, and the view is what it was.
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), changes.recv()).await.unwrap().unwrap();
+    assert_eq!(told.record, record);
+    assert!(matches!(personal(), Personal::Shown(_)));
+    assert_eq!(reader.status().projection_digest, hash);
 }
 
 #[test]

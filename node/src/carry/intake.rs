@@ -8,6 +8,7 @@ use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use linli_core::carry::{Item, VolumeHeader, VolumeReader};
+use linli_core::event::{Payload, ReceivedEvent, Slot};
 use linli_core::frame::{FrameHead, decode_frame};
 use linli_core::id::{AuthorKey, BundleId, EventId, Head, LogId};
 use linli_core::limits;
@@ -290,6 +291,9 @@ impl<'n> Proving<'n> {
             self.gaps.entry(head.log).or_insert(gap);
             return true;
         }
+        if head.first_seq <= height {
+            self.fill_in(&head, &frame);
+        }
         if head.log.author == self.node.key() && head.last_seq() > height {
             self.heed_our_own(&head.log, &frame);
         }
@@ -298,6 +302,22 @@ impl<'n> Proving<'n> {
         let token = Placed { log: head.log.clone(), from: head.first_seq, events: head.events as u64 };
         self.jobs.push(Job { token, log: head.log, frame });
         self.bytes < linli_net::limits::APPEND_BATCH_BYTES || self.prove()
+    }
+
+    /// Events that are here without their personal payload may be carried with it. What does not belong to them is for the
+    /// proof of the frame to refuse.
+    fn fill_in(&self, head: &FrameHead, frame: &[u8]) {
+        let store = &self.node.store;
+        let first = store.lacking(&head.log, head.first_seq - 1, 1).unwrap_or_default().first().copied();
+        if first.is_none_or(|seq| seq > head.last_seq()) {
+            return;
+        }
+        let run = decode_frame(frame).unwrap_or_default();
+        let payload = |event: &ReceivedEvent| Some((event.header().seq, event.payload(Slot::Pii)?.clone()));
+        let payloads: Vec<(u64, Payload)> = run.iter().filter_map(payload).collect();
+        if let Err(error) = store.fill(&head.log, &payloads) {
+            tracing::warn!(%error, log = %head.log, "carried payloads were not filled in");
+        }
     }
 
     fn height(&self, log: &LogId) -> u64 {

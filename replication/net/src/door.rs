@@ -10,9 +10,10 @@ use linli_core::event::{ReceivedEvent, VerifiedEvent};
 use linli_core::frame::{PiiScope, decode_frame, encode_frame};
 use linli_core::id::{Head, LogId, Stream};
 use linli_core::limits::SIGNATURE_INTERVAL;
+use linli_core::payloads::encode_payloads;
 use linli_core::sign::KeyCache;
-use linli_core::sync::{AppendFailure, ReadFrame, Token, admit};
-use linli_store::{AppendError, Store};
+use linli_core::sync::{AppendFailure, ReadFrame, Token, admit, admit_payloads};
+use linli_store::{AppendError, FillError, Store};
 
 use crate::limits;
 
@@ -227,6 +228,34 @@ pub fn read_frame(
     };
     let run: Vec<ReceivedEvent> = run.into_iter().map(|event| lean(event.into_event())).collect();
     Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
+}
+
+/// Reads personal payloads for a peer that may have them and makes a payload frame; none if the store has none of them or
+/// cannot read. Blocks.
+pub(crate) fn read_payloads(store: &Store, log: &LogId, seqs: &[u64], max_bytes: u64) -> Option<ReadFrame> {
+    let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let payloads = match store.personal_payloads(log, seqs, max_bytes) {
+        Ok(payloads) => payloads,
+        Err(error) => {
+            tracing::error!(%error, %log, "payloads cannot be read for a peer");
+            return None;
+        }
+    };
+    let last_seq = payloads.last()?.0;
+    Some(ReadFrame { bytes: encode_payloads(log, &payloads), last_seq })
+}
+
+/// Checks a payload frame that answers a question for these events and writes what is lacking; says how many payloads
+/// that were. Blocks.
+pub(crate) fn fill(store: &Store, log: &LogId, seqs: &[u64], frame: &[u8]) -> Result<u64, AppendFailure> {
+    let payloads = admit_payloads(log, seqs, frame)?;
+    store.fill(log, &payloads).map_err(|error| match error {
+        FillError::WrongPayload { .. } => AppendFailure::BadPeer(error.to_string()),
+        FillError::Store(error) => {
+            tracing::error!(%error, "the store does not take payloads");
+            AppendFailure::Store
+        }
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The loop itself never waits for a disk or a slow peer. Each stream has its own tasks, the store its own threads,
 //! and every queue between them is bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,11 @@ use futures::StreamExt;
 use libp2p::Multiaddr;
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::{ConnectionId, Swarm};
+use linli_core::area::Area;
+use linli_core::charter::Charter;
 use linli_core::id::{AuthorKey, Head, LogId, Stream};
-use linli_core::sync::{DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
+use linli_core::limits::FILL_EVENTS_MAX;
+use linli_core::sync::{AppendFailure, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
 use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -48,29 +51,44 @@ pub(crate) enum Happened {
     SessionEnded { number: u64, peer: AuthorKey, end: SessionEnd },
     Read { peer: AuthorKey, token: Token, frame: Option<ReadFrame> },
     Batch(BatchDone),
+    Lacking { token: Token, seqs: Vec<u64> },
+    Filled { token: Token, outcome: Result<u64, AppendFailure> },
     Whereabouts { connection: ConnectionId, heard: Option<Result<Whereabouts, String>> },
 }
 
-/// Heads that rose in the store and that the loop has not seen: one per log however often it rose.
+/// What is new in the store and the loop has not seen.
 #[derive(Debug, Default)]
 struct Risen {
-    heads: Mutex<BTreeMap<LogId, Head>>,
+    news: Mutex<News>,
     notify: Notify,
+}
+
+#[derive(Debug, Default)]
+struct News {
+    /// Heads that rose: one per log however often it rose.
+    heads: BTreeMap<LogId, Head>,
+    /// Logs of which personal payloads are lacking.
+    lacking: BTreeSet<LogId>,
 }
 
 impl Risen {
     fn add(&self, heads: &[(LogId, Head)]) {
-        self.lock().extend(heads.iter().cloned());
+        self.lock().heads.extend(heads.iter().cloned());
         self.notify.notify_one();
     }
 
-    fn take(&self) -> BTreeMap<LogId, Head> {
+    fn lack<'l>(&self, logs: impl IntoIterator<Item = &'l LogId>) {
+        self.lock().lacking.extend(logs.into_iter().cloned());
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> News {
         std::mem::take(&mut self.lock())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LogId, Head>> {
-        // The map is whole whatever a panicking thread was doing.
-        self.heads.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, News> {
+        // Map and set are whole whatever a panicking thread was doing.
+        self.news.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -94,6 +112,10 @@ pub(crate) struct Driver {
     /// When an own address went away: connections that have shown no life since are doubtful.
     pub(crate) doubted_since: Option<Instant>,
     pub(crate) memory: Memory,
+    /// As it was when what peers and this node may have was worked out last.
+    charter: Arc<Charter>,
+    /// Areas whose personal payloads this node may have.
+    own_areas: Vec<Area>,
     happened: mpsc::Receiver<Happened>,
     events: broadcast::Sender<MeshEvent>,
     risen: Arc<Risen>,
@@ -121,6 +143,8 @@ impl Driver {
         // First the callback, then the frontier: what is appended in between is told twice rather than never.
         let rising = Arc::clone(&risen);
         node.store.on_append(Box::new(move |heads| rising.add(heads)));
+        let rising = Arc::clone(&risen);
+        node.store.on_payloads(Box::new(move |news| rising.lack(&news.lacking)));
         let own_key = node.key.public();
         let engine = Engine::new(own_key, (*node.store.frontier()).clone());
         let (mut book, now) = (Book::default(), Instant::now());
@@ -146,6 +170,8 @@ impl Driver {
             announce: config.announce,
             doubted_since: None,
             memory,
+            charter: Arc::default(),
+            own_areas: vec![],
             happened,
             events,
             risen,
@@ -229,6 +255,8 @@ impl Driver {
             Happened::SessionEnded { .. } => {}
             Happened::Read { peer, token, frame } => self.input(Input::ReadDone { peer, token, frame }),
             Happened::Batch(done) => self.on_batch(done),
+            Happened::Lacking { token, seqs } => self.input(Input::Lacking { token, seqs }),
+            Happened::Filled { token, outcome } => self.on_filled(token, outcome),
             Happened::Whereabouts { connection, heard } => self.on_whereabouts(connection, heard),
         }
     }
@@ -279,6 +307,24 @@ impl Driver {
                     let _ = queue.send(Happened::Read { peer, token, frame }).await;
                 });
             }
+            Output::ReadPayloads { peer, token, log, seqs, max_bytes } => {
+                let (store, queue) = (self.node.store.clone(), self.queue.clone());
+                tokio::spawn(async move {
+                    let read = move || door::read_payloads(&store, &log, &seqs, max_bytes);
+                    let frame = tokio::task::spawn_blocking(read).await.ok().flatten();
+                    let _ = queue.send(Happened::Read { peer, token, frame }).await;
+                });
+            }
+            Output::ListLacking { token, log, after } => self.list_lacking(token, log, after),
+            Output::Fill { token, log, seqs, frame } => {
+                let (store, queue) = (self.node.store.clone(), self.queue.clone());
+                tokio::spawn(async move {
+                    let done = tokio::task::spawn_blocking(move || door::fill(&store, &log, &seqs, &frame)).await;
+                    // A store that panicked has failed; the payloads are asked for again.
+                    let outcome = done.unwrap_or(Err(AppendFailure::Store));
+                    let _ = queue.send(Happened::Filled { token, outcome }).await;
+                });
+            }
             Output::Append { token, log, frame, .. } => {
                 self.door.push(Job { token, log, frame });
                 self.run_batches();
@@ -302,7 +348,7 @@ impl Driver {
             let (store, queue) = (self.node.store.clone(), self.queue.clone());
             tokio::spawn(async move {
                 let logs = batch.iter().map(|job| job.log.clone()).collect();
-                let failed = batch.iter().map(|job| (job.token, Err(linli_core::sync::AppendFailure::Store))).collect();
+                let failed = batch.iter().map(|job| (job.token, Err(AppendFailure::Store))).collect();
                 let done = tokio::task::spawn_blocking(move || door::append_batch(&store, batch)).await;
                 // A store that panicked has failed; the frames are asked for again.
                 let done = done.unwrap_or(BatchDone { logs, outcomes: failed, events: 0 });
@@ -318,32 +364,90 @@ impl Driver {
         for (token, outcome) in done.outcomes {
             match outcome {
                 Ok(head) => self.input(Input::FrameAppended { token, head }),
-                Err(failure) => {
-                    if failure == linli_core::sync::AppendFailure::Store {
-                        self.metrics.failed_appends.inc();
-                    }
-                    self.input(Input::AppendFailed { token, failure });
-                }
+                Err(failure) => self.append_failed(token, failure),
             }
         }
     }
 
+    fn on_filled(&mut self, token: Token, outcome: Result<u64, AppendFailure>) {
+        match outcome {
+            Ok(payloads) => {
+                self.metrics.filled_payloads.inc_by(payloads);
+                self.input(Input::Filled { token, payloads });
+            }
+            Err(failure) => self.append_failed(token, failure),
+        }
+    }
+
+    fn append_failed(&mut self, token: Token, failure: AppendFailure) {
+        if failure == AppendFailure::Store {
+            self.metrics.failed_appends.inc();
+        }
+        self.input(Input::AppendFailed { token, failure });
+    }
+
     /// Something was appended, here or by replication.
     fn on_risen(&mut self) {
+        let News { heads, lacking } = self.risen.take();
         let mut charter_rose = false;
-        for (log, head) in self.risen.take() {
+        for (log, head) in heads {
             charter_rose |= log.stream == Stream::CHARTER;
             self.input(Input::Appended { log, head });
         }
         if charter_rose {
             self.places.changed();
-            self.refresh_pii_areas();
+            self.heed_charter();
+        }
+        for log in lacking {
+            if self.may_hold_payloads(&log) {
+                self.input(Input::Lacks { log });
+            }
         }
     }
 
-    /// New grants may widen what connected peers may have.
-    fn refresh_pii_areas(&mut self) {
+    /// New grants may widen what connected peers may have, and what this node may. The charter follows the store at its
+    /// own pace, so this is asked now and then.
+    fn heed_charter(&mut self) {
         let charter = (self.node.charter)();
+        if Arc::ptr_eq(&charter, &self.charter) {
+            return;
+        }
+        self.charter = charter;
+        self.refresh_pii_areas();
+        let own_areas: Vec<Area> = node_areas(&self.charter, &self.own_key).collect();
+        if own_areas != self.own_areas {
+            self.own_areas = own_areas;
+            self.look_for_lacking();
+        }
+    }
+
+    /// Finds out in which logs payloads are lacking: after the start, and when this node may have more than before.
+    fn look_for_lacking(&self) {
+        let (store, risen) = (self.node.store.clone(), Arc::clone(&self.risen));
+        tokio::task::spawn_blocking(move || match store.logs_lacking() {
+            Ok(logs) => risen.lack(&logs),
+            Err(error) => tracing::error!(%error, "the store does not tell which payloads are lacking"),
+        });
+    }
+
+    /// Whether this node may have the personal payloads of a log.
+    fn may_hold_payloads(&self, log: &LogId) -> bool {
+        self.own_areas.iter().any(|area| area.contains(&log.area))
+    }
+
+    fn list_lacking(&self, token: Token, log: LogId, after: u64) {
+        let (store, queue, entitled) = (self.node.store.clone(), self.queue.clone(), self.may_hold_payloads(&log));
+        tokio::spawn(async move {
+            let list = move || if entitled { store.lacking(&log, after, FILL_EVENTS_MAX) } else { Ok(vec![]) };
+            let listed = tokio::task::spawn_blocking(list).await;
+            // Of a store that fails nothing is asked for; the next thing that is lacking brings the log up again.
+            let seqs = listed.ok().and_then(Result::ok).unwrap_or_default();
+            let _ = queue.send(Happened::Lacking { token, seqs }).await;
+        });
+    }
+
+    fn refresh_pii_areas(&mut self) {
+        let charter = Arc::clone(&self.charter);
         let peers: Vec<AuthorKey> = self.sessions.keys().copied().collect();
         for peer in peers {
             let shown = self.sessions.get(&peer).and_then(|session| self.connections.get(&session.connection));
@@ -357,6 +461,7 @@ impl Driver {
         let arriving = self.sessions.iter().filter(|(_, session)| session.traffic.was_arriving());
         let arriving: Vec<AuthorKey> = arriving.map(|(peer, _)| *peer).collect();
         arriving.into_iter().for_each(|peer| self.input(Input::Arriving { peer }));
+        self.heed_charter();
         self.input(Input::Tick);
         self.close_overdue();
         self.call_due();

@@ -373,6 +373,52 @@ async fn personal_payloads_go_only_where_a_grant_covers_the_area() {
     assert_eq!([holds_pii(0), holds_pii(1), holds_pii(2)], [true, true, false]);
 }
 
+fn lacking(node: &Node, log: &LogId) -> usize {
+    events_of(&node.parts.store, log).iter().filter(|event| event.lacks_pii()).count()
+}
+
+#[tokio::test]
+async fn personal_payloads_that_came_as_commitments_are_fetched_from_whoever_has_them() {
+    // Given a bureau that has the log of a street from another street, which may not have its personal payloads,
+    let district = District::with_nodes(&["320508005", "320508006", "320508"]);
+    let [mut street, mut other, mut bureau] = [0, 1, 2].map(|n| Node::of(&district, n, 4));
+    let log = street.author.log_id(Stream::COMMUNITY);
+    put(&street.parts.store, &street.author.write_personal(Stream::COMMUNITY, 700, 60));
+    street.start(&[QUIC], &[]).await;
+    other.start(&[QUIC], &[street.full_address().await]).await;
+    agree(&[&street, &other], seconds(20)).await;
+    street.mesh.take().unwrap().shutdown().await;
+    bureau.start(&[QUIC], &[other.full_address().await]).await;
+    agree(&[&other, &bureau], seconds(20)).await;
+    assert_eq!((lacking(&other, &log), lacking(&bureau, &log)), (700, 700));
+    // when the street is back, then the bureau gets them,
+    street.start(&[QUIC], &[bureau.full_address().await]).await;
+    eventually("all payloads", seconds(20), async || lacking(&bureau, &log) == 0).await;
+    assert_eq!(bureau.metric("linli_mesh_filled_payloads_total") as u64, 700);
+    assert_eq!(events_of(&bureau.parts.store, &log), events_of(&street.parts.store, &log));
+    // and the other street does not, and nobody is blamed.
+    assert_eq!(lacking(&other, &log), 700);
+    assert_eq!(
+        (bureau.metric("linli_mesh_misbehaving_peers"), street.metric("linli_mesh_misbehaving_peers")),
+        (0.0, 0.0)
+    );
+}
+
+#[tokio::test]
+async fn a_node_whose_grant_is_widened_fetches_the_payloads_of_what_it_holds() {
+    let mut district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut street, mut other] = [0, 1].map(|n| Node::of(&district, n, 3));
+    let log = street.author.log_id(Stream::COMMUNITY);
+    put(&street.parts.store, &street.author.write_personal(Stream::COMMUNITY, 5, 60));
+    street.start(&[QUIC], &[]).await;
+    other.start(&[QUIC], &[street.full_address().await]).await;
+    agree(&[&street, &other], seconds(20)).await;
+    assert_eq!(lacking(&other, &log), 5);
+    let wider = district.grant_node(&other.author.key, "320508");
+    put(&street.parts.store, &[wider]);
+    eventually("all payloads", seconds(20), async || lacking(&other, &log) == 0).await;
+}
+
 #[tokio::test]
 async fn silent_nodes_are_listed_and_a_bad_address_is_an_error() {
     let district = District::with_nodes(&["320508005", "320508006", "320508007"]);

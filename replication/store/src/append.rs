@@ -1,12 +1,12 @@
 //! The commit thread: plans what waits, writes it in one batch with one sync, and only then answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use linli_core::event::{Slot, VerifiedEvent};
 use linli_core::frontier::Frontier;
-use linli_core::id::{Head, LogId};
+use linli_core::id::{Head, LogId, RecordId};
 
 use crate::backend::Backend;
 use crate::codec::LogNumber;
@@ -20,6 +20,18 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// Told the new heads after they are durable, on the commit thread: must be quick.
 pub type Listener = Box<dyn Fn(&[(LogId, Head)]) + Send + Sync>;
+
+/// What a durable write means for personal payloads. May name more than that: whoever is told looks for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PayloadNews {
+    /// Logs of events that came without their personal payload.
+    pub lacking: BTreeSet<LogId>,
+    /// Records of events whose personal payload was lacking and has come.
+    pub filled: BTreeSet<RecordId>,
+}
+
+/// Told what is durable, on the thread that wrote it: must be quick.
+pub type PayloadListener = Box<dyn Fn(&PayloadNews) + Send + Sync>;
 
 /// What an append did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,8 +66,10 @@ pub struct Shared {
     pub frontier: RwLock<Arc<Frontier>>,
     /// Local numbers of logs.
     pub numbers: RwLock<BTreeMap<LogId, LogNumber>>,
-    /// Whom to tell.
+    /// Whom to tell of new heads.
     pub listeners: RwLock<Vec<Listener>>,
+    /// Whom to tell of personal payloads.
+    pub payload_listeners: RwLock<Vec<PayloadListener>>,
     /// Why nothing more is acknowledged, if a durable write failed.
     pub poisoned: Mutex<Option<String>>,
     /// Held while payloads are planned and written, and while one is erased: a payload that is being filled in must
@@ -74,6 +88,12 @@ impl Shared {
         self.numbers.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Logs by their numbers.
+    pub fn logs_by_number(&self) -> BTreeMap<LogNumber, LogId> {
+        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
+        numbers.iter().map(|(log, number)| (*number, log.clone())).collect()
+    }
+
     /// The durable head of a log.
     pub fn head(&self, log: &LogId) -> Option<Head> {
         self.frontier.read().unwrap_or_else(PoisonError::into_inner).head(log)
@@ -84,8 +104,20 @@ impl Shared {
         self.number(log).zip(self.head(log).map(|head| head.seq))
     }
 
-    fn poison(&self) -> Option<String> {
+    /// Why nothing more is acknowledged.
+    pub fn poison(&self) -> Option<String> {
         self.poisoned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells whoever listens, if there is anything to tell.
+    pub fn tell(&self, news: &PayloadNews) {
+        if *news != PayloadNews::default() {
+            self.payload_listeners
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .for_each(|listener| listener(news));
+        }
     }
 }
 
@@ -126,7 +158,7 @@ fn commit(shared: &Shared, group: Vec<Request>, bytes: usize) {
         };
         planned.push((request.answer, outcome, request.runs));
     }
-    let (batch, heads, new_logs) = plan.finish();
+    let (batch, heads, new_logs, news) = plan.finish();
     let written = if batch.is_empty() { Ok(()) } else { shared.backend.write(batch, true) };
     drop(payloads);
     match written {
@@ -149,6 +181,9 @@ fn commit(shared: &Shared, group: Vec<Request>, bytes: usize) {
         for listener in shared.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(&heads);
         }
+    }
+    if written.is_ok() {
+        shared.tell(&news);
     }
 }
 

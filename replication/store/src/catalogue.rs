@@ -17,6 +17,9 @@ pub enum Family {
     Op,
     /// Log number ‖ seq → salt ‖ personal payload; empty once erased. Written by append and erase.
     Pii,
+    /// Log number ‖ seq → nothing: an event whose personal payload is neither here nor erased. Written by append; deleted
+    /// when the payload comes or is erased.
+    Lacking,
     /// Log number ‖ seq ‖ event id → the other branch's event. Written by append when histories disagree.
     Forks,
     /// Opaque read models; may be deleted at any time. Written by the projector.
@@ -27,8 +30,17 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Meta, Self::Logs, Self::Entries, Self::Op, Self::Pii, Self::Forks, Self::Projection, Self::Local];
+    pub const ALL: [Self; 9] = [
+        Self::Meta,
+        Self::Logs,
+        Self::Entries,
+        Self::Op,
+        Self::Pii,
+        Self::Lacking,
+        Self::Forks,
+        Self::Projection,
+        Self::Local,
+    ];
 
     /// The name on disk. Never reused with another meaning.
     pub const fn name(self) -> &'static str {
@@ -38,6 +50,7 @@ impl Family {
             Self::Entries => "entries",
             Self::Op => "op",
             Self::Pii => "pii",
+            Self::Lacking => "lacking",
             Self::Forks => "forks",
             Self::Projection => "projection",
             Self::Local => "local",
@@ -49,7 +62,7 @@ impl Family {
     pub const fn block_bytes(self) -> usize {
         match self {
             Self::Entries | Self::Op | Self::Pii => 16 << 10,
-            Self::Meta | Self::Logs | Self::Forks | Self::Projection | Self::Local => 4 << 10,
+            Self::Meta | Self::Logs | Self::Lacking | Self::Forks | Self::Projection | Self::Local => 4 << 10,
         }
     }
 
@@ -67,7 +80,7 @@ impl Family {
             Self::Entries => 16 << 20,
             Self::Projection => 4 << 20,
             Self::Pii => 2 << 20,
-            Self::Meta | Self::Logs | Self::Op | Self::Forks | Self::Local => 1 << 20,
+            Self::Meta | Self::Logs | Self::Op | Self::Lacking | Self::Forks | Self::Local => 1 << 20,
         }
     }
 }

@@ -31,6 +31,11 @@ pub fn entry_key(log: LogNumber, seq: u64) -> [u8; 12] {
     key
 }
 
+/// The log number that a key begins with.
+pub fn log_of(key: &[u8]) -> Option<LogNumber> {
+    key.get(..4).and_then(|bytes| bytes.try_into().ok()).map(LogNumber::from_be_bytes)
+}
+
 /// The seq in an entry key.
 pub fn seq_of(key: &[u8]) -> Result<u64, StoreError> {
     let bytes = key.get(4..12).and_then(|b| b.try_into().ok());

@@ -62,6 +62,20 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+/// Why payloads were not filled in. Nothing of the request was.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FillError {
+    /// A payload is not the one that the header here commits to.
+    #[error("the personal payload of seq {seq} is not the one that its header commits to")]
+    WrongPayload {
+        /// Position of the event.
+        seq: u64,
+    },
+    /// Our own fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why an own event was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {

@@ -8,6 +8,7 @@ mod backend;
 mod catalogue;
 mod codec;
 mod error;
+mod fill;
 mod generation;
 mod memory;
 mod plan;
@@ -16,8 +17,8 @@ mod side;
 mod store;
 mod writer;
 
-pub use append::Appended;
-pub use error::{AppendError, StoreError, WriteError};
+pub use append::{Appended, PayloadListener, PayloadNews};
+pub use error::{AppendError, FillError, StoreError, WriteError};
 pub use generation::{Generation, Opened};
 pub use side::{Local, Projection, ProjectionBatch};
 pub use store::{ForkEvidence, OpenOptions, Store};

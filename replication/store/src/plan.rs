@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use linli_core::event::{ReceivedEvent, Slot, VerifiedEvent, event_id};
 use linli_core::id::{EventId, Head, LogId};
 
-use crate::append::{Appended, Shared};
+use crate::append::{Appended, PayloadNews, Shared};
 use crate::backend::{Batch, Mark, prefix_end};
 use crate::catalogue::{Family, SLOT_FAMILIES};
 use crate::codec::{Entry, LogNumber, entry_key, fork_key, log_key, slot_value};
@@ -24,6 +24,8 @@ pub struct Plan<'s> {
     batch: Batch,
     grown: BTreeMap<LogId, Growth>,
     new_logs: BTreeMap<LogId, LogNumber>,
+    /// Of refused requests as well: who is told looks for itself.
+    news: PayloadNews,
     undo: Vec<Undo>,
 }
 
@@ -62,13 +64,8 @@ impl From<StoreError> for Refusal<'_> {
 impl<'s> Plan<'s> {
     /// Nothing planned yet; about `bytes` will be written.
     pub fn new(shared: &'s Shared, bytes: usize) -> Self {
-        Self {
-            shared,
-            batch: Batch::with_capacity(bytes),
-            grown: BTreeMap::new(),
-            new_logs: BTreeMap::new(),
-            undo: vec![],
-        }
+        let (batch, news) = (Batch::with_capacity(bytes), PayloadNews::default());
+        Self { shared, batch, grown: BTreeMap::new(), new_logs: BTreeMap::new(), news, undo: vec![] }
     }
 
     /// Plans one request: all of its runs or none of them. With `keep_evidence`, a fork leaves the other branch.
@@ -87,13 +84,13 @@ impl<'s> Plan<'s> {
         Ok(done)
     }
 
-    /// The writes, the new heads and the new logs.
-    pub fn finish(self) -> (Batch, Vec<(LogId, Head)>, BTreeMap<LogId, LogNumber>) {
+    /// The writes, the new heads, the new logs, and what it means for personal payloads.
+    pub fn finish(self) -> (Batch, Vec<(LogId, Head)>, BTreeMap<LogId, LogNumber>, PayloadNews) {
         let head = |growth: &Growth| {
             growth.ids.last().map(|id| Head { seq: growth.height + growth.ids.len() as u64, id: *id })
         };
         let heads = self.grown.into_iter().filter_map(|(log, growth)| head(&growth).map(|head| (log, head)));
-        (self.batch, heads.collect(), self.new_logs)
+        (self.batch, heads.collect(), self.new_logs, self.news)
     }
 
     fn take_back(&mut self, mark: Mark) {
@@ -148,9 +145,14 @@ impl<'s> Plan<'s> {
             for (slot, family) in SLOT_FAMILIES {
                 let Some(payload) = event.event().payload(slot) else { continue };
                 // An erased slot is there, and empty: what was erased does not come back from a peer.
-                let lacks = self.shared.backend.get(family, &key)?.is_none();
-                if lacks && !(slot == Slot::Op && self.has_op_in_entry(&key)?) {
-                    self.batch.put(family, &key, &slot_value(payload));
+                let is_there = self.shared.backend.get(family, &key)?.is_some();
+                if is_there || (slot == Slot::Op && self.has_op_in_entry(&key)?) {
+                    continue;
+                }
+                self.batch.put(family, &key, &slot_value(payload));
+                if slot == Slot::Pii {
+                    self.batch.delete(Family::Lacking, &key);
+                    self.news.filled.extend(event.event().header().record);
                 }
             }
         }
@@ -181,20 +183,29 @@ impl<'s> Plan<'s> {
 
     fn grow(&mut self, log: &LogId, height: u64, fresh: &[VerifiedEvent]) {
         let number = self.number(log).unwrap_or_else(|| self.open_log(log));
+        let mut lacks = false;
         for event in fresh {
-            self.put_event(number, event.event());
+            lacks |= self.put_event(number, event.event());
+        }
+        if lacks {
+            self.news.lacking.insert(log.clone());
         }
         let growth = self.grown.entry(log.clone()).or_insert(Growth { height, ids: vec![] });
         self.undo.push(Undo::Growth(log.clone(), growth.ids.len()));
         growth.ids.extend(fresh.iter().map(|event| event.event().id()));
     }
 
-    fn put_event(&mut self, number: LogNumber, event: &ReceivedEvent) {
+    /// Says whether the event came without its personal payload.
+    fn put_event(&mut self, number: LogNumber, event: &ReceivedEvent) -> bool {
         let key = entry_key(number, event.header().seq);
         if let Some(payload) = event.payload(Slot::Pii) {
             self.batch.put(Family::Pii, &key, &slot_value(payload));
         }
         Entry::write(event, true, |value| self.batch.put(Family::Entries, &key, value));
+        if event.lacks_pii() {
+            self.batch.put(Family::Lacking, &key, &[]);
+        }
+        event.lacks_pii()
     }
 
     fn head(&self, log: &LogId) -> Option<Head> {

@@ -70,7 +70,13 @@ fn open_beside_a_writer(path: &Path) -> Result<DB, StoreError> {
     let mut refused = StoreError::Backend("a process writes too busily to be read beside; try again".into());
     for _ in 0..READ_ONLY_ATTEMPTS {
         let before = files_in_force(path);
-        match DB::open_cf_descriptors_read_only(&options, path, families(), false) {
+        // An earlier version of this program has not made every family; whoever only reads does not need those.
+        let made = DB::list_cf(&options, path).ok();
+        let is_made = |family: &ColumnFamilyDescriptor| {
+            made.as_ref().is_none_or(|made| made.iter().any(|name| name == family.name()))
+        };
+        let families = families().into_iter().filter(is_made);
+        match DB::open_cf_descriptors_read_only(&options, path, families, false) {
             Ok(db) if before.is_some() && before == files_in_force(path) => return Ok(db),
             Ok(_) => {}
             Err(error) => refused = failed(error),

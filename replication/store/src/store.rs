@@ -12,11 +12,12 @@ use linli_core::id::{EventId, Head, LogId};
 use linli_core::limits;
 use linli_core::sign::KeyCache;
 
-use crate::append::{Answer, Appended, GROUP_MAX, Listener, Request, Shared, commit_loop};
+use crate::append::{Answer, Appended, GROUP_MAX, Listener, PayloadListener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch, Walk};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
-use crate::codec::{ERASED, Entry, LogNumber, entry_key, read_log_key, read_slot, seq_of};
+use crate::codec::{ERASED, Entry, LogNumber, entry_key, log_of, read_log_key, read_slot, seq_of};
 use crate::error::{AppendError, StoreError};
+use crate::fill::index_lacking;
 use crate::memory::Memory;
 use crate::rocks::Rocks;
 use crate::side::{Local, Projection};
@@ -45,12 +46,12 @@ pub struct ForkEvidence {
 /// The event store. Cheap to clone; all calls block.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    shared: Arc<Shared>,
-    read_only: bool,
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) read_only: bool,
     requests: RwLock<Option<SyncSender<Request>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -111,6 +112,7 @@ impl Store {
             frontier: RwLock::new(Arc::new(frontier)),
             numbers: RwLock::new(numbers),
             listeners: RwLock::default(),
+            payload_listeners: RwLock::default(),
             poisoned: Mutex::default(),
             payloads: Mutex::default(),
         });
@@ -160,6 +162,12 @@ impl Store {
     /// Calls `listener` with the new heads after each durable append, on the commit thread: it must be quick.
     pub fn on_append(&self, listener: Listener) {
         self.inner.shared.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Calls `listener` with what each durable write means for personal payloads, on the thread that wrote it: it must be
+    /// quick.
+    pub fn on_payloads(&self, listener: PayloadListener) {
+        self.inner.shared.payload_listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Heads of everything durable.
@@ -261,6 +269,9 @@ impl Store {
         let mut batch = Batch::default();
         batch.put(family, &key, &[ERASED]);
         let mut families = vec![family];
+        if slot == Slot::Pii {
+            batch.delete(Family::Lacking, &key);
+        }
         {
             let _filling_in_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(event) = self.event(log, seq)?.filter(|_| slot == Slot::Op) {
@@ -287,12 +298,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn forks(&self) -> Result<Vec<ForkEvidence>, StoreError> {
-        let numbers = self.inner.shared.numbers.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let logs: BTreeMap<LogNumber, LogId> = numbers.into_iter().map(|(log, number)| (number, log)).collect();
+        let logs = self.inner.shared.logs_by_number();
         let mut forks = vec![];
         for (key, value) in self.inner.shared.backend.range(Family::Forks, &[], &[0xff; 64], 1_000)? {
-            let number = key.get(..4).and_then(|b| b.try_into().ok()).map(LogNumber::from_be_bytes);
-            let Some(log) = number.and_then(|n| logs.get(&n)) else { continue };
+            let Some(log) = log_of(&key).and_then(|number| logs.get(&number)) else { continue };
             let other = event_id(Entry::read(&value)?.header);
             forks.push(ForkEvidence { log: log.clone(), seq: seq_of(&key)?, other });
         }
@@ -348,9 +357,9 @@ fn decode(
 /// Brings a store from one on-disk format to the next.
 type Migration = fn(&dyn Backend) -> Result<(), StoreError>;
 
-/// Steps from an older on-disk format to the next: (from, step). What format 1 wrote is read as it is: its operational
-/// payloads have rows of their own.
-const MIGRATIONS: &[(u32, Migration)] = &[(1, |_| Ok(()))];
+/// Steps from an older on-disk format to the next: (from, step). Format 2 has an index of lacking payloads; rows of format 1
+/// are read as they are.
+const MIGRATIONS: &[(u32, Migration)] = &[(1, index_lacking)];
 
 fn check_format(backend: &dyn Backend, read_only: bool) -> Result<(), StoreError> {
     let found = match backend.get(Family::Meta, META_FORMAT)? {

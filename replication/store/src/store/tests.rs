@@ -10,6 +10,7 @@ use linli_core::testkit::{Author, District, Draft, area, key, record};
 use proptest::prelude::*;
 
 mod faulty;
+mod payloads;
 
 use super::*;
 use crate::codec::slot_value;
