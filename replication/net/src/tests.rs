@@ -282,7 +282,11 @@ async fn garbage_within_a_frame_ends_the_connection_and_the_real_peer_resumes_la
     let want = announce_and_await_want(&mut stream, &log, head).await;
     let good = encode_frame(&run[..100], PiiScope::Covered);
     say(&mut stream, &Message::Frame { want, last: false, frame: good }).await;
-    let mut bad = encode_frame(&run[100..], PiiScope::Covered);
+    let lean = |event: &ReceivedEvent| match event.header().seq {
+        200 => event.clone(),
+        _ => event.clone().without_signature(),
+    };
+    let mut bad = encode_frame(&run[100..].iter().map(lean).collect::<Vec<_>>(), PiiScope::Covered);
     let middle = bad.len() / 2;
     bad[middle] ^= 0xff;
     say(&mut stream, &Message::Frame { want, last: true, frame: bad }).await;

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use linli_core::event::Slot;
 use linli_core::limits as bounds;
 use linli_core::sync::ranges::Range;
 use linli_core::sync::{List, Sums};
@@ -11,7 +12,7 @@ use linli_core::testkit::Draft;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::door::{Job, append_batch};
+use crate::door::{Job, append_batch, read_frame};
 
 const TCP: usize = 0;
 const QUIC: usize = 1;
@@ -247,7 +248,7 @@ async fn frames_that_do_not_hold() {
     let elsewhere = other.write_many(Stream::SUPPLIES, 20, 100);
     let unsigned_end: Vec<_> = run[..19].iter().cloned().chain([run[19].clone().without_signature()]).collect();
     // What a frame leaves out is derived from what it says: here one payload, and with it everything after, is another.
-    let mut wrong_inside = encode_frame(&run, PiiScope::Covered);
+    let mut wrong_inside = encode_frame(&signed_at_the_end(&run), PiiScope::Covered);
     let middle = wrong_inside.len() / 2;
     wrong_inside[middle] ^= 1;
     let encoded = |run: &[ReceivedEvent]| encode_frame(run, PiiScope::Covered);
@@ -271,11 +272,43 @@ async fn frames_that_do_not_hold() {
     futures::future::join_all(lived).await;
 }
 
+/// As frames go: the last signature proves all.
+fn signed_at_the_end(run: &[ReceivedEvent]) -> Vec<ReceivedEvent> {
+    let (last, before) = run.split_last().unwrap();
+    before.iter().cloned().map(ReceivedEvent::without_signature).chain([last.clone()]).collect()
+}
+
+#[test]
+fn a_wrong_signature_inside_a_frame_hurts_nobody_who_gets_the_events_from_us() {
+    // Given a member that changes the signature of an event within a frame,
+    let mut author = Author::new(60, "320508", None);
+    let mut run = author.write_many(Stream::SUPPLIES, 130, 100);
+    let signed = run.clone();
+    let log = author.log_id(Stream::SUPPLIES);
+    let (header, wrong) = (run[63].header_bytes().to_vec(), run[62].signature().copied());
+    run[63] = ReceivedEvent::new(header, wrong, run[63].payload(Slot::Op).cloned(), None).unwrap();
+    let frame = encode_frame(&run, PiiScope::Covered);
+    // when it is taken in, then the events are there, for the last signature proves them,
+    let store = Store::in_memory();
+    let done = append_batch(&store, vec![Job { token: (), log: log.clone(), frame }]);
+    assert_eq!(done.outcomes, [((), Ok(run[129].head()))]);
+    // and no frame of ours ends on the changed one, and whoever gets ours takes it.
+    let given = read_frame(&store, &log, 1, 64, 1 << 20, PiiScope::Covered).unwrap();
+    assert_eq!(given.last_seq, 63);
+    let next = Store::in_memory();
+    for from_seq in [1, 64] {
+        let frame = read_frame(&store, &log, from_seq, 64, 1 << 20, PiiScope::Covered).unwrap().bytes;
+        let done = append_batch(&next, vec![Job { token: (), log: log.clone(), frame }]);
+        assert!(matches!(done.outcomes[..], [((), Ok(_))]), "{done:?}");
+    }
+    assert_eq!(next.head(&log), Some(signed[126].head()));
+}
+
 #[test]
 fn a_frame_that_is_cut_or_changed_at_any_byte_is_refused_and_nothing_of_it_stored() {
     let (log, run) = a_log();
     let store = Store::in_memory();
-    let frame = encode_frame(&run[..5], PiiScope::Covered);
+    let frame = encode_frame(&signed_at_the_end(&run[..5]), PiiScope::Covered);
     let refused = |frame: Vec<u8>, at: usize| {
         let done = append_batch(&store, vec![Job { token: (), log: log.clone(), frame }]);
         assert!(
