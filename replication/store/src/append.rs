@@ -11,7 +11,7 @@ use linli_core::id::{Head, LogId, RecordId};
 use crate::backend::Backend;
 use crate::codec::LogNumber;
 use crate::error::{AppendError, StoreError};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 
 /// Most requests in one batch: bounds its memory; 64 clients fit several times over.
 pub const GROUP_MAX: usize = 512;
@@ -158,7 +158,7 @@ fn commit(shared: &Shared, group: Vec<Request>, bytes: usize) {
         };
         planned.push((request.answer, outcome, request.runs));
     }
-    let (batch, heads, new_logs, news) = plan.finish();
+    let Planned { batch, heads, new_logs, news } = plan.finish();
     let written = if batch.is_empty() { Ok(()) } else { shared.backend.write(batch, true) };
     drop(payloads);
     match written {

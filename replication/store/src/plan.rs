@@ -29,6 +29,18 @@ pub struct Plan<'s> {
     undo: Vec<Undo>,
 }
 
+/// The outcome of a plan.
+pub struct Planned {
+    /// The writes.
+    pub batch: Batch,
+    /// The logs that grow, with their new heads.
+    pub heads: Vec<(LogId, Head)>,
+    /// Logs that were not here, with their numbers.
+    pub new_logs: BTreeMap<LogId, LogNumber>,
+    /// What it means for personal payloads.
+    pub news: PayloadNews,
+}
+
 /// What a log gains: positions after `height`, in order.
 struct Growth {
     height: u64,
@@ -84,13 +96,13 @@ impl<'s> Plan<'s> {
         Ok(done)
     }
 
-    /// The writes, the new heads, the new logs, and what it means for personal payloads.
-    pub fn finish(self) -> (Batch, Vec<(LogId, Head)>, BTreeMap<LogId, LogNumber>, PayloadNews) {
+    /// What is to be written and told.
+    pub fn finish(self) -> Planned {
         let head = |growth: &Growth| {
             growth.ids.last().map(|id| Head { seq: growth.height + growth.ids.len() as u64, id: *id })
         };
         let heads = self.grown.into_iter().filter_map(|(log, growth)| head(&growth).map(|head| (log, head)));
-        (self.batch, heads.collect(), self.new_logs, self.news)
+        Planned { batch: self.batch, heads: heads.collect(), new_logs: self.new_logs, news: self.news }
     }
 
     fn take_back(&mut self, mark: Mark) {

@@ -13,7 +13,7 @@ pub struct ExportError {
     /// Offset in the file, in bytes: of the malformed item, or of the event's item.
     pub offset: u64,
     /// The log that had to come here, if the file had got that far.
-    pub log: Option<LogId>,
+    pub log: Option<Box<LogId>>,
     /// The position in it that had to come here.
     pub seq: Option<u64>,
     /// What is wrong.

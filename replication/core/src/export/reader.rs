@@ -309,7 +309,7 @@ impl ExportReader {
         };
         ExportError {
             offset: self.pending_at + offset as u64,
-            log: current.map(|known| known.log.clone()),
+            log: current.map(|known| Box::new(known.log.clone())),
             seq: current.map(|_| self.at.seq),
             problem,
         }
