@@ -5,7 +5,8 @@
 //! the set of events, so two nodes with the same logs have the same views, byte for byte.
 //!
 //! Keys in the projection family: `c` + log id → height folded so far; `e` + record + time + id → where the event
-//! stands; `v` + record → the view.
+//! stands; `v` + record → the view; `s` + record → what is kept in memory of it, so that a start reads no views; `m` →
+//! the version of all these.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use linli_core::event::{ReceivedEvent, Slot};
 use linli_core::frame::{read_log_id, write_log_id};
 use linli_core::id::{AuthorKey, Head, LogId, RecordId, Stream};
 use linli_domain::fold::{FoldEvent, fold_next, fold_record};
+use linli_domain::payload;
 use linli_domain::record::RecordView;
 use linli_domain::summary::Summary;
 use linli_store::{ProjectionBatch, Store};
@@ -49,8 +51,14 @@ pub struct Change {
     pub kind_of_record: linli_domain::state::RecordKind,
 }
 
+/// Version of views, summaries and their keys. Raise it with any change of what they say or how: what another version
+/// left behind is folded anew.
+pub const VIEWS_VERSION: u64 = 2;
+/// Key of the version.
+pub const VERSION_KEY: &[u8] = b"m";
+
 /// What is kept in memory of each record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Known {
     summary: Summary,
     hash: [u8; 32],
@@ -88,8 +96,8 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Reads views and cursors back from the store. Views that do not decode, as after an upgrade, are thrown away: the
-    /// next passes fold them again.
+    /// Reads summaries and cursors back from the store. What another version left behind is thrown away: the next passes
+    /// fold it again.
     ///
     /// # Errors
     /// When the store fails.
@@ -123,10 +131,13 @@ impl Projector {
             let log = read_log_id(&mut r).map_err(|e| NodeError::Internal(e.to_string()))?;
             cursors.insert(log, Reader::new(&value).uint().map_err(|e| NodeError::Internal(e.to_string()))?);
         }
+        if !cursors.is_empty() && projection.get(VERSION_KEY)? != Some(version_value()) {
+            return Err(NodeError::Internal("read models of another version".into()));
+        }
         let mut known = BTreeMap::new();
-        for (_, value) in scan_all(&projection, b"v")? {
-            let view = RecordView::decode(&value).map_err(|e| NodeError::Internal(e.to_string()))?;
-            known.insert(view.record, remember(&view));
+        for (_, value) in scan_all(&projection, b"s")? {
+            let one: Known = payload::decode(&value).map_err(|e| NodeError::Internal(e.to_string()))?;
+            known.insert(one.summary.id, one);
         }
         *self.cursors.write().unwrap_or_else(PoisonError::into_inner) = cursors;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
@@ -191,6 +202,7 @@ impl Projector {
             self.fold_waiting()?;
         }
         let mut batch = ProjectionBatch::default();
+        batch.put(VERSION_KEY.to_vec(), version_value());
         for (log, height) in &advanced {
             let mut w = Writer::new();
             w.uint(*height);
@@ -276,9 +288,11 @@ impl Projector {
                 }
             };
             if let Some(view) = view {
-                let bytes = view.encode().map_err(|e| NodeError::Internal(e.to_string()))?;
-                batch.put(view_key(&view.record), bytes);
-                folded.push((Change { record: view.record, kind_of_record: view.kind }, remember(&view)));
+                let (bytes, known) = (view.encode(), remember(&view));
+                batch.put(view_key(&view.record), bytes.map_err(|e| NodeError::Internal(e.to_string()))?);
+                let kept = payload::encode(&known).map_err(|e| NodeError::Internal(e.to_string()))?;
+                batch.put(summary_key(&view.record), kept);
+                folded.push((Change { record: view.record, kind_of_record: view.kind }, known));
             }
         }
         Ok(folded)
@@ -430,6 +444,16 @@ fn cursor_key(log: &LogId) -> Vec<u8> {
 
 fn view_key(record: &RecordId) -> Vec<u8> {
     [b"v", &record.as_bytes()[..]].concat()
+}
+
+fn summary_key(record: &RecordId) -> Vec<u8> {
+    [b"s", &record.as_bytes()[..]].concat()
+}
+
+fn version_value() -> Vec<u8> {
+    let mut w = Writer::new();
+    w.uint(VIEWS_VERSION);
+    w.into_bytes()
 }
 
 fn event_key(record: &RecordId, event: &ReceivedEvent) -> Vec<u8> {

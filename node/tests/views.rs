@@ -14,7 +14,7 @@ use cut_street::CutStreet;
 use district::{deliver, done, events_in, import_sample, logs_of, now_ms, sample_acts, two_streets};
 use linli::enrolment::Enrolment;
 use linli::history::Personal;
-use linli::projector::Projector;
+use linli::projector::{Projector, VERSION_KEY};
 use linli_core::cbor::Value;
 use linli_core::enrol::Ticket;
 use linli_core::event::{ReceivedEvent, Slot};
@@ -61,9 +61,13 @@ fn deleting_all_read_models_and_folding_the_logs_again_gives_the_same() {
     for (record, view) in &before {
         assert_eq!(&reopened.view(record).unwrap(), view);
     }
+    // and a start finds all of it as it was left
+    let started = Projector::open(store.clone(), Enrolment::load(store, ticket_holder).unwrap()).unwrap();
+    assert_eq!(started.lag().events, 0);
+    assert_eq!((started.summaries(), started.digest()), (reopened.summaries(), reopened.digest()));
     // and a read model that another version left behind is folded anew
     let mut batch = linli_store::ProjectionBatch::default();
-    batch.put([b"v", &before.keys().next().unwrap().as_bytes()[..]].concat(), b"of another version".to_vec());
+    batch.put(VERSION_KEY.to_vec(), b"of another version".to_vec());
     store.projection().write(batch).unwrap();
     let reopened = Projector::open(store.clone(), Enrolment::load(store, ticket_holder).unwrap()).unwrap();
     let lag = reopened.lag();
