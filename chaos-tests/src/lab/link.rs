@@ -77,7 +77,7 @@ impl Link {
         self.state.cut.store(false, Ordering::SeqCst);
     }
 
-    /// Bytes carried so far, both ways.
+    /// Bytes carried so far, both ways, those that are being written included.
     pub fn carried_bytes(&self) -> u64 {
         self.state.carried.load(Ordering::Relaxed)
     }
@@ -140,10 +140,14 @@ impl State {
                 free_at = free_at.max(Instant::now()) + pace.time_for(bytes);
                 std::thread::sleep(free_at.saturating_duration_since(Instant::now()));
             }
-            if self.cut.load(Ordering::SeqCst) || to.write_all(&buffer[..bytes]).is_err() {
+            if self.cut.load(Ordering::SeqCst) {
                 break;
             }
+            // Counted first: whoever has the bytes may ask at once.
             self.carried.fetch_add(bytes as u64, Ordering::Relaxed);
+            if to.write_all(&buffer[..bytes]).is_err() {
+                break;
+            }
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
