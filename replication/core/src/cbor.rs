@@ -97,11 +97,6 @@ impl Writer {
         Self { out }
     }
 
-    /// What was written so far.
-    pub(crate) fn written(&self) -> &[u8] {
-        &self.out
-    }
-
     /// Makes room for `bytes` more.
     pub(crate) fn reserve(&mut self, bytes: usize) -> &mut Self {
         self.out.reserve(bytes);

@@ -130,8 +130,7 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Vec<ReceivedEvent>, CborError> {
     let mut r = Reader::new(bytes);
     let (FrameHead { log, first_seq, events }, mut prev) = read_frame_head(&mut r)?;
     let mut before = Before::default();
-    // An entry has at least a flag, a time and a kind; what is announced and not there takes no memory.
-    let mut run = Vec::with_capacity(events.min(bytes.len() / 8));
+    let mut run = Vec::with_capacity(events);
     for i in 0..events {
         let event = read_entry(&mut r, &log, first_seq + i as u64, prev, &mut before)?;
         prev = Some(event.id());

@@ -52,25 +52,21 @@ impl Purpose {
 
 /// The bytes that are signed: the COSE `Sig_structure` of RFC 9052 §4.4 for a `COSE_Sign1`.
 pub fn to_be_signed(purpose: Purpose, payload: &[u8]) -> Vec<u8> {
-    let mut w = Writer::with_capacity(payload.len() + 48);
-    w.array(4).text("Signature1").bytes(COSE_PROTECTED).bytes(purpose.aad()).bytes(payload);
-    w.into_bytes()
+    let mut bytes = before_payload(purpose, payload.len(), payload.len() + 48);
+    bytes.extend_from_slice(payload);
+    bytes
 }
 
 /// SHA-256 of [`to_be_signed`], without putting the bytes together.
 pub(crate) fn hash_to_be_signed(purpose: Purpose, payload: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    // What `to_be_signed` writes: an array of four, and the lengths of strings that are shorter than 24 bytes.
-    hash.update(b"\x84\x6aSignature1\x43");
-    hash.update(COSE_PROTECTED);
-    hash.update([0x40 | purpose.aad().len() as u8]);
-    hash.update(purpose.aad());
-    match u8::try_from(payload.len()) {
-        Ok(len @ 24..) => hash.update([0x58, len]),
-        _ => hash.update(Writer::with_capacity(9).bytes_head(payload.len()).written()),
-    }
-    hash.update(payload);
-    hash.finalize().into()
+    Sha256::new().chain_update(before_payload(purpose, payload.len(), 48)).chain_update(payload).finalize().into()
+}
+
+/// What stands before a payload in [`to_be_signed`], with room for `capacity` bytes in all.
+fn before_payload(purpose: Purpose, payload_len: usize, capacity: usize) -> Vec<u8> {
+    let mut w = Writer::with_capacity(capacity);
+    w.array(4).text("Signature1").bytes(COSE_PROTECTED).bytes(purpose.aad()).bytes_head(payload_len);
+    w.into_bytes()
 }
 
 /// An Ed25519 signature, not yet checked.
