@@ -190,6 +190,7 @@ pub struct Network {
     /// Heads announced so far, by session and direction.
     hinted: BTreeSet<(u64, bool, LogId, EventId)>,
     wanted_lines: BTreeSet<(usize, usize)>,
+    checked_keys: KeyCache,
     directions: BTreeMap<(usize, usize), Direction>,
     trace: [u8; 32],
 }
@@ -226,6 +227,7 @@ impl Network {
             next_session: 0,
             hinted: BTreeSet::new(),
             wanted_lines: BTreeSet::new(),
+            checked_keys: KeyCache::default(),
             directions: BTreeMap::new(),
             trace: [0; 32],
         };
@@ -619,7 +621,7 @@ impl Network {
     fn append(&mut self, node: usize, token: Token, log: &LogId, frame: &[u8]) {
         self.nodes[node].waiting_bytes -= frame.len();
         let head = self.head(node, log);
-        match admit(log, head, frame, &mut KeyCache::default()) {
+        match admit(log, head, frame, &mut self.checked_keys) {
             Ok(verified) => {
                 let sent = crate::frame::decode_frame(frame).unwrap().len();
                 let state = &mut self.nodes[node];

@@ -9,6 +9,8 @@
 //! cargo bench --workspace --bench replication                 # all cases, up to 1 M events; below ten minutes
 //! cargo bench --workspace --bench replication -- --quick      # seconds: every case, tiny
 //!     --only catch-up|few-new|both-new|many-logs              # one case
+//!     --events N                                              # catch-ups of so many events only
+//!     --runs N                                                # so many runs of everything
 //!     --json FILE                                             # all runs of all figures
 //!     --plot FILE.svg                                         # times beside floors and goals
 //! ```
@@ -43,8 +45,10 @@ fn main() {
     if args.first().is_some_and(|arg| arg == PROCESS) {
         return node::serve(args.get(1).map(String::as_str));
     }
-    let after = |name: &str| args.iter().position(|arg| arg == name).map(|at| args[at + 1].clone());
+    let after = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).cloned();
     let sizes = if args.iter().any(|arg| arg == "--quick") { Sizes::quick() } else { Sizes::full() };
+    let number = |name: &str| after(name).map(|n| n.parse::<usize>().expect("a number after --events and --runs"));
+    let sizes = sizes.chosen(number("--events"), number("--runs"));
     let lab = Lab::new();
     let mut report = Report::begin(&lab);
     cases::run(&lab, &sizes, after("--only").as_deref(), &mut report);

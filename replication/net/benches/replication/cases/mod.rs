@@ -73,9 +73,18 @@ impl Sizes {
             ..Self::full()
         }
     }
-}
 
-impl Sizes {
+    /// With catch-ups of so many events, and so many runs, where somebody asks for it.
+    pub fn chosen(mut self, events: Option<usize>, runs: Option<usize>) -> Self {
+        if let Some(events) = events {
+            self.catch_ups = vec![events];
+        }
+        if let Some(runs) = runs {
+            (self.runs_long, self.runs_short) = (runs, runs);
+        }
+        self
+    }
+
     /// How long two nodes are left alone in a small case. Through a forwarder nobody counts bytes.
     fn settle_for(&self, delay: Option<Duration>) -> Duration {
         if delay.is_some() { Duration::ZERO } else { self.settle }
