@@ -63,6 +63,11 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// The payload, lent.
+    pub fn lend(&self) -> LentPayload<'_> {
+        LentPayload { salt: &self.salt, bytes: &self.bytes }
+    }
+
     /// The commitment that stands for this payload in a header.
     pub fn commitment(&self, slot: Slot) -> Commitment {
         let mut hash = Sha256::new();
@@ -76,6 +81,22 @@ impl Payload {
     /// The header's view of this payload.
     pub fn slot_ref(&self, slot: Slot) -> SlotRef {
         SlotRef { commitment: self.commitment(slot), size: self.bytes.len() as u32 }
+    }
+}
+
+/// A payload in somebody else's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LentPayload<'b> {
+    /// As [`Payload::salt`].
+    pub salt: &'b [u8; 16],
+    /// As [`Payload::bytes`].
+    pub bytes: &'b [u8],
+}
+
+impl LentPayload<'_> {
+    /// A copy of its own.
+    pub fn to_payload(self) -> Payload {
+        Payload { salt: *self.salt, bytes: self.bytes.to_vec() }
     }
 }
 

@@ -5,7 +5,7 @@
 //! the exact header bytes, so the ids, and with them the chain and the signature at its end, prove the frame.
 
 use crate::cbor::{CborError, Problem, Reader, Type, Writer};
-use crate::event::{Header, Payload, ReceivedEvent, Slot, SlotRef, read_parents};
+use crate::event::{Header, LentPayload, Payload, ReceivedEvent, Slot, SlotRef, read_parents};
 use crate::id::{AuthorKey, Commitment, EventId, LogId, RecordId, Stream};
 use crate::limits;
 use crate::sign::Signature;
@@ -47,20 +47,60 @@ pub fn read_log_id(r: &mut Reader<'_>) -> Result<LogId, CborError> {
 /// Frames carry `op` payloads that are present, and `pii` payloads only to receivers in scope.
 pub fn encode_frame(run: &[ReceivedEvent], pii: PiiScope) -> Vec<u8> {
     let Some(first) = run.first() else { return Vec::new() };
-    let mut w = Writer::with_capacity(run.len() * 400);
-    w.array(4);
-    write_log_id(&mut w, &first.header().log_id());
-    w.uint(first.header().seq).bytes_or_null(first.header().prev.as_ref().map(|id| &id.as_bytes()[..]));
-    w.array(run.len());
-    let mut before = Before::default();
+    let mut frame = FrameWriter::new(first.header(), run.len(), run.len() * 400, pii);
     for event in run {
-        write_entry(&mut w, event, &mut before, pii);
+        let payload = |slot| event.payload(slot).map(Payload::lend);
+        let (op, pii) = (payload(Slot::Op), payload(Slot::Pii));
+        frame.entry(&FrameEntry { header: event.header(), signature: event.signature(), op, pii });
     }
-    w.into_bytes()
+    frame.into_bytes()
+}
+
+/// What a frame says of one event.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameEntry<'e> {
+    /// The header.
+    pub header: &'e Header,
+    /// The signature that goes along.
+    pub signature: Option<&'e Signature>,
+    /// The operational payload, if it is here.
+    pub op: Option<LentPayload<'e>>,
+    /// The personal payload, if it is here; left out for a receiver who may not have it.
+    pub pii: Option<LentPayload<'e>>,
+}
+
+/// As [`encode_frame`], entry by entry, for whoever has events in another form.
+#[derive(Debug)]
+pub struct FrameWriter {
+    w: Writer,
+    before: Before,
+    pii: PiiScope,
+}
+
+impl FrameWriter {
+    /// Begins a frame of so many entries, and about so many bytes, with the event that has the header `first`.
+    pub fn new(first: &Header, events: usize, bytes: usize, pii: PiiScope) -> Self {
+        let mut w = Writer::with_capacity(bytes);
+        w.array(4);
+        write_log_id(&mut w, &first.log_id());
+        w.uint(first.seq).bytes_or_null(first.prev.as_ref().map(|id| &id.as_bytes()[..]));
+        w.array(events);
+        Self { w, before: Before::default(), pii }
+    }
+
+    /// Writes the next event of the log.
+    pub fn entry(&mut self, entry: &FrameEntry<'_>) {
+        write_entry(&mut self.w, entry, &mut self.before, self.pii);
+    }
+
+    /// The frame.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.w.into_bytes()
+    }
 }
 
 /// What an entry may leave out because the entry before said the same.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Before {
     record: Option<RecordId>,
     kind: Option<crate::id::Kind>,
@@ -79,13 +119,13 @@ mod flag {
     pub const ALL: u64 = 63;
 }
 
-fn write_entry(w: &mut Writer, event: &ReceivedEvent, before: &mut Before, pii: PiiScope) {
-    let h = event.header();
+fn write_entry(w: &mut Writer, entry: &FrameEntry<'_>, before: &mut Before, pii: PiiScope) {
+    let h = entry.header;
     let mut flags = 0;
     flags |= if h.record == before.record { 0 } else { flag::RECORD };
     flags |= if Some(&h.kind) == before.kind.as_ref() { 0 } else { flag::KIND };
     flags |= if h.grant == before.grant { 0 } else { flag::GRANT };
-    flags |= if event.signature().is_some() { flag::SIGNATURE } else { 0 };
+    flags |= if entry.signature.is_some() { flag::SIGNATURE } else { 0 };
     flags |= if h.op.is_some() { flag::OP } else { 0 };
     flags |= if h.pii.is_some() { flag::PII } else { 0 };
     w.uint(flags).int(h.time.to_bits().wrapping_sub(before.time.to_bits()) as i64);
@@ -102,18 +142,18 @@ fn write_entry(w: &mut Writer, event: &ReceivedEvent, before: &mut Before, pii: 
     if flags & flag::GRANT != 0 {
         w.bytes_or_null(h.grant.as_ref().map(|id| &id.as_bytes()[..]));
     }
-    write_slot(w, h.op, event.payload(Slot::Op));
-    write_slot(w, h.pii, event.payload(Slot::Pii).filter(|_| pii == PiiScope::Covered));
-    if let Some(signature) = event.signature() {
+    write_slot(w, h.op, entry.op);
+    write_slot(w, h.pii, entry.pii.filter(|_| pii == PiiScope::Covered));
+    if let Some(signature) = entry.signature {
         w.bytes(signature.as_bytes());
     }
     *before = Before { record: h.record, kind: Some(h.kind.clone()), time: h.time, grant: h.grant };
 }
 
 /// A present payload goes as salt and bytes, a withheld or erased one as commitment and size.
-fn write_slot(w: &mut Writer, slot: Option<SlotRef>, payload: Option<&Payload>) {
+fn write_slot(w: &mut Writer, slot: Option<SlotRef>, payload: Option<LentPayload<'_>>) {
     match (slot, payload) {
-        (Some(_), Some(payload)) => drop(w.bytes(&payload.salt).bytes(&payload.bytes)),
+        (Some(_), Some(payload)) => drop(w.bytes(payload.salt).bytes(payload.bytes)),
         (Some(slot), None) => drop(w.bytes(slot.commitment.as_bytes()).uint(u64::from(slot.size))),
         (None, _) => {}
     }

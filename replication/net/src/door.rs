@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use linli_core::chain::{Join, verify_by_tail};
-use linli_core::event::{ReceivedEvent, VerifiedEvent};
-use linli_core::frame::{PiiScope, decode_frame, encode_frame};
+use linli_core::event::{Header, VerifiedEvent};
+use linli_core::frame::{FrameEntry, FrameWriter, PiiScope, decode_frame};
 use linli_core::id::{Head, LogId, Stream};
 use linli_core::limits::SIGNATURE_INTERVAL;
 use linli_core::payloads::encode_payloads;
 use linli_core::sign::KeyCache;
 use linli_core::sync::{AppendFailure, ReadFrame, Token, admit, admit_payloads};
-use linli_store::{AppendError, FillError, Store};
+use linli_store::{AppendError, FillError, LentEvent, Run, Store, StoreError};
 
 use crate::limits;
 
@@ -186,8 +186,7 @@ pub fn append_proven<T>(store: &Store, batch: Proven<T>) -> BatchDone<T> {
 
 /// Signatures that go along: the last of a frame proves it, every 64th lets the receiver end frames of its own, and
 /// charter events are shown singly as credentials. The others would cost a check and 66 bytes each and prove nothing.
-fn needs_signature(event: &ReceivedEvent, last_seq: u64) -> bool {
-    let header = event.header();
+fn needs_signature(header: &Header, last_seq: u64) -> bool {
     header.seq == last_seq || header.seq.is_multiple_of(SIGNATURE_INTERVAL) || header.stream == Stream::CHARTER
 }
 
@@ -215,19 +214,24 @@ pub fn read_frame(
     pii: PiiScope,
 ) -> Option<ReadFrame> {
     let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    let run = match store.read_run(log, from_seq, max_events, max_bytes) {
-        Ok(run) => run,
-        Err(error) => {
-            tracing::error!(%error, %log, from_seq, "a run cannot be read for a peer");
-            return None;
-        }
-    };
-    let last_seq = run.last()?.event().header().seq;
-    let lean = |event: ReceivedEvent| {
-        if needs_signature(&event, last_seq) { event.with_claim() } else { event.without_signature() }
-    };
-    let run: Vec<ReceivedEvent> = run.into_iter().map(|event| lean(event.into_event())).collect();
-    Some(ReadFrame { bytes: encode_frame(&run, pii), last_seq })
+    let frame = store.read_run(log, from_seq, max_events, max_bytes).and_then(|run| frame_of(&run, pii));
+    frame.unwrap_or_else(|error| {
+        tracing::error!(%error, %log, from_seq, "a run cannot be read for a peer");
+        None
+    })
+}
+
+fn frame_of(run: &Run, pii: PiiScope) -> Result<Option<ReadFrame>, StoreError> {
+    let Some(last) = run.lent().next_back() else { return Ok(None) };
+    let last_seq = last?.header.seq;
+    let mut frame: Option<FrameWriter> = None;
+    for event in run.lent() {
+        let LentEvent { header, signature, op, pii: personal } = &event?;
+        let frame = frame.get_or_insert_with(|| FrameWriter::new(header, run.len(), run.size_bytes(), pii));
+        let signature = signature.as_ref().filter(|_| needs_signature(header, last_seq));
+        frame.entry(&FrameEntry { header, signature, op: *op, pii: *personal });
+    }
+    Ok(frame.map(|frame| ReadFrame { bytes: frame.into_bytes(), last_seq }))
 }
 
 /// Reads personal payloads for a peer that may have them and makes a payload frame; none if the store has none of them or

@@ -43,7 +43,7 @@ fn events_of(store: &Store, log: &LogId) -> Vec<ReceivedEvent> {
             return events;
         }
         from += run.len() as u64;
-        events.extend(run.into_iter().map(|event| event.into_event()));
+        events.extend(run.events().map(|event| event.unwrap().into_event()));
     }
 }
 

@@ -227,7 +227,7 @@ fn open_and_report(dir: &Path) {
         while next <= head.seq {
             let run = store.read_run(log, next, 2048, 256 << 10).unwrap();
             next += run.len() as u64;
-            bytes += run.iter().map(|event| event.event().header_bytes().len()).sum::<usize>();
+            bytes += run.lent().map(|event| event.unwrap().op.unwrap().bytes.len()).sum::<usize>();
         }
     }
     let read = frontier.events() as f64 / begun.elapsed().as_secs_f64() / 1000.0;

@@ -131,7 +131,7 @@ pub fn commit_loop(shared: &Shared, requests: &Receiver<Request>) {
             bytes += request.bytes();
             group.push(request);
         }
-        commit(shared, group, bytes);
+        commit(shared, group);
     }
 }
 
@@ -147,16 +147,15 @@ impl Request {
 }
 
 #[tracing::instrument(level = "debug", name = "append", skip_all, fields(requests = group.len()))]
-fn commit(shared: &Shared, group: Vec<Request>, bytes: usize) {
+fn commit(shared: &Shared, group: Vec<Request>) {
     let payloads = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut plan = Plan::new(shared, bytes);
-    let mut planned = vec![];
-    for request in group {
-        let outcome = match shared.poison() {
+    let mut plan = Plan::new(shared);
+    let mut outcomes = vec![];
+    for request in &group {
+        outcomes.push(match shared.poison() {
             Some(why) => Err(AppendError::Store(StoreError::Poisoned(why))),
             None => plan.request(&request.runs, request.keep_evidence),
-        };
-        planned.push((request.answer, outcome, request.runs));
+        });
     }
     let Planned { batch, heads, new_logs, news } = plan.finish();
     let written = if batch.is_empty() { Ok(()) } else { shared.backend.write(batch, true) };
@@ -168,7 +167,7 @@ fn commit(shared: &Shared, group: Vec<Request>, bytes: usize) {
             *shared.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }
     }
-    for (answer, outcome, runs) in planned {
+    for (Request { runs, answer, .. }, outcome) in group.into_iter().zip(outcomes) {
         let outcome = match (&written, outcome) {
             (Ok(()), outcome) => outcome,
             (Err(_), Err(bad_input)) => Err(bad_input),

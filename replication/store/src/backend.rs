@@ -1,27 +1,43 @@
 //! What the store asks of a database: ordered families, atomic batches that are durable on demand, range reads.
 
+use linli_core::event::ReceivedEvent;
+
 use crate::catalogue::Family;
+use crate::codec::Entry;
 use crate::error::StoreError;
 
 /// Keys with their values.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Writes that happen together or not at all. Keys and values stand one after another in one buffer: a group commit
-/// makes thousands of them, and an allocation for each would cost as much as the rest of the planning.
+/// Writes that happen together or not at all.
+///
+/// Keys and short values stand one after another in one buffer, and events are only pointed to: a group commit has
+/// thousands of them, and an allocation or another copy of each would cost as much as the rest of the planning.
 #[derive(Debug, Clone, Default)]
-pub struct Batch {
+pub struct Batch<'e> {
     bytes: Vec<u8>,
-    writes: Vec<Write>,
+    writes: Vec<Write<'e>>,
+    /// Of all keys and values.
+    size: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Write {
+struct Write<'e> {
     family: Family,
-    /// Where key and value begin and end.
+    /// Where the key begins and ends.
     from: usize,
     key_end: usize,
-    end: usize,
-    deletes: bool,
+    value: Value<'e>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Value<'e> {
+    /// None: the key is deleted.
+    Deleted,
+    /// From the key's end up to here.
+    UpTo(usize),
+    /// The event's entry, with or without its operational payload.
+    Entry(&'e ReceivedEvent, bool),
 }
 
 /// How far a batch had come, to go back there.
@@ -29,31 +45,44 @@ struct Write {
 pub struct Mark {
     bytes: usize,
     writes: usize,
+    size: usize,
 }
 
-impl Batch {
-    /// An empty batch with room for about so many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), writes: vec![] }
-    }
-
+impl<'e> Batch<'e> {
     /// Sets a key to a value that is given in parts.
     pub fn put(&mut self, family: Family, key: &[u8], value: &[&[u8]]) {
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        let key_end = self.bytes.len();
+        let (from, key_end) = self.key(key);
         for part in value {
             self.bytes.extend_from_slice(part);
         }
-        self.writes.push(Write { family, from, key_end, end: self.bytes.len(), deletes: false });
+        let end = self.bytes.len();
+        self.push(Write { family, from, key_end, value: Value::UpTo(end) }, end - key_end);
+    }
+
+    /// Sets a key to an event's entry. Without `op` its operational payload is left out.
+    pub fn put_entry(&mut self, family: Family, key: &[u8], event: &'e ReceivedEvent, op: bool) {
+        let (from, key_end) = self.key(key);
+        let mut size = 0;
+        Entry::write(event, op, |parts| size = parts.iter().map(|part| part.len()).sum());
+        self.push(Write { family, from, key_end, value: Value::Entry(event, op) }, size);
     }
 
     /// Deletes a key.
     pub fn delete(&mut self, family: Family, key: &[u8]) {
+        let (from, key_end) = self.key(key);
+        self.push(Write { family, from, key_end, value: Value::Deleted }, 0);
+    }
+
+    fn key(&mut self, key: &[u8]) -> (usize, usize) {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(key);
-        let end = self.bytes.len();
-        self.writes.push(Write { family, from, key_end: end, end, deletes: true });
+        (from, self.bytes.len())
+    }
+
+    fn push(&mut self, write: Write<'e>, value_bytes: usize) {
+        // What a database adds to each.
+        self.size += write.key_end - write.from + value_bytes + 8;
+        self.writes.push(write);
     }
 
     /// Whether there is nothing to write.
@@ -63,25 +92,38 @@ impl Batch {
 
     /// About how many bytes a database makes of it.
     pub const fn size_bytes(&self) -> usize {
-        self.bytes.len() + self.writes.len() * 8
+        self.size
     }
 
     /// Where the batch stands now.
     pub const fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), writes: self.writes.len() }
+        Mark { bytes: self.bytes.len(), writes: self.writes.len(), size: self.size }
     }
 
     /// Forgets what was added after `mark`.
     pub fn take_back(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
         self.writes.truncate(mark.writes);
+        self.size = mark.size;
     }
 
-    /// Family, key and value in order; no value deletes.
-    pub fn writes(&self) -> impl Iterator<Item = (Family, &[u8], Option<&[u8]>)> {
-        self.writes.iter().map(|w| {
-            let value = (!w.deletes).then(|| &self.bytes[w.key_end..w.end]);
-            (w.family, &self.bytes[w.from..w.key_end], value)
+    /// Hands family, key and value to `write`, in order; no value deletes.
+    ///
+    /// # Errors
+    /// The first of `write`, and nothing is handed over after it.
+    pub fn each<E>(&self, mut write: impl FnMut(Family, &[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
+        let mut entry = vec![];
+        self.writes.iter().try_for_each(|w| {
+            let value = match w.value {
+                Value::Deleted => None,
+                Value::UpTo(end) => Some(&self.bytes[w.key_end..end]),
+                Value::Entry(event, op) => {
+                    entry.clear();
+                    Entry::write(event, op, |parts| parts.iter().for_each(|part| entry.extend_from_slice(part)));
+                    Some(&entry[..])
+                }
+            };
+            write(w.family, &self.bytes[w.from..w.key_end], value)
         })
     }
 }
@@ -108,7 +150,7 @@ pub trait Backend: Send + Sync {
     fn last(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Applies a batch; with `durable`, returns after it has reached the disk.
-    fn write(&self, batch: Batch, durable: bool) -> Result<(), StoreError>;
+    fn write(&self, batch: Batch<'_>, durable: bool) -> Result<(), StoreError>;
 
     /// Makes deleted keys of a range unreadable in the files themselves.
     fn purge(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError>;

@@ -1,7 +1,7 @@
 //! Keys and values on disk.
 
 use linli_core::cbor::{Reader, Writer};
-use linli_core::event::{Payload, ReceivedEvent, Slot};
+use linli_core::event::{LentPayload, Payload, ReceivedEvent, Slot};
 use linli_core::frame::{read_log_id, write_log_id};
 use linli_core::id::{EventId, LogId};
 use linli_core::sign::Signature;
@@ -68,7 +68,7 @@ pub struct Entry<'b> {
     /// Its encoding.
     pub header: &'b [u8],
     /// The operational payload, if it came along with the event.
-    pub op: Option<Payload>,
+    pub op: Option<LentPayload<'b>>,
 }
 
 impl<'b> Entry<'b> {
@@ -91,7 +91,12 @@ impl<'b> Entry<'b> {
         let (len, after) = rest.split_first_chunk()?;
         let (header, payload) = after.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
         let (salt, bytes) = payload.split_first_chunk()?;
-        Some(Self { signature, claimed, header, op: Some(Payload { salt: *salt, bytes: bytes.to_vec() }) })
+        Some(Self { signature, claimed, header, op: Some(LentPayload { salt, bytes }) })
+    }
+
+    /// About what the event takes on the wire.
+    pub fn size_bytes(&self) -> usize {
+        self.header.len() + self.op.map_or(0, |op| op.salt.len() + op.bytes.len())
     }
 
     /// Hands the value of an event to `put`, in parts. Without `op` its operational payload is left out.
@@ -122,11 +127,10 @@ pub fn slot_value(payload: &Payload) -> [&[u8]; 2] {
 pub const ERASED: &[u8] = &[];
 
 /// Splits a slot value; none if it was erased.
-pub fn read_slot(value: &[u8]) -> Result<Option<Payload>, StoreError> {
+pub fn read_slot(value: &[u8]) -> Result<Option<LentPayload<'_>>, StoreError> {
     if value == ERASED {
         return Ok(None);
     }
-    let (salt, bytes) = value.split_at_checked(16).ok_or_else(|| StoreError::Damaged("payload".into()))?;
-    let salt = salt.try_into().map_err(|_| StoreError::Damaged("salt".into()))?;
-    Ok(Some(Payload { salt, bytes: bytes.to_vec() }))
+    let (salt, bytes) = value.split_first_chunk().ok_or_else(|| StoreError::Damaged("payload".into()))?;
+    Ok(Some(LentPayload { salt, bytes }))
 }

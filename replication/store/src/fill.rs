@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use linli_core::event::{Header, Payload, Slot};
+use linli_core::event::{Header, LentPayload, Payload, Slot};
 use linli_core::id::LogId;
 use linli_core::payloads::payload_bytes;
 
@@ -60,7 +60,7 @@ impl Store {
         let (mut payloads, mut bytes) = (vec![], 0usize);
         for seq in seqs.iter().filter(|seq| **seq <= height) {
             let Some(value) = self.inner.shared.backend.get(Family::Pii, &entry_key(number, *seq))? else { continue };
-            let Some(payload) = read_slot(&value)? else { continue };
+            let Some(payload) = read_slot(&value)?.map(LentPayload::to_payload) else { continue };
             bytes = bytes.saturating_add(payload_bytes(&payload));
             if bytes > bytes_max && !payloads.is_empty() {
                 break;

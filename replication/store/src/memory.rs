@@ -47,15 +47,15 @@ impl Backend for Memory {
         Ok(families.range((family, from.to_vec())..(family, to.to_vec())).next_back().map(|((_, key), _)| key.clone()))
     }
 
-    fn write(&self, batch: Batch, _durable: bool) -> Result<(), StoreError> {
+    fn write(&self, batch: Batch<'_>, _durable: bool) -> Result<(), StoreError> {
         let mut families = self.lock();
-        for (family, key, value) in batch.writes() {
+        batch.each(|family, key, value| {
             match value {
                 Some(value) => drop(families.insert((family, key.to_vec()), value.to_vec())),
                 None => drop(families.remove(&(family, key.to_vec()))),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn purge(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), StoreError> {

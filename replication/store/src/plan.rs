@@ -19,9 +19,9 @@ use crate::error::{AppendError, StoreError};
 const FORK_EVENTS_MAX: usize = 4096;
 
 /// Everything that one batch will write, and what the store will look like once it is durable.
-pub struct Plan<'s> {
-    shared: &'s Shared,
-    batch: Batch,
+pub struct Plan<'r> {
+    shared: &'r Shared,
+    batch: Batch<'r>,
     grown: BTreeMap<LogId, Growth>,
     new_logs: BTreeMap<LogId, LogNumber>,
     /// Of refused requests as well: who is told looks for itself.
@@ -30,9 +30,9 @@ pub struct Plan<'s> {
 }
 
 /// The outcome of a plan.
-pub struct Planned {
+pub struct Planned<'r> {
     /// The writes.
-    pub batch: Batch,
+    pub batch: Batch<'r>,
     /// The logs that grow, with their new heads.
     pub heads: Vec<(LogId, Head)>,
     /// Logs that were not here, with their numbers.
@@ -73,15 +73,15 @@ impl From<StoreError> for Refusal<'_> {
     }
 }
 
-impl<'s> Plan<'s> {
-    /// Nothing planned yet; about `bytes` will be written.
-    pub fn new(shared: &'s Shared, bytes: usize) -> Self {
-        let (batch, news) = (Batch::with_capacity(bytes), PayloadNews::default());
+impl<'r> Plan<'r> {
+    /// Nothing planned yet.
+    pub fn new(shared: &'r Shared) -> Self {
+        let (batch, news) = (Batch::default(), PayloadNews::default());
         Self { shared, batch, grown: BTreeMap::new(), new_logs: BTreeMap::new(), news, undo: vec![] }
     }
 
     /// Plans one request: all of its runs or none of them. With `keep_evidence`, a fork leaves the other branch.
-    pub fn request(&mut self, runs: &[Vec<VerifiedEvent>], keep_evidence: bool) -> Result<Appended, AppendError> {
+    pub fn request(&mut self, runs: &'r [Vec<VerifiedEvent>], keep_evidence: bool) -> Result<Appended, AppendError> {
         let mark = self.batch.mark();
         self.undo.clear();
         let mut done = Appended::default();
@@ -97,7 +97,7 @@ impl<'s> Plan<'s> {
     }
 
     /// What is to be written and told.
-    pub fn finish(self) -> Planned {
+    pub fn finish(self) -> Planned<'r> {
         let head = |growth: &Growth| {
             growth.ids.last().map(|id| Head { seq: growth.height + growth.ids.len() as u64, id: *id })
         };
@@ -118,7 +118,7 @@ impl<'s> Plan<'s> {
         }
     }
 
-    fn run<'r>(&mut self, run: &'r [VerifiedEvent], done: &mut Appended) -> Result<(), Refusal<'r>> {
+    fn run(&mut self, run: &'r [VerifiedEvent], done: &mut Appended) -> Result<(), Refusal<'r>> {
         let Some(first) = run.first() else { return Ok(()) };
         let log = first.event().header().log_id();
         check_consecutive(&log, run).map_err(Refusal::Other)?;
@@ -145,7 +145,7 @@ impl<'s> Plan<'s> {
     }
 
     /// Events at positions that are taken: the same (then payloads that were missing are filled in), or a fork.
-    fn overlap<'r>(&mut self, log: &LogId, run: &'r [VerifiedEvent], known: usize) -> Result<(), Refusal<'r>> {
+    fn overlap(&mut self, log: &LogId, run: &'r [VerifiedEvent], known: usize) -> Result<(), Refusal<'r>> {
         let Some(last) = known.checked_sub(1) else { return Ok(()) };
         // The chain makes one comparison at the last position enough for all before it.
         if self.id_at(log, run[last].event().header().seq)? != Some(run[last].event().id()) {
@@ -176,7 +176,7 @@ impl<'s> Plan<'s> {
         value.map_or(Ok(false), |value| Ok(Entry::read(&value)?.op.is_some()))
     }
 
-    fn first_difference<'r>(
+    fn first_difference(
         &self,
         log: &LogId,
         run: &'r [VerifiedEvent],
@@ -193,7 +193,7 @@ impl<'s> Plan<'s> {
         Err(StoreError::Damaged(format!("log {log}: its entries changed while they were read")))
     }
 
-    fn grow(&mut self, log: &LogId, height: u64, fresh: &[VerifiedEvent]) {
+    fn grow(&mut self, log: &LogId, height: u64, fresh: &'r [VerifiedEvent]) {
         let number = self.number(log).unwrap_or_else(|| self.open_log(log));
         let mut lacks = false;
         for event in fresh {
@@ -208,12 +208,12 @@ impl<'s> Plan<'s> {
     }
 
     /// Says whether the event came without its personal payload.
-    fn put_event(&mut self, number: LogNumber, event: &ReceivedEvent) -> bool {
+    fn put_event(&mut self, number: LogNumber, event: &'r ReceivedEvent) -> bool {
         let key = entry_key(number, event.header().seq);
         if let Some(payload) = event.payload(Slot::Pii) {
             self.batch.put(Family::Pii, &key, &slot_value(payload));
         }
-        Entry::write(event, true, |value| self.batch.put(Family::Entries, &key, value));
+        self.batch.put_entry(Family::Entries, &key, event, true);
         if event.lacks_pii() {
             self.batch.put(Family::Lacking, &key, &[]);
         }
@@ -255,7 +255,7 @@ impl<'s> Plan<'s> {
     }
 
     /// The error for a fork; the other branch is kept unless it is here already or there is too much of it.
-    fn forked(&mut self, branch: &Branch<'_>, keep_evidence: bool) -> Result<AppendError, AppendError> {
+    fn forked(&mut self, branch: &Branch<'r>, keep_evidence: bool) -> Result<AppendError, AppendError> {
         let Branch { seq, ours, theirs, events } = *branch;
         let log = events[0].event().header().log_id();
         // A log that only the refused request itself would have opened has no number any more, and no history here.
@@ -265,7 +265,7 @@ impl<'s> Plan<'s> {
         Ok(AppendError::Fork { log: Box::new(log), seq, ours, theirs })
     }
 
-    fn keep_branch(&mut self, number: LogNumber, events: &[VerifiedEvent]) -> Result<(), StoreError> {
+    fn keep_branch(&mut self, number: LogNumber, events: &'r [VerifiedEvent]) -> Result<(), StoreError> {
         let prefix = number.to_be_bytes();
         let kept = self.shared.backend.range(Family::Forks, &prefix, &prefix_end(&prefix), FORK_EVENTS_MAX)?;
         let kept: BTreeSet<Vec<u8>> = kept.into_iter().map(|(key, _)| key).collect();
@@ -276,7 +276,7 @@ impl<'s> Plan<'s> {
         let unknown: Vec<_> = keyed.filter(|(key, _)| !kept.contains(key)).collect();
         if kept.len() + unknown.len() <= FORK_EVENTS_MAX {
             for (key, event) in unknown {
-                Entry::write(event, false, |value| self.batch.put(Family::Forks, &key, value));
+                self.batch.put_entry(Family::Forks, &key, event, false);
             }
         }
         Ok(())

@@ -183,14 +183,14 @@ impl Backend for Rocks {
         Ok(None)
     }
 
-    fn write(&self, batch: Batch, durable: bool) -> Result<(), StoreError> {
+    fn write(&self, batch: Batch<'_>, durable: bool) -> Result<(), StoreError> {
         if self.read_only {
             return Err(StoreError::ReadOnly);
         }
         // Families are found by name; a group commit would look the same few up thousands of times.
         let mut handles: [Option<&ColumnFamily>; Family::ALL.len()] = [None; Family::ALL.len()];
         let mut writes = WriteBatch::with_capacity_bytes(batch.size_bytes());
-        for (family, key, value) in batch.writes() {
+        batch.each(|family, key, value| {
             let handle = match handles[family as usize] {
                 Some(handle) => handle,
                 None => *handles[family as usize].insert(self.family(family)?),
@@ -199,7 +199,8 @@ impl Backend for Rocks {
                 Some(value) => writes.put_cf(handle, key, value),
                 None => writes.delete_cf(handle, key),
             }
-        }
+            Ok::<(), StoreError>(())
+        })?;
         let mut options = WriteOptions::default();
         options.set_sync(durable);
         self.db.write_opt(writes, &options).map_err(failed)

@@ -14,7 +14,7 @@ pub struct Projection {
 
 /// Writes to read models that happen together.
 #[derive(Debug, Clone, Default)]
-pub struct ProjectionBatch(Batch);
+pub struct ProjectionBatch(Batch<'static>);
 
 impl ProjectionBatch {
     /// Sets a key.

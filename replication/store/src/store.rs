@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use linli_core::event::{Payload, ReceivedEvent, Slot, StoredEvent, VerifiedEvent, event_id};
+use linli_core::event::{Slot, StoredEvent, VerifiedEvent, event_id};
 use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, LogId};
 use linli_core::limits;
@@ -15,11 +15,12 @@ use linli_core::sign::KeyCache;
 use crate::append::{Answer, Appended, GROUP_MAX, Listener, PayloadListener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch, Walk};
 use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
-use crate::codec::{ERASED, Entry, LogNumber, entry_key, log_of, read_log_key, read_slot, seq_of};
+use crate::codec::{ERASED, Entry, LogNumber, entry_key, log_of, read_log_key, seq_of};
 use crate::error::{AppendError, StoreError};
 use crate::fill::index_lacking;
 use crate::memory::Memory;
 use crate::rocks::Rocks;
+use crate::run::Run;
 use crate::side::{Local, Projection};
 
 /// Most logs that are opened: far above a district's, and a bound on memory.
@@ -192,21 +193,28 @@ impl Store {
         events_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let Some((number, height)) = self.inner.shared.durable(log) else { return Ok(vec![]) };
+        self.rows(log, from_seq, events_max, bytes_max)?.events().collect()
+    }
+
+    fn rows(&self, log: &LogId, from_seq: u64, events_max: usize, bytes_max: usize) -> Result<Run, StoreError> {
+        let (mut run, mut bytes) = (Run::default(), 0usize);
+        let Some((number, height)) = self.inner.shared.durable(log) else { return Ok(run) };
         let (from, end) = (entry_key(number, from_seq), entry_key(number, height + 1));
         let walk = |family| self.inner.shared.backend.walk(family, &from, &end);
         let (mut entries, mut op, mut pii) = (walk(Family::Entries)?, walk(Family::Op)?, walk(Family::Pii)?);
-        let (mut events, mut bytes) = (vec![], 0usize);
-        while let Some((key, value)) = entries.pair().filter(|_| events.len() < events_max) {
-            let event = decode(value, || slot_at(&mut *op, key), slot_at(&mut *pii, key)?)?;
-            bytes = bytes.saturating_add(size_of(event.event()));
-            if bytes > bytes_max && !events.is_empty() {
+        while let Some((key, value)) = entries.pair().filter(|_| run.len() < events_max) {
+            let entry = Entry::read(value)?;
+            let op = if entry.op.is_some() { None } else { value_at(&mut *op, key)? };
+            let pii = value_at(&mut *pii, key)?;
+            let rows = [op, pii].into_iter().flatten().map(<[u8]>::len);
+            bytes = bytes.saturating_add(entry.size_bytes() + rows.sum::<usize>());
+            if bytes > bytes_max && !run.is_empty() {
                 break;
             }
-            events.push(event);
+            run.push(value, op, pii);
             entries.step()?;
         }
-        Ok(events)
+        Ok(run)
     }
 
     /// As [`Store::read`], and ends on a signed event, so that the run can be proven: what a frame is made of.
@@ -222,23 +230,20 @@ impl Store {
         from_seq: u64,
         events_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut run = self.read(log, from_seq, events_max, bytes_max)?;
-        let mut keys = KeyCache::default();
-        if let Some(at) = run.iter_mut().rposition(|event| event.confirm(&mut keys)) {
-            run.truncate(at + 1);
+    ) -> Result<Run, StoreError> {
+        let mut run = self.rows(log, from_seq, events_max, bytes_max)?;
+        let read = run.len();
+        if run.end_on_signature()? || read == 0 {
             return Ok(run);
         }
-        while !run.is_empty() && run.len() < limits::FRAME_EVENTS_MAX {
-            let next = from_seq + run.len() as u64;
-            let Some(mut event) = self.event(log, next)? else { break };
-            let done = event.confirm(&mut keys);
-            run.push(event);
-            if done {
-                return Ok(run);
+        let mut keys = KeyCache::default();
+        for events in read + 1..=limits::FRAME_EVENTS_MAX {
+            let Some(mut event) = self.event(log, from_seq + events as u64 - 1)? else { break };
+            if event.confirm(&mut keys) {
+                return self.rows(log, from_seq, events, usize::MAX);
             }
         }
-        Ok(vec![])
+        Ok(run)
     }
 
     /// One event.
@@ -251,10 +256,10 @@ impl Store {
         };
         let (backend, key) = (&self.inner.shared.backend, entry_key(number, seq));
         let Some(value) = backend.get(Family::Entries, &key)? else { return Ok(None) };
-        let slot = |family| -> Result<Option<Payload>, StoreError> {
-            backend.get(family, &key)?.map_or(Ok(None), |value| read_slot(&value))
-        };
-        decode(&value, || slot(Family::Op), slot(Family::Pii)?).map(Some)
+        let (op, pii) = (backend.get(Family::Op, &key)?, backend.get(Family::Pii, &key)?);
+        let mut run = Run::default();
+        run.push(&value, op.as_deref(), pii.as_deref());
+        run.events().next().transpose()
     }
 
     /// Erases the payload of an event that is here: its bytes are gone from the files when this returns, and no peer
@@ -266,16 +271,17 @@ impl Store {
         let (shared, family) = (&self.inner.shared, family_of(slot));
         let Some((number, _)) = shared.durable(log).filter(|(_, height)| seq <= *height) else { return Ok(()) };
         let key = entry_key(number, seq);
-        let mut batch = Batch::default();
-        batch.put(family, &key, &[ERASED]);
         let mut families = vec![family];
-        if slot == Slot::Pii {
-            batch.delete(Family::Lacking, &key);
-        }
         {
             let _filling_in_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(event) = self.event(log, seq)?.filter(|_| slot == Slot::Op) {
-                Entry::write(event.event(), false, |value| batch.put(Family::Entries, &key, value));
+            let event = self.event(log, seq)?.filter(|_| slot == Slot::Op);
+            let mut batch = Batch::default();
+            batch.put(family, &key, &[ERASED]);
+            if slot == Slot::Pii {
+                batch.delete(Family::Lacking, &key);
+            }
+            if let Some(event) = &event {
+                batch.put_entry(Family::Entries, &key, event.event(), false);
                 families.push(Family::Entries);
             }
             shared.backend.write(batch, true)?;
@@ -330,28 +336,12 @@ const fn family_of(slot: Slot) -> Family {
     }
 }
 
-fn size_of(event: &ReceivedEvent) -> usize {
-    let slots = Slot::ALL.iter().filter_map(|slot| event.payload(*slot)).map(|payload| payload.bytes.len() + 16);
-    event.header_bytes().len() + slots.sum::<usize>()
-}
-
-/// The payload at a key, on a walk that goes forward with the entries: none if it never came or was erased.
-fn slot_at(walk: &mut dyn Walk, key: &[u8]) -> Result<Option<Payload>, StoreError> {
+/// The value at a key, on a walk that goes forward with the entries.
+fn value_at<'w>(walk: &'w mut dyn Walk, key: &[u8]) -> Result<Option<&'w [u8]>, StoreError> {
     while walk.pair().is_some_and(|(at, _)| at < key) {
         walk.step()?;
     }
-    walk.pair().filter(|(at, _)| *at == key).map_or(Ok(None), |(_, value)| read_slot(value))
-}
-
-fn decode(
-    value: &[u8],
-    op_row: impl FnOnce() -> Result<Option<Payload>, StoreError>,
-    pii: Option<Payload>,
-) -> Result<StoredEvent, StoreError> {
-    let Entry { signature, claimed, header, op } = Entry::read(value)?;
-    let op = op.map_or_else(op_row, |op| Ok(Some(op)))?;
-    StoredEvent::read_back(header.to_vec(), signature, claimed, op, pii)
-        .map_err(|error| StoreError::Damaged(error.to_string()))
+    Ok(walk.pair().filter(|(at, _)| *at == key).map(|(_, value)| value))
 }
 
 /// Brings a store from one on-disk format to the next.
