@@ -61,6 +61,21 @@ fn misuse_is_exit_code_2_and_names_what_was_meant() {
 }
 
 #[test]
+fn whoever_closes_the_output_ends_nothing() {
+    for args in [&["config", "example"][..], &["completions", "bash"], &["init", "--name", "x", "--area", "320508005"]]
+    {
+        let machine = Machine::new();
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linli"));
+        command.args(args).env_clear().env("LINLI_DATA_DIR", machine.dir()).stdout(closed);
+        let output = command.stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn an_area_outside_the_district_is_refused_before_anything_is_made() {
     let machine = Machine::new();
     machine.fails(&["init", "--name", "x", "--area", "320508005", "--district-area", "3301"], 2, &["does not lie in"]);

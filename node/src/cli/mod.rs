@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use outcome::{Failure, Outcome};
+use outcome::{Failure, Outcome, print};
 
 /// 邻里: a street's emergency node. Works alone, agrees with its neighbours when they can be reached.
 #[derive(Debug, Parser)]
@@ -91,7 +91,7 @@ impl Context {
     /// Prints the JSON, or what `text` makes of it for people.
     fn print(&self, value: &serde_json::Value, text: impl FnOnce(&serde_json::Value) -> String) {
         let out = if self.json { value.to_string() } else { text(value) };
-        println!("{}", out.trim_end());
+        print(out.trim_end());
     }
 }
 
@@ -116,11 +116,13 @@ fn run(cli: Cli) -> Outcome {
     let dir = DataDir::new(cli.data_dir);
     match cli.command {
         Command::Config(ConfigCommand::Example) => {
-            print!("{}", Config::example());
+            print(Config::example().trim_end());
             return Ok(());
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "linli", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Cli::command(), "linli", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end());
             return Ok(());
         }
         _ => {}

@@ -1,6 +1,13 @@
 //! Exit codes and errors of the command line: each error says what is wrong and ends with the next thing to try.
 
+use std::io::Write as _;
 use std::process::ExitCode;
+
+/// Prints a text and ends its line. Whoever closes our output (`linli peers | head -1`, or a supervisor that has read the
+/// address) wants no more of it: that is no reason for a node to stop.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
 
 /// What the process tells its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

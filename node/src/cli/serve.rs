@@ -9,7 +9,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::outcome::{Code, Failure, Outcome};
+use super::outcome::{Code, Failure, Outcome, print};
 use super::{Context, now_ms};
 use crate::config::{Config, LogFormat};
 use crate::http::{self, HttpSettings};
@@ -96,12 +96,12 @@ fn announce(node: &Node, address: SocketAddr, operator: &str, json: bool) -> any
     };
     let mesh: Vec<String> = node.listen_addresses();
     if json {
-        println!("{}", serde_json::json!({"page": page, "code": code, "operator": operator, "mesh": mesh}));
+        print(&serde_json::json!({"page": page, "code": code, "operator": operator, "mesh": mesh}).to_string());
     } else {
-        println!("值守台 / desk:          {page}");
-        println!("一次性登录码 / code:    {code}   ({operator})");
-        println!("其他节点可达 / mesh:    {}", mesh.join("  "));
-        println!("Ctrl-C 停止 / stops.");
+        print(&format!("值守台 / desk:          {page}"));
+        print(&format!("一次性登录码 / code:    {code}   ({operator})"));
+        print(&format!("其他节点可达 / mesh:    {}", mesh.join("  ")));
+        print("Ctrl-C 停止 / stops.");
     }
     Ok(())
 }

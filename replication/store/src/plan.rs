@@ -176,12 +176,7 @@ impl<'r> Plan<'r> {
         value.map_or(Ok(false), |value| Ok(Entry::read(&value)?.op.is_some()))
     }
 
-    fn first_difference(
-        &self,
-        log: &LogId,
-        run: &'r [VerifiedEvent],
-        known: usize,
-    ) -> Result<Refusal<'r>, StoreError> {
+    fn first_difference(&self, log: &LogId, run: &'r [VerifiedEvent], known: usize) -> Result<Refusal<'r>, StoreError> {
         for (at, event) in run[..known].iter().enumerate() {
             let (seq, theirs) = (event.event().header().seq, event.event().id());
             match self.id_at(log, seq)? {

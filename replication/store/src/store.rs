@@ -224,13 +224,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::read`].
-    pub fn read_run(
-        &self,
-        log: &LogId,
-        from_seq: u64,
-        events_max: usize,
-        bytes_max: usize,
-    ) -> Result<Run, StoreError> {
+    pub fn read_run(&self, log: &LogId, from_seq: u64, events_max: usize, bytes_max: usize) -> Result<Run, StoreError> {
         let mut run = self.rows(log, from_seq, events_max, bytes_max)?;
         let read = run.len();
         if run.end_on_signature()? || read == 0 {
@@ -256,7 +250,8 @@ impl Store {
         };
         let (backend, key) = (&self.inner.shared.backend, entry_key(number, seq));
         let Some(value) = backend.get(Family::Entries, &key)? else { return Ok(None) };
-        let (op, pii) = (backend.get(Family::Op, &key)?, backend.get(Family::Pii, &key)?);
+        let op = if Entry::read(&value)?.op.is_some() { None } else { backend.get(Family::Op, &key)? };
+        let pii = backend.get(Family::Pii, &key)?;
         let mut run = Run::default();
         run.push(&value, op.as_deref(), pii.as_deref());
         run.events().next().transpose()

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use linli_core::event::Payload;
 use linli_core::id::RecordId;
 
 use super::*;
