@@ -227,6 +227,11 @@ pub fn bytes_text(bytes: u64) -> String {
     }
 }
 
+/// A round trip in whole milliseconds: on a LAN one takes less than that, never nothing.
+pub fn round_trip_text(ms: u64) -> String {
+    if ms == 0 { "< 1 ms".to_owned() } else { format!("{ms} ms") }
+}
+
 /// About how long something takes, as a person says it, and in which unit.
 pub const fn span_text(seconds: u64) -> (Word, u64) {
     match seconds {

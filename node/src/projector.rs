@@ -19,7 +19,7 @@ use linli_core::frame::{read_log_id, write_log_id};
 use linli_core::id::{AuthorKey, Head, LogId, RecordId, Stream};
 use linli_domain::fold::{FoldEvent, fold_next, fold_record};
 use linli_domain::payload;
-use linli_domain::record::RecordView;
+use linli_domain::record::{RecordView, VIEWS_VERSION};
 use linli_domain::summary::Summary;
 use linli_store::{ProjectionBatch, Store};
 use tokio::sync::broadcast;
@@ -51,9 +51,6 @@ pub struct Change {
     pub kind_of_record: linli_domain::state::RecordKind,
 }
 
-/// Version of views, summaries and their keys. Raise it with any change of what they say or how: what another version
-/// left behind is folded anew.
-pub const VIEWS_VERSION: u64 = 2;
 /// Key of the version.
 pub const VERSION_KEY: &[u8] = b"m";
 

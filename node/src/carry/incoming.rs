@@ -1,9 +1,12 @@
 //! `linli carry in`: volumes in any order, through the running node or directly, and what is still missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use linli_core::carry::VolumeHeader;
 use linli_core::id::{BundleId, EventId};
 use linli_core::limits;
@@ -19,6 +22,10 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, KeyName};
 use crate::enrolment::Enrolment;
 use crate::node::Node;
+
+/// Bytes of a file that hold a volume's header, whatever it was sealed for: the seal's beginning has at most a quarter of
+/// this, the header half.
+const BEGINNING_BYTES: u64 = 1 << 20;
 
 /// What became of a set of files.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -72,11 +79,18 @@ impl Brought {
 /// When no node lives here, its store fails, or a file cannot be read; what is wrong with a volume is reported.
 pub fn run(dir: &DataDir, config: &Config, files: &[PathBuf], now_ms: u64) -> Result<Brought, Failure> {
     let key = dir.read_key(KeyName::Node)?;
-    let federation = federation_of(dir, &key)?;
+    let door = Door::open(dir, config, now_ms)?;
+    let brought = take_all(&door, dir, &key, files);
+    door.close()?;
+    brought
+}
+
+fn take_all(door: &Door, dir: &DataDir, key: &SecretKey, files: &[PathBuf]) -> Result<Brought, Failure> {
+    let federation = door.federation(dir, key)?;
     let mut brought = Brought::default();
     let mut volumes = vec![];
     for file in files {
-        match look_at(file, &key, federation)? {
+        match look_at(file, key, federation)? {
             Ok(header) => volumes.push(Volume { file: file.clone(), header, report: VolumeReport::default() }),
             Err(reason) => {
                 let report = VolumeReport { damaged: Some(reason), ..VolumeReport::default() };
@@ -84,13 +98,8 @@ pub fn run(dir: &DataDir, config: &Config, files: &[PathBuf], now_ms: u64) -> Re
             }
         }
     }
-    if !volumes.is_empty() {
-        volumes.sort_by_key(|volume| (volume.header.created_ms, volume.header.bundle, volume.header.number));
-        let door = Door::open(dir, config, now_ms)?;
-        let taken = take_until_nothing_changes(&door, &mut volumes);
-        door.close()?;
-        taken?;
-    }
+    volumes.sort_by_key(|volume| (volume.header.created_ms, volume.header.bundle, volume.header.number));
+    take_until_nothing_changes(door, &mut volumes)?;
     brought.files.extend(volumes.into_iter().map(|volume| FileReport { file: volume.file, report: volume.report }));
     brought.new = brought.files.iter().map(|file| file.report.new).sum();
     brought.known = brought.files.iter().map(|file| file.report.known).sum();
@@ -105,16 +114,23 @@ struct Volume {
     report: VolumeReport,
 }
 
-fn federation_of(dir: &DataDir, key: &SecretKey) -> Result<EventId, Failure> {
-    let store = Store::open_read_only(&dir.store()).map_err(anyhow::Error::from)?;
-    Ok(Enrolment::load(&store, key.public())?.federation)
-}
-
 fn look_at(file: &Path, key: &SecretKey, federation: EventId) -> Result<Result<VolumeHeader, String>, Failure> {
-    Ok(match read_bounded(file, limits::CARRY_VOLUME_BYTES_MAX)? {
-        Some(sealed) => intake::peek(&sealed, key, federation),
+    Ok(match beginning_of(file)? {
+        Some(beginning) => intake::peek(&beginning, key, federation),
         None => Err("文件过大 / it is longer than a volume can be".into()),
     })
+}
+
+/// As much of a file as says which volume it is, or nothing if it is longer than a volume can be.
+fn beginning_of(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    let cannot_read = || format!("cannot read {}", file.display());
+    if opened.metadata().with_context(cannot_read)?.len() > limits::CARRY_VOLUME_BYTES_MAX as u64 {
+        return Ok(None);
+    }
+    let mut beginning = vec![];
+    opened.take(BEGINNING_BYTES).read_to_end(&mut beginning).with_context(cannot_read)?;
+    Ok(Some(beginning))
 }
 
 fn take_until_nothing_changes(door: &Door, volumes: &mut [Volume]) -> Result<(), Failure> {
@@ -173,6 +189,16 @@ impl Door {
         match client.is_running() {
             true => Ok(Self::Running(client)),
             false => Ok(Self::Direct(Node::open_behind(dir, now_ms)?)),
+        }
+    }
+
+    fn federation(&self, dir: &DataDir, key: &SecretKey) -> Result<EventId, Failure> {
+        match self {
+            Self::Running(_) => {
+                let store = Store::open_read_only(&dir.store()).map_err(anyhow::Error::from)?;
+                Ok(Enrolment::load(&store, key.public())?.federation)
+            }
+            Self::Direct(node) => Ok(node.enrolment.federation),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::cli::outcome::{Code, Failure};
 use crate::data_dir::DataDir;
 use crate::node::random_bytes;
 
-/// Threads that read the store for a bundle: reading, mostly hashing, takes longer than packing and sealing.
+/// Threads that read the store for a bundle and pack what they read, which takes longer than sealing it.
 const READERS: usize = 2;
 /// Frames that each of them may be ahead: a few megabytes in all.
 const FRAMES_AHEAD: usize = 8;
@@ -117,8 +117,8 @@ struct Part {
     scope: PiiScope,
 }
 
-/// Logs in their order, charter first, from where the first of the nodes lacks them. Threads read ahead; what they read
-/// is packed and sealed in order.
+/// Logs in their order, charter first, from where the first of the nodes lacks them. Threads read and pack ahead; what
+/// they have is sealed in order.
 fn fill(
     bundle: &mut Bundle<'_>,
     holder: &Holder,
@@ -140,14 +140,13 @@ fn fill(
         };
         // Dropped at the end, come what may: a reader that nobody listens to stops.
         let readers: [Receiver<ReadFrame>; READERS] = std::array::from_fn(read);
-        let mut packer = Packer::default();
         for (part, frames) in parts.iter().zip(readers.iter().cycle()) {
             carried.logs += 1;
             let mut seq = part.from_seq;
             while seq <= part.last_seq {
                 let broken = || anyhow::anyhow!("log {} breaks off before seq {seq}: check the disk", part.log);
                 let frame = frames.recv().map_err(|_| broken())?;
-                bundle.frame(&packer.pack(&frame.bytes))?;
+                bundle.frame(&frame.bytes)?;
                 carried.events += frame.last_seq + 1 - seq;
                 seq = frame.last_seq + 1;
             }
@@ -165,20 +164,21 @@ fn parts(holder: &Holder, charter: &Charter, requests: &[Standing], nodes: &BTre
     frontier.iter().filter_map(part).collect()
 }
 
-/// Reads some of the parts, frame by frame. Ends at the first that cannot be read, which whoever waits then notices.
+/// Reads some of the parts, frame by frame, and packs them. Ends at the first that cannot be read, which whoever waits then notices.
 fn read_parts<'p>(
     store: &Store,
     parts: impl Iterator<Item = &'p Part>,
     frame_bytes: u64,
     frames: &SyncSender<ReadFrame>,
 ) {
+    let mut packer = Packer::default();
     for part in parts {
         let mut seq = part.from_seq;
         while seq <= part.last_seq {
             let read = read_frame(store, &part.log, seq, limits::FRAME_EVENTS_MAX, frame_bytes, part.scope);
-            let Some(frame) = read else { return };
-            seq = frame.last_seq + 1;
-            if frames.send(frame).is_err() {
+            let Some(ReadFrame { bytes, last_seq }) = read else { return };
+            seq = last_seq + 1;
+            if frames.send(ReadFrame { bytes: packer.pack(&bytes), last_seq }).is_err() {
                 return;
             }
         }

@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::show::plain;
 use super::{Context, now_ms};
 use crate::http::minute;
-use crate::peers::{bytes_text, span_text};
+use crate::peers::{bytes_text, round_trip_text, span_text};
 use crate::words::Word;
 
 /// Every node that is known, connected or silent.
@@ -39,7 +39,7 @@ fn describe(peer: &Value, now_ms: u64) -> String {
         text += &format!("\n    {} 秒后重新往来 / spoken to again in {} s", seconds, seconds);
     }
     if peer["connected"] == true {
-        let round_trip = peer["rtt_ms"].as_u64().map_or("?".to_owned(), |ms| format!("{ms} ms"));
+        let round_trip = peer["rtt_ms"].as_u64().map_or("?".to_owned(), round_trip_text);
         let as_of = peer["as_of_ms"].as_u64().map_or("?".to_owned(), minute);
         text += &format!("\n    {} {round_trip}  ({as_of})", both(Word::RoundTrip));
         for (word, link) in [(Word::FromPeer, &peer["from_peer"]), (Word::ToPeer, &peer["to_peer"])] {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use linli_core::charter::{Refusal, Verdict};
+use linli_core::event::domain_hash;
 use linli_core::id::{EventId, RecordId};
 use proptest::prelude::*;
 
@@ -12,7 +13,10 @@ use crate::events::plan_approved::PlanApproved;
 use crate::events::plan_drafted::{PlanDrafted, Tier};
 use crate::events::plan_issued::PlanIssued;
 use crate::events::settled::Settled;
+use crate::payload;
+use crate::record::VIEWS_VERSION;
 use crate::scenario::*;
+use crate::summary::Summary;
 
 /// A fact that an author who sees `past` might write.
 fn some_fact(dice: &mut Dice, kind: usize, past: Option<&RecordView>, node: u8) -> Fact {
@@ -218,6 +222,19 @@ fn random_histories_contain_what_the_laws_are_about() {
     }
     assert!(short > 300 && long > 300 && settled > 20, "short {short}, long {long}, settled {settled}");
     assert_eq!(classes.len(), 5, "{classes:?}");
+}
+
+#[test]
+fn views_that_changed_have_another_version() {
+    let kept = |seed| {
+        let view = random_history(seed, 20).view();
+        [bytes(&view), payload::encode(&Summary::from(&view)).unwrap()].concat()
+    };
+    let all: Vec<u8> = (0..64).flat_map(kept).collect();
+    let digest = domain_hash("linli/views/test", &[&all]);
+    let now = (VIEWS_VERSION, u64::from_be_bytes(digest[..8].try_into().unwrap()));
+    // What a node has kept would be read as if it said the same: raise the version, and write down what is new here.
+    assert_eq!(now, (2, 0xa2b7_dea6_da21_c285), "views or summaries changed: now {:#018x}", now.1);
 }
 
 proptest! {

@@ -205,7 +205,7 @@ pub(crate) fn as_of_line(lang: Lang, as_of: &AsOf) -> Markup {
     html! { div.as-of data-live="as-of" data-quiet {
         (lag_banner(lang, as_of))
         p.as-of {
-            (PreEscaped(lang.fill(Word::AsOf, &[&time]))) (lang.of("；", "; "))
+            (PreEscaped(lang.fill(Word::AsOf, &[&time]))) (lang.of("；", ". "))
             @if !as_of.silent.is_empty() {
                 span.silent { (lang.fill(Word::SilentNodes, &[&as_of.silent.len(), &silent_names(lang, as_of)])) }
             } @else if as_of.nodes_known == 0 {

@@ -4,7 +4,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::layout::{or_unknown, tag};
 use crate::http::clock;
-use crate::peers::{LinkLine, MisbehavedLine, PeerLine, ReasonLine, bytes_text, span_text};
+use crate::peers::{LinkLine, MisbehavedLine, PeerLine, ReasonLine, bytes_text, round_trip_text, span_text};
 use crate::words::{Lang, Word};
 
 const COLUMNS: [Word; 7] =
@@ -56,7 +56,7 @@ fn row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
             td data-label=(lang.t(Word::FromPeer)) { (link(lang, peer.from_peer.as_ref())) }
             td data-label=(lang.t(Word::ToPeer)) { (link(lang, peer.to_peer.as_ref())) }
             td data-label=(lang.t(Word::RoundTrip)) {
-                (or_unknown(lang, peer.rtt_ms.map(|ms| html! { span.num { (ms) " ms" } })))
+                (or_unknown(lang, peer.rtt_ms.map(|ms| html! { span.num { (round_trip_text(ms)) } })))
             }
             td data-label=(lang.t(Word::Address)) {
                 @if peer.address.is_empty() { (or_unknown(lang, None)) } @else { span.mono { (peer.address) } }
