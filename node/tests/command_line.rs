@@ -76,6 +76,17 @@ fn whoever_closes_the_output_ends_nothing() {
 }
 
 #[test]
+fn what_could_not_be_printed_is_an_error() {
+    let machine = Machine::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_linli"));
+    command.args(["config", "example"]).env_clear().env("LINLI_DATA_DIR", machine.dir()).stdout(full);
+    let output = command.stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("could not be written"), "{said}");
+}
+
+#[test]
 fn an_area_outside_the_district_is_refused_before_anything_is_made() {
     let machine = Machine::new();
     machine.fails(&["init", "--name", "x", "--area", "320508005", "--district-area", "3301"], 2, &["does not lie in"]);

@@ -164,7 +164,8 @@ fn parts(holder: &Holder, charter: &Charter, requests: &[Standing], nodes: &BTre
     frontier.iter().filter_map(part).collect()
 }
 
-/// Reads some of the parts, frame by frame, and packs them. Ends at the first that cannot be read, which whoever waits then notices.
+/// Reads some of the parts, frame by frame, and packs them. Ends at the first that cannot be read, which whoever waits
+/// then notices.
 fn read_parts<'p>(
     store: &Store,
     parts: impl Iterator<Item = &'p Part>,

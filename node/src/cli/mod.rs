@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::client::Client;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use outcome::{Failure, Outcome, print};
+use outcome::{Failure, Outcome, all_printed, print};
 
 /// 邻里: a street's emergency node. Works alone, agrees with its neighbours when they can be reached.
 #[derive(Debug, Parser)]
@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
         }
     };
     let json = cli.json;
-    match run(cli) {
+    match run(cli).and_then(|()| all_printed()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),
     }

@@ -1,12 +1,30 @@
 //! Exit codes and errors of the command line: each error says what is wrong and ends with the next thing to try.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
+
+/// Why something that was to be printed was not.
+static UNPRINTED: OnceLock<String> = OnceLock::new();
 
 /// Prints a text and ends its line. Whoever closes our output (`linli peers | head -1`, or a supervisor that has read the
-/// address) wants no more of it: that is no reason for a node to stop.
+/// address) wants no more of it: that is no reason for a node to stop. Any other failure is told by [`all_printed`].
 pub fn print(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => drop(UNPRINTED.set(error.to_string())),
+        _ => {}
+    }
+}
+
+/// Whether everything that was printed got out.
+///
+/// # Errors
+/// Says why not, such as a full disk.
+pub fn all_printed() -> Outcome {
+    UNPRINTED.get().map_or(Ok(()), |why| {
+        let next = "write it to a disk with room, and run the command again";
+        Err(Failure::new(Code::Error, format!("the output could not be written: {why}"), next))
+    })
 }
 
 /// What the process tells its caller.
