@@ -14,7 +14,8 @@ use linli_core::sign::SecretKey;
 use linli_store::Store;
 use serde::Serialize;
 
-use super::intake::{self, VolumeReport};
+use super::opening::peek;
+use super::report::VolumeReport;
 use super::standing::read_bounded;
 use crate::cli::outcome::{Code, Failure};
 use crate::client::Client;
@@ -26,6 +27,8 @@ use crate::node::Node;
 /// Bytes of a file that hold a volume's header, whatever it was sealed for: the seal's beginning has at most a quarter of
 /// this, the header half.
 const BEGINNING_BYTES: u64 = 1 << 20;
+
+const TOO_LONG: &str = "文件过大 / it is longer than a volume can be";
 
 /// What became of a set of files.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -116,8 +119,8 @@ struct Volume {
 
 fn look_at(file: &Path, key: &SecretKey, federation: EventId) -> Result<Result<VolumeHeader, String>, Failure> {
     Ok(match beginning_of(file)? {
-        Some(beginning) => intake::peek(&beginning, key, federation),
-        None => Err("文件过大 / it is longer than a volume can be".into()),
+        Some(beginning) => peek(&beginning, key, federation),
+        None => Err(TOO_LONG.into()),
     })
 }
 
@@ -137,20 +140,33 @@ fn take_until_nothing_changes(door: &Door, volumes: &mut [Volume]) -> Result<(),
     let mut first = true;
     loop {
         let mut new = 0;
-        for volume in volumes.iter_mut().filter(|volume| first || !volume.report.gaps.is_empty()) {
-            let sealed = read_bounded(&volume.file, limits::CARRY_VOLUME_BYTES_MAX)?.unwrap_or_default();
-            let again = door.take(sealed)?;
-            new += again.new;
-            let before = std::mem::replace(&mut volume.report, again);
-            volume.report.new += before.new;
-            if !first {
-                volume.report.known = before.known;
+        for bundle in volumes.chunk_by_mut(|a, b| a.header.bundle == b.header.bundle) {
+            let mut wanted: Vec<&mut Volume> =
+                bundle.iter_mut().filter(|volume| first || !volume.report.gaps.is_empty()).collect();
+            let files: Vec<&Path> = wanted.iter().map(|volume| volume.file.as_path()).collect();
+            let reports = door.take(&files)?;
+            for (volume, again) in wanted.iter_mut().zip(reports) {
+                new += again.new;
+                let before = std::mem::replace(&mut volume.report, again);
+                volume.report.new += before.new;
+                if !first {
+                    volume.report.known = before.known;
+                }
             }
         }
         first = false;
         if new == 0 || volumes.iter().all(|volume| volume.report.gaps.is_empty()) {
             return Ok(());
         }
+    }
+}
+
+/// The whole of a file, or why that cannot be had.
+fn sealed(file: &Path) -> Result<Vec<u8>, String> {
+    match read_bounded(file, limits::CARRY_VOLUME_BYTES_MAX) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(TOO_LONG.into()),
+        Err(error) => Err(format!("读不出来 / {error:#}")),
     }
 }
 
@@ -202,13 +218,12 @@ impl Door {
         }
     }
 
-    fn take(&self, sealed: Vec<u8>) -> Result<VolumeReport, Failure> {
+    /// Takes files of one bundle in and answers with a report of each.
+    fn take(&self, files: &[&Path]) -> Result<Vec<VolumeReport>, Failure> {
+        let volumes = files.iter().map(|file| sealed(file));
         match self {
-            Self::Running(client) => {
-                let answer = client.post_bytes("/carry/volumes", &sealed)?;
-                Ok(serde_json::from_value(answer).map_err(anyhow::Error::from)?)
-            }
-            Self::Direct(node) => Ok(node.take_volume(&sealed).map_err(anyhow::Error::from)?),
+            Self::Running(client) => volumes.map(|volume| take_through(client, volume)).collect(),
+            Self::Direct(node) => Ok(node.take_volumes(volumes).map_err(anyhow::Error::from)?),
         }
     }
 
@@ -217,5 +232,15 @@ impl Door {
             Self::Running(_) => Ok(()),
             Self::Direct(node) => Ok(node.close().map_err(anyhow::Error::from)?),
         }
+    }
+}
+
+fn take_through(client: &Client, volume: Result<Vec<u8>, String>) -> Result<VolumeReport, Failure> {
+    match volume {
+        Ok(sealed) => {
+            let answer = client.post_bytes("/carry/volumes", &sealed)?;
+            Ok(serde_json::from_value(answer).map_err(anyhow::Error::from)?)
+        }
+        Err(reason) => Ok(VolumeReport { damaged: Some(reason), ..VolumeReport::default() }),
     }
 }
