@@ -15,7 +15,7 @@ use linli_core::id::{EventId, Head, Stream};
 use linli_core::limits;
 use linli_core::payloads::{PayloadFrame, decode_payloads, encode_payloads};
 use linli_core::sign::KeyCache;
-use linli_core::sync::{AppendFailure, Engine, Input, Message, Output, admit_payloads};
+use linli_core::sync::{AppendFailure, Engine, Greeting, Input, Message, Output, admit_payloads};
 use linli_core::testkit::{Author, key};
 
 /// A value that decodes encodes to the same bytes.
@@ -131,7 +131,7 @@ pub fn conversation(data: &[u8]) {
     let pii_areas = vec!["320508".parse().unwrap()];
     let lacks = Author::new(3, "320508005", None).log_id(Stream::TEAMS);
     let mut inputs =
-        vec![Input::PeerConnected { peer, pii_areas, greeting: Duration::ZERO }, Input::Lacks { log: lacks }];
+        vec![Input::PeerConnected { peer, pii_areas, greeting: Greeting::Near }, Input::Lacks { log: lacks }];
     let mut rest = data;
     while let Some((len, more)) = rest.split_first_chunk::<2>() {
         let (bytes, after) = more.split_at(usize::from(u16::from_be_bytes(*len)).min(more.len()));

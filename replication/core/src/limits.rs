@@ -180,20 +180,30 @@ pub const SYNC_PIECE_BYTES_MIN: u64 = 1024;
 /// Smallest piece, but the last of a frame, that is accepted, in bytes: smaller ones cost us more to confirm than to read.
 pub const SYNC_PART_BYTES_MIN: usize = 512;
 
-/// Bytes of frames that may be on their way to a peer before its line was measured, when its greeting was quick: a
-/// hundred events at once. At 200 kbit/s, about where a greeting stops being quick, they hold the line for 2 s, once.
-pub const SYNC_ON_WAY_BYTES_START: u64 = 48 * 1024;
+/// Bytes of frames that may be on their way to a peer before its line was measured, when its greeting came from nearby:
+/// a hundred events at once.
+pub const SYNC_ON_WAY_BYTES_NEAR: u64 = 48 * 1024;
 
-/// Bytes of frames that may always be on their way to a peer, however slow its line: a quarter of a second at 64 kbit/s.
+/// The same when the greeting came from far away and says that the line is wide: what TCP begins with (RFC 6928). A
+/// line of 64 kbit/s that was taken for one is held for a second and a half, once.
+pub const SYNC_ON_WAY_BYTES_FAR: u64 = 12 * 1024;
+
+/// Bytes of frames that may always be on their way to a peer, however slow its line, and all of them before it was
+/// measured when the greeting says neither: a quarter of a second at 64 kbit/s.
 pub const SYNC_ON_WAY_BYTES_MIN: u64 = 2 * 1024;
 
 /// Most bytes of frames on their way to one peer: 100 ms at 160 Mbit/s, and a bound on what a peer that stops reading
 /// makes us keep.
 pub const SYNC_ON_WAY_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// Credentials (a kilobyte or two) that take no longer than this beyond a round trip, in milliseconds, show a line on
-/// which one may begin with [`SYNC_ON_WAY_BYTES_START`]. At 64 kbit/s they take some 200 ms.
-pub const SYNC_QUICK_GREETING_MS: u64 = 60;
+/// A greeting that takes no longer than this in all, in milliseconds, comes from nearby. At 64 kbit/s its two or three
+/// kilobytes take at least twice as long.
+pub const SYNC_NEAR_GREETING_MS: u64 = 60;
+
+/// Credentials (a kilobyte or two) that take as long as the round trip before them, give or take so many milliseconds,
+/// show a wide line: at 64 kbit/s they take 150 ms longer. Less than a round trip is as suspicious as more: what was
+/// measured before waited behind something else then, as behind the rest of a transport's handshake.
+pub const SYNC_WIDE_GREETING_MS: u64 = 15;
 
 /// How long pieces of frames may occupy the line before a warning can overtake, in milliseconds, besides the round trip
 /// that keeps the line filled.

@@ -9,8 +9,6 @@
 //! order and answers reads and appends. It never calls back from within; there is no clock, no randomness and no
 //! unordered map in here, so a run is a function of its inputs. Normative text: `docs/sync.md`.
 
-use std::time::Duration;
-
 use crate::area::Area;
 use crate::frame::PiiScope;
 use crate::id::{AuthorKey, Head, LogId};
@@ -34,6 +32,7 @@ mod tests;
 
 pub use admit::{admit, admit_payloads};
 pub use engine::Engine;
+pub use line::Greeting;
 pub use message::{Coverage, List, Message, Sums};
 
 /// Names a read or an append until the driver answers it.
@@ -49,9 +48,8 @@ pub enum Input {
         peer: AuthorKey,
         /// Areas whose personal payloads it may have.
         pii_areas: Vec<Area>,
-        /// How long the credentials of the greeting, a kilobyte or two, took beyond a round trip: all that is known of
-        /// the line.
-        greeting: Duration,
+        /// What is known of the line.
+        greeting: Greeting,
     },
     /// The charter has changed what a connected peer may have.
     PiiAreas {

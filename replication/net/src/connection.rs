@@ -15,7 +15,7 @@ use libp2p::swarm::{ConnectionId, DialError, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, dcutr, mdns, ping};
 use linli_core::area::Area;
 use linli_core::id::AuthorKey;
-use linli_core::sync::Input;
+use linli_core::sync::{Greeting, Input};
 use tokio::sync::oneshot;
 
 use crate::address::{Way, is_loopback, is_of_use, is_relayed};
@@ -61,7 +61,7 @@ enum Stage {
     /// The hello is under way.
     Greeting,
     /// Enrolled, for these areas; the credentials took so long beyond a round trip. No sync stream yet.
-    Greeted(Vec<Area>, Duration),
+    Greeted(Vec<Area>, Greeting),
     /// Replicating.
     Syncing(Vec<Area>),
 }
@@ -337,7 +337,7 @@ impl Driver {
             self.swarm.close_connection(connection);
             return;
         }
-        state.stage = Stage::Greeted(greeted.areas, greeted.credentials_took);
+        state.stage = Stage::Greeted(greeted.areas, greeted.greeting);
         let note = self.book.note(peer);
         (note.refused, note.refused_for) = (None, None);
         if dialled {
@@ -373,7 +373,7 @@ impl Driver {
     fn start_session(&mut self, connection: ConnectionId, stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let (peer, pii_areas) = (state.peer, state.areas());
-        let greeting = if let Stage::Greeted(_, took) = state.stage { took } else { limits::HELLO_TIMEOUT };
+        let greeting = if let Stage::Greeted(_, greeting) = state.stage { greeting } else { Greeting::Slow };
         state.stage = Stage::Syncing(pii_areas.clone());
         self.next_session += 1;
         let session = Session::start(self.next_session, peer, connection, stream, &self.metrics, &self.queue);

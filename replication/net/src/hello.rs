@@ -20,6 +20,7 @@ use linli_core::frame::{read_log_id, write_log_id};
 use linli_core::id::{AuthorKey, EventId, Head, LogId, Stream};
 use linli_core::limits::GRANT_CHAIN_MAX;
 use linli_core::sign::KeyCache;
+use linli_core::sync::Greeting;
 use sha2::Sha256;
 
 use crate::limits;
@@ -49,8 +50,8 @@ pub(crate) struct Greeted {
     pub(crate) areas: Vec<Area>,
     /// Heads of our own logs that the peer knows.
     pub(crate) heads_of_ours: Vec<(LogId, Head)>,
-    /// How much longer credentials and verdicts took than the nonces before: how slow the line is.
-    pub(crate) credentials_took: Duration,
+    /// What its timing tells of the line.
+    pub(crate) greeting: Greeting,
 }
 
 /// Why a hello was not completed.
@@ -168,13 +169,15 @@ async fn finish(
         }
     };
     let verdict = verdict.await;
-    let credentials_took = began.elapsed().saturating_sub(round_trip);
+    let credentials_took = began.elapsed();
     let (accepted, heads_of_ours) = read_verdict(&verdict?)?;
     if !accepted {
         return Err(HelloError::RefusedByPeer);
     }
     let heads_of_ours = heads_of_ours.into_iter().filter(|(log, _)| log.author == ours.key).collect();
-    Ok(Greeted { areas, heads_of_ours, credentials_took })
+    let greeting = Greeting::of(round_trip, credentials_took);
+    tracing::debug!(peer = %peer.short(), ?round_trip, ?credentials_took, ?greeting, "said hello");
+    Ok(Greeted { areas, heads_of_ours, greeting })
 }
 
 /// The areas in which the peer is enrolled as a node, by what we know or by what it shows.

@@ -25,7 +25,7 @@ use linli_core::frontier::Frontier;
 use linli_core::id::{AuthorKey, Head, LogId, Stream};
 use linli_core::limits;
 use linli_core::sign::KeyCache;
-use linli_core::sync::{Engine, Input, Message, Output, ReadFrame, admit};
+use linli_core::sync::{Engine, Greeting, Input, Message, Output, ReadFrame, admit};
 use linli_core::testkit::{Author, Draft, area, key};
 use linli_net::{Packer, unpack};
 use serde_json::Value;
@@ -33,10 +33,6 @@ use sha2::{Digest as _, Sha256};
 
 /// How long the two may take to agree. They take a second or two; a busy machine may take longer.
 const AGREE_WITHIN: Duration = Duration::from_secs(60);
-
-/// A greeting that was quick, and one of a line that is slow or not known: frames then begin in pieces of 2 KiB.
-const QUICK: Duration = Duration::from_millis(1);
-const SLOW: Duration = Duration::from_millis(200);
 
 /// Whose key is the smaller one: that side opens a comparison by ranges.
 #[derive(Clone, Copy, PartialEq)]
@@ -74,7 +70,7 @@ impl Meeting {
         engine_holds: &[Vec<ReceivedEvent>],
         python_holds: &[Vec<ReceivedEvent>],
         smaller: Smaller,
-        greeting: Duration,
+        greeting: Greeting,
         options: &[&str],
     ) -> Self {
         let (first, second) = (key(1).public().min(key(2).public()), key(1).public().max(key(2).public()));
@@ -385,7 +381,7 @@ fn three_logs() -> Vec<Vec<ReceivedEvent>> {
 
 #[test]
 fn a_second_implementation_pulls_everything_from_the_engine() {
-    let counts = Meeting::new(&three_logs(), &[], Smaller::Engine, SLOW, &[]).agree_on(3);
+    let counts = Meeting::new(&three_logs(), &[], Smaller::Engine, Greeting::Slow, &[]).agree_on(3);
     assert_eq!(counts.sent(2), 3, "one want for each log");
     assert!(counts.received(8) > 0, "frames of 64 events came in parts");
     assert_eq!(counts.sent(9), counts.received(4) + counts.received(8), "every piece was confirmed");
@@ -393,7 +389,7 @@ fn a_second_implementation_pulls_everything_from_the_engine() {
 
 #[test]
 fn the_engine_pulls_everything_from_a_second_implementation() {
-    for (greeting, piece) in [(QUICK, "4096"), (SLOW, "512")] {
+    for (greeting, piece) in [(Greeting::Near, "4096"), (Greeting::Slow, "512")] {
         let counts = Meeting::new(&[], &three_logs(), Smaller::Python, greeting, &["--piece", piece]).agree_on(3);
         assert_eq!(counts.received(2), 3, "one want for each log");
         assert!(counts.sent(8) > 0, "frames of 64 events went in parts");
@@ -414,7 +410,7 @@ fn what_differs_among_many_logs_is_found_by_ranges_whoever_opens() {
         logs.iter().enumerate().filter_map(short).collect::<Vec<_>>()
     };
     for smaller in [Smaller::Engine, Smaller::Python] {
-        let counts = Meeting::new(&behind(0), &behind(100), smaller, QUICK, &[]).agree_on(300);
+        let counts = Meeting::new(&behind(0), &behind(100), smaller, Greeting::Near, &[]).agree_on(300);
         assert!(counts.sent(6) > 0 && counts.received(6) > 0, "both compared by ranges");
         assert_eq!((counts.sent(2), counts.received(2)), (10, 10), "ten were lacking on either side");
         // Those that differ, from both sides, and each once more when it is durable.
@@ -426,8 +422,8 @@ fn what_differs_among_many_logs_is_found_by_ranges_whoever_opens() {
 fn a_newcomer_gets_many_logs() {
     let logs: Vec<_> = (0..300).map(|n| log_of(1_000 + n, Stream::TEAMS, 3, 1)).collect();
     for smaller in [Smaller::Engine, Smaller::Python] {
-        Meeting::new(&logs, &[], smaller, QUICK, &[]).agree_on(300);
-        Meeting::new(&[], &logs, smaller, QUICK, &[]).agree_on(300);
+        Meeting::new(&logs, &[], smaller, Greeting::Near, &[]).agree_on(300);
+        Meeting::new(&[], &logs, smaller, Greeting::Near, &[]).agree_on(300);
     }
 }
 
@@ -436,9 +432,9 @@ fn a_log_longer_than_the_credit_of_a_want_goes_either_way() {
     let long = || log_with_payloads_of(1_500, 31, Stream::INCIDENTS, 1_000, 64);
     let bytes: usize = long().iter().map(|event| event.payload(Slot::Op).unwrap().bytes.len()).sum();
     assert!(bytes as u64 > limits::SYNC_CREDIT_BYTES);
-    let counts = Meeting::new(&[long()], &[], Smaller::Python, QUICK, &[]).agree_on(1);
+    let counts = Meeting::new(&[long()], &[], Smaller::Python, Greeting::Near, &[]).agree_on(1);
     assert!(counts.sent(2) == 1 && counts.sent(3) > 0, "one want, and credit for it");
-    let counts = Meeting::new(&[], &[long()], Smaller::Engine, QUICK, &["--piece", "65536"]).agree_on(1);
+    let counts = Meeting::new(&[], &[long()], Smaller::Engine, Greeting::Near, &["--piece", "65536"]).agree_on(1);
     assert!(counts.received(2) == 1 && counts.received(3) > 0, "one want, and credit for it");
 }
 
@@ -451,7 +447,7 @@ fn two_histories_of_one_log_are_told_by_both_and_nothing_else_stops() {
         &[vec![ours.clone()], log_of(42, Stream::TEAMS, 5, 1)],
         &[vec![theirs], log_of(43, Stream::TEAMS, 5, 1)],
         Smaller::Engine,
-        QUICK,
+        Greeting::Near,
         &[],
     );
     meeting.run_until("both hold what they can", |m| {
@@ -468,7 +464,7 @@ fn two_histories_of_one_log_are_told_by_both_and_nothing_else_stops() {
 #[test]
 fn what_is_written_during_a_connection_is_announced_both_ways() {
     let logs = three_logs();
-    let mut meeting = Meeting::new(&logs, &logs, Smaller::Engine, QUICK, &[]);
+    let mut meeting = Meeting::new(&logs, &logs, Smaller::Engine, Greeting::Near, &[]);
     meeting.run_until("both know that they hold the same", Meeting::know_that_all_is_equal);
     let mut here = Author::new(21, "320508", None);
     let draft = Draft { op: Some(vec![0xa0]), pii: Some(vec![0xa0]), ..Draft::new(Stream::ALERTS, "issued", None) };

@@ -9,7 +9,7 @@ use super::allowance::{Allowance, Rate};
 use super::fill::{Fills, Settled};
 use super::hints::Hints;
 use super::incoming::Append;
-use super::line::Line;
+use super::line::{Greeting, Line};
 use super::moved::Arrivals;
 use super::pull::Pulls;
 use super::ranges::Ranges;
@@ -103,7 +103,7 @@ pub(super) struct Exchange {
 }
 
 impl Peer {
-    fn new(session: u64, now: Duration, pii_areas: Vec<Area>, greeting: Duration) -> Self {
+    fn new(session: u64, now: Duration, pii_areas: Vec<Area>, greeting: Greeting) -> Self {
         Self {
             session,
             pii_areas,
@@ -244,7 +244,7 @@ impl Engine {
         self.next_number
     }
 
-    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>, greeting: Duration) {
+    fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>, greeting: Greeting) {
         self.forget(&peer);
         let session = self.number();
         self.peers.insert(peer, Peer::new(session, now, pii_areas, greeting));

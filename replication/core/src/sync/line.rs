@@ -14,6 +14,44 @@ use crate::limits;
 /// How long a sample of the speed counts: a line that has become slower is believed to be after twice this time.
 const WINDOW: Duration = Duration::from_secs(5);
 
+/// How long a round trip is believed before it is measured anew, as BBR does: what was measured while the line was busy
+/// with other things would keep too much on it for good.
+const ROUND_TRIP_BELIEVED: Duration = Duration::from_secs(10);
+
+/// What the greeting has told of a line: all that is known before frames go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// All of it came at once.
+    Near,
+    /// It took a while, and its longer messages no longer than its shorter ones.
+    Far,
+    /// The line is slow, or cannot be told from a slow one.
+    Slow,
+}
+
+impl Greeting {
+    /// What it tells that short messages took so long there and back, and after them so long the credentials of both
+    /// sides and what was said to them.
+    pub fn of(round_trip: Duration, credentials: Duration) -> Self {
+        if round_trip + credentials < Duration::from_millis(limits::SYNC_NEAR_GREETING_MS) {
+            Self::Near
+        } else if round_trip.abs_diff(credentials) <= Duration::from_millis(limits::SYNC_WIDE_GREETING_MS) {
+            Self::Far
+        } else {
+            Self::Slow
+        }
+    }
+
+    /// What may be on its way before anything was measured, in bytes.
+    const fn on_way_bytes(self) -> u64 {
+        match self {
+            Self::Near => limits::SYNC_ON_WAY_BYTES_NEAR,
+            Self::Far => limits::SYNC_ON_WAY_BYTES_FAR,
+            Self::Slow => limits::SYNC_ON_WAY_BYTES_MIN,
+        }
+    }
+}
+
 /// Messages handed to the driver for one peer and not yet written, and pieces of frames that it has not confirmed.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -32,6 +70,10 @@ pub(super) struct Line {
     starved_until: u64,
     speed: Best,
     round_trip: Option<Duration>,
+    /// When it was last seen to be as short.
+    round_trip_at: Duration,
+    /// The line is let run empty, for one piece to go alone and measure the round trip.
+    probing: bool,
 }
 
 /// A piece of a frame on its way, and how things stood when it was sent.
@@ -43,6 +85,8 @@ struct Piece {
     confirmed_at: Duration,
     confirmed_sent_at: Duration,
     starved: bool,
+    /// Nothing else was on its way.
+    alone: bool,
 }
 
 /// The largest of the samples of the last one to two windows.
@@ -67,13 +111,12 @@ impl Best {
 }
 
 impl Line {
-    /// A line on which the credentials of the greeting took so long beyond a round trip.
-    pub(super) fn new(greeting: Duration) -> Self {
-        let quick = greeting < Duration::from_millis(limits::SYNC_QUICK_GREETING_MS);
+    /// A line that was greeted on.
+    pub(super) fn new(greeting: Greeting) -> Self {
         Self {
             unwritten: VecDeque::new(),
             unwritten_bytes: 0,
-            start_bytes: if quick { limits::SYNC_ON_WAY_BYTES_START } else { limits::SYNC_ON_WAY_BYTES_MIN },
+            start_bytes: greeting.on_way_bytes(),
             on_way: VecDeque::new(),
             on_way_bytes: 0,
             confirmed_pieces: 0,
@@ -83,6 +126,8 @@ impl Line {
             starved_until: 0,
             speed: Best::default(),
             round_trip: None,
+            round_trip_at: Duration::ZERO,
+            probing: false,
         }
     }
 
@@ -101,7 +146,8 @@ impl Line {
 
     /// Notes a piece of a frame that goes out.
     pub(super) fn piece_sent(&mut self, now: Duration, bytes: u64) {
-        if self.on_way.is_empty() {
+        let alone = self.on_way.is_empty();
+        if alone {
             (self.confirmed_at, self.confirmed_sent_at) = (now, now);
         }
         self.on_way.push_back(Piece {
@@ -111,6 +157,7 @@ impl Line {
             confirmed_at: self.confirmed_at,
             confirmed_sent_at: self.confirmed_sent_at,
             starved: self.confirmed_bytes < self.starved_until,
+            alone,
         });
         self.on_way_bytes += bytes;
     }
@@ -131,10 +178,17 @@ impl Line {
         let Some(piece) = latest else { return Ok(()) };
         self.confirmed_at = now;
         self.confirmed_sent_at = piece.sent_at;
-        let trip = now.saturating_sub(piece.sent_at);
-        self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
+        self.measure(now, &piece);
         self.sample(now, &piece);
         Ok(())
+    }
+
+    fn measure(&mut self, now: Duration, piece: &Piece) {
+        let trip = now.saturating_sub(piece.sent_at);
+        if (self.probing && piece.alone) || self.round_trip.is_none_or(|known| trip <= known) {
+            (self.round_trip, self.round_trip_at, self.probing) = (Some(trip), now, false);
+        }
+        self.probing |= now.saturating_sub(self.round_trip_at) > ROUND_TRIP_BELIEVED;
     }
 
     /// Pieces may leave in bursts and be confirmed in bursts: the longer of the two times is the honest one.
@@ -161,6 +215,9 @@ impl Line {
 
     /// Whether another piece may go out: one always, more while the line holds them without a queue that overflows.
     pub(super) fn has_room(&self) -> bool {
+        if self.probing {
+            return self.on_way.is_empty();
+        }
         self.on_way_bytes_max().map_or(self.on_way_bytes < self.start_bytes, |most| {
             self.on_way.is_empty() || self.on_way_bytes + self.piece_bytes() <= most
         })
@@ -201,47 +258,91 @@ impl Line {
 mod tests {
     use super::*;
 
-    const QUICK: Duration = Duration::from_millis(5);
+    /// What lies between two nodes.
+    struct Path {
+        bytes_per_second: u64,
+        delay: Duration,
+        /// How much longer everything takes in the first five seconds, behind what others send.
+        others: Duration,
+    }
 
-    /// Sends all it may on a line of this speed and delay for a while; the most that was on its way, in bytes.
-    fn fill(line: &mut Line, bytes_per_second: u64, delay: Duration, span: Duration) -> u64 {
-        let (mut now, mut free_at, mut pieces, mut most) = (Duration::ZERO, Duration::ZERO, line.confirmed_pieces, 0);
-        let mut arrivals: VecDeque<Duration> = VecDeque::new();
-        while now < span {
-            while line.has_room() {
-                let bytes = line.piece_bytes();
-                line.piece_sent(now, bytes);
-                free_at = free_at.max(now) + Duration::from_micros(bytes * 1_000_000 / bytes_per_second);
-                arrivals.push_back(free_at + delay * 2);
+    impl Path {
+        const RADIO: Self = Self { bytes_per_second: 8_000, delay: Duration::from_millis(40), others: Duration::ZERO };
+
+        /// Sends all it may for a while; the most that was on its way in the last half of it, in bytes.
+        fn fill(&self, line: &mut Line, span: Duration) -> u64 {
+            let (mut now, mut free_at, mut pieces, mut most) = (Duration::ZERO, Duration::ZERO, 0, 0);
+            let mut arrivals: VecDeque<Duration> = VecDeque::new();
+            while now < span {
+                while line.has_room() {
+                    let bytes = line.piece_bytes();
+                    line.piece_sent(now, bytes);
+                    free_at = free_at.max(now) + Duration::from_micros(bytes * 1_000_000 / self.bytes_per_second);
+                    let others = if now < Duration::from_secs(5) { self.others } else { Duration::ZERO };
+                    let after = arrivals.back().copied().unwrap_or_default();
+                    arrivals.push_back(after.max(free_at + self.delay * 2 + others));
+                }
+                if now >= span / 2 {
+                    most = most.max(line.on_way_bytes);
+                }
+                now = arrivals.pop_front().unwrap();
+                pieces += 1;
+                line.pieces_received(now, pieces).unwrap();
             }
-            most = most.max(line.on_way_bytes);
-            now = arrivals.pop_front().unwrap();
-            pieces += 1;
-            line.pieces_received(now, pieces).unwrap();
+            most
         }
-        most
+    }
+
+    #[test]
+    fn a_slow_line_is_not_taken_for_a_near_or_a_wide_one() {
+        let greeting = |round_trip, credentials| {
+            Greeting::of(Duration::from_millis(round_trip), Duration::from_millis(credentials))
+        };
+        assert_eq!(greeting(1, 3), Greeting::Near);
+        assert_eq!(greeting(100, 103), Greeting::Far);
+        // Seen at 64 kbit/s, over TCP, and over QUIC, whose handshake was still on its way while the round trip was taken.
+        for (round_trip, credentials) in [(67, 194), (85, 131), (106, 129), (257, 363), (366, 229), (612, 476)] {
+            assert_eq!(greeting(round_trip, credentials), Greeting::Slow, "{round_trip} {credentials}");
+        }
     }
 
     #[test]
     fn a_radio_of_64_kbit_a_second_never_holds_more_than_a_second_of_ours() {
-        let mut line = Line::new(Duration::from_millis(300));
-        let most = fill(&mut line, 8_000, Duration::from_millis(40), Duration::from_secs(60));
+        let mut line = Line::new(Greeting::Slow);
+        let most = Path::RADIO.fill(&mut line, Duration::from_secs(60));
         assert!(most < 8_000, "{most} bytes on their way");
         assert!((7_000..9_000).contains(&line.bytes_per_second().unwrap()), "{:?}", line.bytes_per_second());
     }
 
     #[test]
     fn a_line_that_is_fast_and_far_is_filled() {
-        let mut line = Line::new(QUICK);
-        let (speed, delay) = (5_000_000, Duration::from_millis(60));
-        fill(&mut line, speed, delay, Duration::from_secs(2));
+        let mut line = Line::new(Greeting::Near);
+        let speed = 5_000_000;
+        let path = Path { bytes_per_second: speed, delay: Duration::from_millis(60), others: Duration::ZERO };
+        path.fill(&mut line, Duration::from_secs(2));
         assert!(line.bytes_per_second().unwrap() > speed * 9 / 10, "{:?}", line.bytes_per_second());
     }
 
     #[test]
+    fn a_round_trip_that_was_taken_while_others_filled_the_line_is_measured_anew() {
+        let most = |seconds| {
+            // Given a line that looked wide, and on which everything comes half a second late at first,
+            let mut line = Line::new(Greeting::Far);
+            let path = Path { others: Duration::from_millis(500), ..Path::RADIO };
+            let most = path.fill(&mut line, Duration::from_secs(seconds));
+            assert!((7_000..9_000).contains(&line.bytes_per_second().unwrap()), "{:?}", line.bytes_per_second());
+            most
+        };
+        // when that is over, less is kept on it than then, and it is as full.
+        let (then, later) = (most(8), most(40));
+        assert!(then > 6_000 && later < 3_500, "{then} and then {later} bytes on their way");
+    }
+
+    #[test]
     fn little_to_send_does_not_make_a_line_look_slow() {
-        let mut line = Line::new(QUICK);
-        fill(&mut line, 5_000_000, Duration::from_millis(1), Duration::from_secs(1));
+        let mut line = Line::new(Greeting::Near);
+        let path = Path { bytes_per_second: 5_000_000, delay: Duration::from_millis(1), others: Duration::ZERO };
+        path.fill(&mut line, Duration::from_secs(1));
         let (known, mut now, first) = (line.bytes_per_second(), Duration::from_secs(2), line.confirmed_pieces);
         // What was on its way arrives.
         line.pieces_received(now, first + line.on_way.len() as u64).unwrap();
@@ -256,16 +357,17 @@ mod tests {
 
     #[test]
     fn what_was_never_sent_cannot_be_confirmed() {
-        let mut line = Line::new(QUICK);
-        line.piece_sent(QUICK, 100);
-        line.pieces_received(QUICK * 2, 1).unwrap();
-        line.pieces_received(QUICK * 2, 1).unwrap();
-        assert_eq!(line.pieces_received(QUICK * 2, u64::MAX), Err(Violation::ConfirmedUnsent));
+        let mut line = Line::new(Greeting::Near);
+        let soon = Duration::from_millis(5);
+        line.piece_sent(soon, 100);
+        line.pieces_received(soon * 2, 1).unwrap();
+        line.pieces_received(soon * 2, 1).unwrap();
+        assert_eq!(line.pieces_received(soon * 2, u64::MAX), Err(Violation::ConfirmedUnsent));
     }
 
     #[test]
     fn a_peer_that_never_reads_is_noticed() {
-        let mut line = Line::new(QUICK);
+        let mut line = Line::new(Greeting::Near);
         let room = (0..=limits::SYNC_UNWRITTEN_MESSAGES_MAX).map(|_| line.hand(1));
         assert_eq!(room.filter(|ok| !ok).count(), 1);
     }

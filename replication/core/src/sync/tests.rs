@@ -13,9 +13,6 @@ use crate::testkit::{Author, Draft, key};
 mod fill;
 mod hostile;
 
-/// A greeting on a LAN.
-const QUICK: Duration = Duration::from_millis(3);
-
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -291,7 +288,7 @@ fn a_log_is_pulled_from_whoever_may_have_its_personal_payloads() {
     let (other, first) = (key(2).public(), key(3).public());
     for (peer, area) in [(other, "320508006"), (first, "320508005")] {
         let pii_areas = vec![crate::testkit::area(area)];
-        engine.handle(now, Input::PeerConnected { peer, pii_areas, greeting: QUICK });
+        engine.handle(now, Input::PeerConnected { peer, pii_areas, greeting: Greeting::Near });
     }
     let author_of_other_logs = Author::new(101, "320508005", None);
     let busy = (author_of_other_logs.log_id(Stream::ALERTS), Head { seq: 9, id: EventId::from_bytes([1; 32]) });
@@ -317,8 +314,8 @@ fn a_day_of_many_short_logs_is_asked_for_at_once() {
     }
     network.connect(0, 1);
     assert!(network.run_until(seconds(5), Network::agrees));
-    // Digests, heads, wants, frames: two round trips of 200 ms.
-    assert!(network.now() < Duration::from_millis(450), "{:?}", network.now());
+    // Digests, heads, wants, as many frames as a line may hold that was not measured, and the rest: three round trips.
+    assert!(network.now() < Duration::from_millis(650), "{:?}", network.now());
 }
 
 #[test]
@@ -394,7 +391,7 @@ fn a_failing_store_blames_nobody_and_is_asked_again_later() {
     let (log, head) = (author.log_id(Stream::TEAMS), author.write_many(Stream::TEAMS, 2, 40)[1].head());
     let (mut engine, peer) = (Engine::new(key(1).public(), Frontier::new()), key(2).public());
     let mut now = Duration::ZERO;
-    engine.handle(now, Input::PeerConnected { peer, pii_areas: vec![], greeting: QUICK });
+    engine.handle(now, Input::PeerConnected { peer, pii_areas: vec![], greeting: Greeting::Near });
     let heads = Message::Heads { coverage: Coverage::End, entries: vec![(log, head)] };
     let outputs = engine.handle(now, Input::Message { peer, message: heads });
     let [Output::Send { message: Message::Want { want, .. }, .. }] = outputs[..] else { panic!("{outputs:?}") };
@@ -415,7 +412,7 @@ fn asking() -> (Engine, AuthorKey, u64) {
     let mut author = Author::new(100, "320508", None);
     let entry = (author.log_id(Stream::TEAMS), author.write_many(Stream::TEAMS, 2, 40)[1].head());
     let (mut engine, peer) = (Engine::new(key(1).public(), Frontier::new()), key(2).public());
-    engine.handle(Duration::ZERO, Input::PeerConnected { peer, pii_areas: vec![], greeting: QUICK });
+    engine.handle(Duration::ZERO, Input::PeerConnected { peer, pii_areas: vec![], greeting: Greeting::Near });
     let heads = Message::Heads { coverage: Coverage::End, entries: vec![entry] };
     let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message: heads });
     let [Output::Send { message: Message::Want { want, .. }, .. }] = outputs[..] else { panic!("{outputs:?}") };
@@ -464,7 +461,7 @@ fn a_bad_frame_ends_the_connection_once() {
 fn a_silent_peer_is_left_after_the_timeout_and_others_are_asked() {
     let (mut engine, peer, _) = asking();
     let other = key(3).public();
-    engine.handle(seconds(1), Input::PeerConnected { peer: other, pii_areas: vec![], greeting: QUICK });
+    engine.handle(seconds(1), Input::PeerConnected { peer: other, pii_areas: vec![], greeting: Greeting::Near });
     let mut author = Author::new(100, "320508", None);
     let entry = (author.log_id(Stream::TEAMS), author.write_many(Stream::TEAMS, 2, 40)[1].head());
     let heads = Message::Heads { coverage: Coverage::End, entries: vec![entry] };

@@ -15,7 +15,8 @@ use crate::limits;
 use crate::payloads::{encode_payloads, payload_bytes};
 use crate::sign::KeyCache;
 use crate::sync::{
-    AppendFailure, Coverage, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token, admit, admit_payloads,
+    AppendFailure, Coverage, DisconnectReason, Engine, Greeting, Input, Message, Output, ReadFrame, Token, admit,
+    admit_payloads,
 };
 use crate::testkit::{area, key};
 
@@ -265,7 +266,8 @@ impl Network {
         for (from, to) in [(a, b), (b, a)] {
             self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now, parked: None });
             let pii_areas = vec![self.nodes[to].area.clone()];
-            let greeting = self.conditions.on_line(GREETING_BYTES);
+            let round_trip = self.conditions.delay * 2;
+            let greeting = Greeting::of(round_trip, round_trip + self.conditions.on_line(GREETING_BYTES));
             self.input(from, Input::PeerConnected { peer: self.keys[to], pii_areas, greeting });
         }
     }

@@ -128,7 +128,7 @@ impl Asking {
     fn connect(&mut self, n: u16, code: &str) {
         let (peer, entries) = (key(n).public(), vec![(self.log.clone(), self.run[2].head())]);
         let pii_areas: Vec<Area> = vec![area(code)];
-        self.engine.handle(self.now, Input::PeerConnected { peer, pii_areas, greeting: QUICK });
+        self.engine.handle(self.now, Input::PeerConnected { peer, pii_areas, greeting: Greeting::Near });
         let message = Message::Heads { coverage: Coverage::End, entries };
         self.engine.handle(self.now, Input::Message { peer, message });
     }
@@ -212,7 +212,7 @@ fn only_peers_are_asked_that_may_have_the_payloads_and_hold_the_same_history() {
     let mut asking = Asking::new(&[(2, "320508006"), (3, "320508005")]);
     // A peer that may have them and says that it holds another history.
     let (peer, pii_areas) = (key(4).public(), vec![area("320508")]);
-    asking.engine.handle(asking.now, Input::PeerConnected { peer, pii_areas, greeting: QUICK });
+    asking.engine.handle(asking.now, Input::PeerConnected { peer, pii_areas, greeting: Greeting::Near });
     let other = Head { seq: 3, id: EventId::from_bytes([1; 32]) };
     let entries = vec![(asking.log.clone(), other)];
     asking.says(peer, Message::Heads { coverage: Coverage::End, entries });

@@ -54,7 +54,7 @@ impl Victim {
         self.unwritten.insert(peer, 0);
         // The hostile one may have all personal payloads, so that it is asked for those that are lacking.
         let pii_areas = if peer == self.hostile { vec![crate::testkit::area("320508")] } else { vec![] };
-        self.input(Input::PeerConnected { peer, pii_areas, greeting: QUICK });
+        self.input(Input::PeerConnected { peer, pii_areas, greeting: Greeting::Near });
     }
 
     fn input(&mut self, input: Input) {
@@ -254,7 +254,7 @@ fn frames_without_bytes_are_not_free() {
             sent += 1;
         }
         assert!(sent <= limits::SYNC_CREDIT_BYTES / limits::SYNC_FRAME_BYTES_LEAST + 1, "{sent} frames");
-        engine.handle(Duration::ZERO, Input::PeerConnected { peer, pii_areas: vec![], greeting: QUICK });
+        engine.handle(Duration::ZERO, Input::PeerConnected { peer, pii_areas: vec![], greeting: Greeting::Near });
     }
 }
 
