@@ -159,7 +159,8 @@ impl Config {
                 continue;
             }
             known_key(&variable, &key)?;
-            table.insert(key, environment_value(&text));
+            let value = environment_value(&key, &text);
+            table.insert(key, value);
         }
         toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value {
             place: format!("{} and LINLI_* variables", file.display()),
@@ -198,10 +199,11 @@ fn known_key(place: &str, key: &str) -> Result<(), ConfigError> {
     Err(ConfigError::UnknownKey { place: place.to_owned(), key: key.to_owned(), nearest })
 }
 
-/// A variable holds a TOML value, or a bare word, or a comma-separated list of addresses.
-fn environment_value(text: &str) -> toml::Value {
+/// A variable holds a TOML value, or bare words: one, or several with commas between them where the setting is a list.
+fn environment_value(key: &str, text: &str) -> toml::Value {
     let as_toml = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-    as_toml.unwrap_or_else(|| match text.contains(',') || text.starts_with('/') {
+    let is_list = SETTINGS.iter().any(|(name, example, _)| *name == key && example.starts_with('['));
+    as_toml.unwrap_or_else(|| match is_list {
         true => toml::Value::Array(text.split(',').map(|s| toml::Value::String(s.trim().to_owned())).collect()),
         false => toml::Value::String(text.to_owned()),
     })
@@ -238,7 +240,8 @@ mod tests {
         let config = load(
             "mdns = false\nlog = 'warn'",
             &[
-                ("LINLI_LOG", "debug"),
+                ("LINLI_LOG", "info,linli_net=debug"),
+                ("LINLI_HOST_NAMES", "street.example"),
                 ("LINLI_PEERS", "/ip4/192.0.2.1/tcp/1,/ip4/192.0.2.2/tcp/1"),
                 ("LINLI_DATA_DIR", "/var/lib/linli"),
                 ("HOME", "/root"),
@@ -246,7 +249,10 @@ mod tests {
         )
         .unwrap();
         assert!(!config.mdns);
-        assert_eq!(config.log, "debug");
+        assert_eq!(
+            (config.log.as_str(), config.host_names),
+            ("info,linli_net=debug", vec!["street.example".to_owned()])
+        );
         assert_eq!(config.peers.len(), 2);
     }
 
