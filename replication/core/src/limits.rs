@@ -184,9 +184,9 @@ pub const SYNC_PART_BYTES_MIN: usize = 512;
 /// a hundred events at once.
 pub const SYNC_ON_WAY_BYTES_NEAR: u64 = 48 * 1024;
 
-/// The same when the greeting came from far away and says that the line is wide: what TCP begins with (RFC 6928). A
-/// line of 64 kbit/s that was taken for one is held for a second and a half, once.
-pub const SYNC_ON_WAY_BYTES_FAR: u64 = 12 * 1024;
+/// The same when the greeting came from far away and says that the line is wide: a hundred events in two round trips. A
+/// line of 64 kbit/s that was taken for one is held for three seconds, once.
+pub const SYNC_ON_WAY_BYTES_FAR: u64 = 24 * 1024;
 
 /// Bytes of frames that may always be on their way to a peer, however slow its line, and all of them before it was
 /// measured when the greeting says neither: a quarter of a second at 64 kbit/s.
@@ -203,7 +203,7 @@ pub const SYNC_NEAR_GREETING_MS: u64 = 60;
 /// Credentials (a kilobyte or two) that take as long as the round trip before them, give or take so many milliseconds,
 /// show a wide line: at 64 kbit/s they take 150 ms longer. Less than a round trip is as suspicious as more: what was
 /// measured before waited behind something else then, as behind the rest of a transport's handshake.
-pub const SYNC_WIDE_GREETING_MS: u64 = 15;
+pub const SYNC_WIDE_GREETING_MS: u64 = 10;
 
 /// How long pieces of frames may occupy the line before a warning can overtake, in milliseconds, besides the round trip
 /// that keeps the line filled.
