@@ -158,9 +158,8 @@ impl Config {
             if key == "data_dir" || key.starts_with("test_") {
                 continue;
             }
-            known_key(&variable, &key)?;
-            let value = environment_value(&key, &text);
-            table.insert(key, value);
+            let example = known_key(&variable, &key)?;
+            table.insert(key, environment_value(example, &text));
         }
         toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value {
             place: format!("{} and LINLI_* variables", file.display()),
@@ -189,9 +188,10 @@ fn parse_table(place: &str, text: &str) -> Result<toml::Table, ConfigError> {
     Ok(table)
 }
 
-fn known_key(place: &str, key: &str) -> Result<(), ConfigError> {
-    if SETTINGS.iter().any(|(known, _, _)| *known == key) {
-        return Ok(());
+/// The example of a setting.
+fn known_key(place: &str, key: &str) -> Result<&'static str, ConfigError> {
+    if let Some((_, example, _)) = SETTINGS.iter().find(|(known, _, _)| *known == key) {
+        return Ok(example);
     }
     let similarity: BTreeMap<u64, &'static str> =
         SETTINGS.iter().map(|(known, _, _)| ((strsim::jaro_winkler(known, key) * 1e6) as u64, *known)).collect();
@@ -200,10 +200,9 @@ fn known_key(place: &str, key: &str) -> Result<(), ConfigError> {
 }
 
 /// A variable holds a TOML value, or bare words: one, or several with commas between them where the setting is a list.
-fn environment_value(key: &str, text: &str) -> toml::Value {
+fn environment_value(example: &str, text: &str) -> toml::Value {
     let as_toml = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
-    let is_list = SETTINGS.iter().any(|(name, example, _)| *name == key && example.starts_with('['));
-    as_toml.unwrap_or_else(|| match is_list {
+    as_toml.unwrap_or_else(|| match example.starts_with('[') {
         true => toml::Value::Array(text.split(',').map(|s| toml::Value::String(s.trim().to_owned())).collect()),
         false => toml::Value::String(text.to_owned()),
     })

@@ -96,8 +96,7 @@ fn take_all(door: &Door, dir: &DataDir, key: &SecretKey, files: &[PathBuf]) -> R
         match look_at(file, key, federation)? {
             Ok(header) => volumes.push(Volume { file: file.clone(), header, report: VolumeReport::default() }),
             Err(reason) => {
-                let report = VolumeReport { damaged: Some(reason), ..VolumeReport::default() };
-                brought.files.push(FileReport { file: file.clone(), report });
+                brought.files.push(FileReport { file: file.clone(), report: VolumeReport::damaged(reason) });
             }
         }
     }
@@ -241,6 +240,6 @@ fn take_through(client: &Client, volume: Result<Vec<u8>, String>) -> Result<Volu
             let answer = client.post_bytes("/carry/volumes", &sealed)?;
             Ok(serde_json::from_value(answer).map_err(anyhow::Error::from)?)
         }
-        Err(reason) => Ok(VolumeReport { damaged: Some(reason), ..VolumeReport::default() }),
+        Err(reason) => Ok(VolumeReport::damaged(reason)),
     }
 }

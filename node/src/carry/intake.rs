@@ -11,7 +11,7 @@ use linli_net::{BatchDone, append_proven};
 
 use super::opening::{Opened, open_all};
 use super::proving::{Found, Placed, Proving, Step};
-use super::report::{OtherHistory, RefusedFrame, VolumeReport};
+use super::report::{OtherHistory, RefusedFrame, VolumeReport, note_refused};
 use super::taken::Taken;
 use crate::node::{Node, NodeError};
 
@@ -65,7 +65,7 @@ impl Node {
 
     fn conclude(&self, opened: Opened, found: Found, mut report: VolumeReport) -> Result<VolumeReport, NodeError> {
         report.gaps = found.gaps.into_values().collect();
-        found.refused.into_iter().for_each(|frame| report.note_refused(frame));
+        found.refused.into_iter().for_each(|frame| note_refused(&mut report.refused, frame));
         report.damaged = opened.damaged;
         if let Some(header) = opened.header {
             self.note_volume(&header, opened.last, &mut report)?;
@@ -107,7 +107,8 @@ fn settle(done: BatchDone<Placed>, report: &mut VolumeReport) -> Result<(), Node
         match outcome {
             Ok(_) => settled += placed.events,
             Err(AppendFailure::BadPeer(reason)) => {
-                report.note_refused(RefusedFrame { log: Some(placed.log), from: placed.from, reason });
+                let frame = RefusedFrame { log: Some(placed.log), from: placed.from, reason };
+                note_refused(&mut report.refused, frame);
             }
             Err(AppendFailure::Forked { theirs }) => report.note_fork(OtherHistory { log: placed.log, theirs }),
             Err(AppendFailure::Store) => {

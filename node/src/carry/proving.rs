@@ -10,7 +10,7 @@ use linli_net::limits::APPEND_BATCH_BYTES;
 use linli_net::{HeadsAhead, Job, Proven, prove_batch};
 
 use super::opening::{Opened, Unpacked};
-use super::report::{Gap, LINES_MAX, RefusedFrame};
+use super::report::{Gap, RefusedFrame, note_refused};
 use crate::node::{Node, random_u64};
 
 /// Bytes of the first batch; each has twice as many as the one before, up to [`APPEND_BATCH_BYTES`]. So the disk has
@@ -91,9 +91,8 @@ impl<'n> Proving<'n> {
         let head = match FrameHead::of(&frame) {
             Ok(head) => head,
             Err(error) => {
-                if self.found.refused.len() < LINES_MAX {
-                    self.found.refused.push(RefusedFrame { log: None, from: 0, reason: error.to_string() });
-                }
+                let frame = RefusedFrame { log: None, from: 0, reason: error.to_string() };
+                note_refused(&mut self.found.refused, frame);
                 return true;
             }
         };

@@ -4,7 +4,7 @@ use linli_core::id::{AuthorKey, BundleId, Head, LogId};
 use serde::{Deserialize, Serialize};
 
 /// Frames that are reported one by one. A person reads a few; the rest is counted.
-pub(super) const LINES_MAX: usize = 100;
+const LINES_MAX: usize = 100;
 
 /// What became of one volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,10 +70,9 @@ impl VolumeReport {
         self.damaged.is_none() && self.gaps.is_empty() && self.forks.is_empty() && self.refused.is_empty()
     }
 
-    pub(super) fn note_refused(&mut self, frame: RefusedFrame) {
-        if self.refused.len() < LINES_MAX {
-            self.refused.push(frame);
-        }
+    /// Of a file of which nothing can be used.
+    pub(super) fn damaged(reason: String) -> Self {
+        Self { damaged: Some(reason), ..Self::default() }
     }
 
     pub(super) fn note_fork(&mut self, fork: OtherHistory) {
@@ -81,5 +80,12 @@ impl VolumeReport {
             Some(known) => known.theirs = fork.theirs.max(known.theirs),
             None => self.forks.push(fork),
         }
+    }
+}
+
+/// Notes a frame, unless a person has enough to read.
+pub(super) fn note_refused(refused: &mut Vec<RefusedFrame>, frame: RefusedFrame) {
+    if refused.len() < LINES_MAX {
+        refused.push(frame);
     }
 }

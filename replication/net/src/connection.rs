@@ -60,7 +60,7 @@ enum Stage {
     New,
     /// The hello is under way.
     Greeting,
-    /// Enrolled, for these areas; the credentials took so long beyond a round trip. No sync stream yet.
+    /// Enrolled, for these areas, and what the greeting told of the line. No sync stream yet.
     Greeted(Vec<Area>, Greeting),
     /// Replicating.
     Syncing(Vec<Area>),

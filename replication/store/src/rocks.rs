@@ -50,13 +50,19 @@ impl Rocks {
     }
 }
 
-fn open_for_writing(path: &Path) -> Result<DB, StoreError> {
+/// What both ways to open have in common. At most so many files are held open, or all of them for -1.
+fn opening(files_max: i32) -> Options {
     let mut options = Options::default();
+    options.set_max_open_files(files_max);
+    options.set_max_file_opening_threads(OPENING_THREADS);
+    options
+}
+
+fn open_for_writing(path: &Path) -> Result<DB, StoreError> {
+    let mut options = opening(256);
     options.create_if_missing(true);
     options.create_missing_column_families(true);
-    options.set_max_open_files(256);
     options.set_max_background_jobs(2);
-    options.set_max_file_opening_threads(OPENING_THREADS);
     options.set_keep_log_file_num(2);
     options.set_max_total_wal_size(64 << 20);
     DB::open_cf_descriptors(&options, path, families()).map_err(|error| match error.to_string() {
@@ -70,9 +76,7 @@ fn open_for_writing(path: &Path) -> Result<DB, StoreError> {
 /// only if neither the manifest nor the set of logs has changed meanwhile. Once open, every file is held open, and
 /// deleted ones stay readable.
 fn open_beside_a_writer(path: &Path) -> Result<DB, StoreError> {
-    let mut options = Options::default();
-    options.set_max_open_files(-1);
-    options.set_max_file_opening_threads(OPENING_THREADS);
+    let options = opening(-1);
     let mut refused = StoreError::Backend("a process writes too busily to be read beside; try again".into());
     for _ in 0..READ_ONLY_ATTEMPTS {
         let before = files_in_force(path);
