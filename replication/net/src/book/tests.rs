@@ -189,21 +189,16 @@ fn a_cut_from_a_hundred_peers_makes_no_storm_and_a_heal_is_noticed_within_fiftee
     let calls = calls_while_cut(&mut book, &mut now, 10);
     assert!(calls.iter().all(|calls| *calls <= 240 * limits::CALLS_AT_ONCE_MAX), "{calls:?}");
     assert!(calls.iter().all(|calls| *calls >= 100), "it sleeps: {calls:?}");
-    // The line heals: within 15 s nearly everybody has been called once, and the last of so many, who wait for their turn
-    // besides, within 20 s.
-    let (mut reached, mut soon) = (std::collections::BTreeSet::new(), 0);
-    for tick in 0..80 {
+    // The line heals: within 15 s everybody has been called once.
+    let mut reached = std::collections::BTreeSet::new();
+    for tick in 0..60 {
         for call in due(&mut book, now) {
             book.dialled(now, &call, connection(1_000_000 + tick * 10 + reached.len() % 10));
             reached.extend(call.peer);
         }
         now += Duration::from_millis(250);
-        if tick < 60 {
-            soon = reached.len();
-        }
     }
-    assert!(soon >= 90, "{soon} within 15 s");
-    assert_eq!(reached.len(), 100, "within 20 s");
+    assert_eq!(reached.len(), 100, "within 15 s");
 }
 
 #[test]
