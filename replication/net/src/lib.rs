@@ -14,6 +14,7 @@ mod book;
 mod config;
 mod connection;
 mod door;
+mod doorstep;
 mod driver;
 mod gate;
 mod hello;

@@ -74,6 +74,11 @@ pub const CONNECTIONS_IN_MAX: u32 = 192;
 /// Most connections that are being set up in one direction.
 pub const CONNECTIONS_PENDING_MAX: u32 = 64;
 
+/// Most of them that come from one address, over IPv6 from one network of 64 bits: four machines at least must join to
+/// keep newcomers out for the ten seconds that a silent socket is waited for. Many nodes may share a router's address, but
+/// a connection is in the making for a few round trips only.
+pub const CONNECTIONS_PENDING_PER_SOURCE_MAX: usize = 16;
+
 /// Most connections to one peer: a new one, both sides dialling at once, one through a relay, and old ones that are dead
 /// and whose closing the system has not given up yet.
 pub const CONNECTIONS_PER_PEER_MAX: u32 = 8;

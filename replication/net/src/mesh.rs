@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, SpawnError};
+use crate::doorstep::Doorstep;
 use crate::driver::{Driver, Request};
 use crate::gate::Gated;
 use crate::link::Links;
@@ -26,6 +27,7 @@ use crate::{identity, limits};
 /// What libp2p runs on each connection. Relays and hole punching are for members only.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    doorstep: Doorstep,
     limits: connection_limits::Behaviour,
     pub(crate) links: Links,
     ping: ping::Behaviour,
@@ -85,6 +87,7 @@ fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>,
     let own = keypair.public().to_peer_id();
     let mdns = config.mdns.then(|| mdns_behaviour(own)).transpose().map_err(|error| transport(error.to_string()))?;
     let behaviour = |relay_client| Behaviour {
+        doorstep: Doorstep::default(),
         limits: connection_limits::Behaviour::new(
             ConnectionLimits::default()
                 .with_max_pending_incoming(Some(limits::CONNECTIONS_PENDING_MAX))

@@ -1,0 +1,149 @@
+//! How many connections of one source may be in the making at a time.
+//!
+//! Before a connection is encrypted, nobody knows whose it is; all that tells strangers apart is where they call from. One
+//! machine that opens sockets and says nothing fills its own share of the room, not that of the neighbours.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::IpAddr;
+use std::task::{Context, Poll};
+
+use libp2p::PeerId;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::behaviour::ListenFailure;
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    dummy,
+};
+
+use crate::limits;
+
+/// Denies a connection from a source that has [`limits::CONNECTIONS_PENDING_PER_SOURCE_MAX`] in the making. Circuits
+/// through relays have no source of their own and are not counted; only members have relays.
+#[derive(Debug, Default)]
+pub(crate) struct Doorstep {
+    pending: HashMap<ConnectionId, IpAddr>,
+}
+
+/// A source has too many connections in the making.
+#[derive(Debug)]
+struct Crowded(IpAddr);
+
+impl fmt::Display for Crowded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = limits::CONNECTIONS_PENDING_PER_SOURCE_MAX;
+        write!(f, "{} has {most} connections in the making, and more are not allowed", self.0)
+    }
+}
+
+impl std::error::Error for Crowded {}
+
+/// Where a connection comes from. An IPv6 network of 64 bits counts as one source: a machine has all of its addresses.
+fn source(remote: &Multiaddr) -> Option<IpAddr> {
+    match remote.iter().next()? {
+        Protocol::Ip4(address) => Some(address.into()),
+        Protocol::Ip6(address) => match address.to_ipv4_mapped() {
+            Some(address) => Some(address.into()),
+            None => Some(IpAddr::V6((u128::from(address) >> 64 << 64).into())),
+        },
+        _ => None,
+    }
+}
+
+impl NetworkBehaviour for Doorstep {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        if remote.iter().any(|part| part == Protocol::P2pCircuit) {
+            return Ok(());
+        }
+        let Some(source) = source(remote) else { return Ok(()) };
+        let pending = self.pending.values().filter(|other| **other == source).count();
+        if pending >= limits::CONNECTIONS_PENDING_PER_SOURCE_MAX {
+            return Err(ConnectionDenied::new(Crowded(source)));
+        }
+        self.pending.insert(connection, source);
+        Ok(())
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.pending.remove(&connection);
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) = event {
+            self.pending.remove(&connection_id);
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linli_core::testkit::key;
+
+    use super::*;
+
+    fn calls(doorstep: &mut Doorstep, number: usize, from: &str) -> bool {
+        let (local, remote) = ("/ip4/10.0.0.1/tcp/8421".parse().unwrap(), from.parse().unwrap());
+        doorstep.handle_pending_inbound_connection(ConnectionId::new_unchecked(number), &local, &remote).is_ok()
+    }
+
+    #[test]
+    fn a_source_that_fills_its_share_keeps_no_other_out_and_is_heard_again_when_one_is_done() {
+        let mut doorstep = Doorstep::default();
+        let most = limits::CONNECTIONS_PENDING_PER_SOURCE_MAX;
+        assert!((0..most).all(|number| calls(&mut doorstep, number, "/ip4/10.0.0.2/tcp/9")));
+        assert!(!calls(&mut doorstep, 100, "/ip4/10.0.0.2/udp/9/quic-v1"));
+        assert!(calls(&mut doorstep, 101, "/ip4/10.0.0.3/tcp/9"));
+        let (peer, any) = (crate::peer_id(&key(1).public()).unwrap(), "/ip4/10.0.0.1/tcp/8421".parse().unwrap());
+        let first = ConnectionId::new_unchecked(0);
+        doorstep.handle_established_inbound_connection(first, peer, &any, &any).unwrap();
+        assert!(calls(&mut doorstep, 102, "/ip4/10.0.0.2/tcp/9"));
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_source_an_ipv4_address_is_one_however_it_is_written_and_circuits_are_none() {
+        let of = |address: &str| source(&address.parse().unwrap());
+        assert_eq!(of("/ip6/fd00:1:2:3::4/tcp/1"), of("/ip6/fd00:1:2:3:ffff::5/udp/2/quic-v1"));
+        assert_ne!(of("/ip6/fd00:1:2:3::4/tcp/1"), of("/ip6/fd00:1:2:4::4/tcp/1"));
+        assert_eq!(of("/ip6/::ffff:10.0.0.2/tcp/1"), of("/ip4/10.0.0.2/tcp/2"));
+        let mut doorstep = Doorstep::default();
+        let circuit = format!("/ip4/10.0.0.2/tcp/1/p2p/{}/p2p-circuit", crate::peer_id(&key(1).public()).unwrap());
+        assert!((0..100).all(|number| calls(&mut doorstep, number, &circuit)) && doorstep.pending.is_empty());
+    }
+}
