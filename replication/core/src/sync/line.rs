@@ -21,6 +21,9 @@ const ROUND_TRIP_BELIEVED: Duration = Duration::from_secs(10);
 /// Pieces that go alone to measure it; the quickest counts. One of them may meet a cut.
 const PROBES: u8 = 2;
 
+/// Into so many pieces is divided what may be on its way before anything was measured.
+const FIRST_PIECES: u64 = 8;
+
 /// What the greeting has told of a line: all that is known before frames go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Greeting {
@@ -249,16 +252,22 @@ impl Line {
         Some(bytes.clamp(limits::SYNC_ON_WAY_BYTES_MIN, limits::SYNC_ON_WAY_BYTES_MAX))
     }
 
-    /// How long a piece may be, in bytes: two of them hold the line for [`limits::SYNC_LINE_HELD_MS`] at most.
+    /// How long a piece may be, in bytes: two of them hold the line for [`limits::SYNC_LINE_HELD_MS`] at most. Before
+    /// anything was measured they are short, for the first confirmation to come early: a transport begins with few packets.
     pub(super) fn piece_bytes(&self) -> u64 {
-        let held = self.speed.get().map(|speed| speed.saturating_mul(limits::SYNC_LINE_HELD_MS) / 1000);
-        let held = held.unwrap_or(self.start_bytes);
-        (held / 2).clamp(limits::SYNC_PIECE_BYTES_MIN, limits::SYNC_FRAME_BYTES)
+        let piece = self.held_bytes().map_or(self.start_bytes / FIRST_PIECES, |held| held / 2);
+        piece.clamp(limits::SYNC_PIECE_BYTES_MIN, limits::SYNC_FRAME_BYTES)
     }
 
     /// How long a frame should be, in bytes. One that cannot be as short goes out in pieces.
     pub(super) fn frame_bytes(&self) -> u64 {
-        self.piece_bytes().max(limits::SYNC_FRAME_BYTES_MIN)
+        let frame = self.held_bytes().unwrap_or(self.start_bytes) / 2;
+        frame.clamp(limits::SYNC_FRAME_BYTES_MIN, limits::SYNC_FRAME_BYTES)
+    }
+
+    /// What the line carries in [`limits::SYNC_LINE_HELD_MS`]. None before anything was measured.
+    fn held_bytes(&self) -> Option<u64> {
+        self.speed.get().map(|speed| speed.saturating_mul(limits::SYNC_LINE_HELD_MS) / 1000)
     }
 
     /// Whether heads may go out now. When they may not they gather, and several rises of a log become one entry.
