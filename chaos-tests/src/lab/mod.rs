@@ -10,6 +10,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 /// How slow a line is, each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -41,20 +43,29 @@ impl Pace {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C ends what waits here, and processes and namespaces are tidied away on the way out.
+/// From now on Ctrl-C and SIGTERM end what waits here, and processes and namespaces are tidied away on the way out.
 ///
 /// # Errors
 /// When the system takes no signal handler.
 pub fn end_tidily_on_interrupt() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut asked_to_end = {
+        let _context = runtime.enter();
+        signal(SignalKind::terminate())?
+    };
     std::thread::spawn(move || {
-        let asked = runtime.block_on(tokio::signal::ctrl_c());
-        INTERRUPTED.store(asked.is_ok(), Ordering::SeqCst);
+        let asked = runtime.block_on(async {
+            tokio::select! {
+                pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
+                asked = asked_to_end.recv() => asked.is_some(),
+            }
+        });
+        INTERRUPTED.store(asked, Ordering::SeqCst);
     });
     Ok(())
 }
 
-/// Whether Ctrl-C was pressed since [`end_tidily_on_interrupt`].
+/// Whether Ctrl-C was pressed or SIGTERM came since [`end_tidily_on_interrupt`].
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }

@@ -2,6 +2,7 @@
 //! so connections go half-open as they do on a real broken line.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -10,6 +11,9 @@ use super::Pace;
 
 /// Largest packet on the bridge with its frame, in bytes: what a shaper must let out at once.
 const PACKET_BYTES_MAX: u64 = 1_514;
+
+/// How the names of all our namespaces and devices begin; the number of our process follows. At most 15 bytes in all.
+const TAG: &str = "l";
 
 /// A bridge with namespaces on it; gone when dropped.
 pub struct Network {
@@ -53,12 +57,14 @@ pub fn can_slow_down() -> bool {
 
 impl Network {
     /// Makes `count` namespaces that reach each other and this process. `block` is the third number of their
-    /// addresses in 10.77.0.0/16, so that networks of tests that run side by side do not meet.
+    /// addresses in 10.77.0.0/16, so that networks of tests that run side by side do not meet. What processes left behind
+    /// that were killed is tidied away first, for its routes would lead this network's packets astray.
     ///
     /// # Errors
     /// When the system refuses one of the steps.
     pub fn with_hosts(count: u8, block: u8) -> anyhow::Result<Self> {
-        let tag = format!("l{}{block}", std::process::id() % 100_000);
+        tidy_after_the_dead();
+        let tag = format!("{TAG}{}-{block}", std::process::id());
         let mut network = Self { bridge: format!("{tag}b"), block, hosts: vec![], routers: vec![] };
         run(&format!("ip link add {} type bridge", network.bridge))?;
         run(&format!("ip addr add 10.77.{block}.1/24 dev {}", network.bridge))?;
@@ -263,6 +269,32 @@ impl Drop for Network {
     }
 }
 
+/// Deletes namespaces and devices of networks whose process is no more. What cannot be deleted stays.
+fn tidy_after_the_dead() {
+    let listed = |words: &[&str]| {
+        let output = Command::new("ip").args(words).stdin(Stdio::null()).output();
+        output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for line in listed(&["netns", "list"]).lines() {
+        if let Some(name) = line.split(' ').next().filter(|name| is_of_the_dead(name)) {
+            let _ = run(&format!("ip netns del {name}"));
+        }
+    }
+    // "7: l123-4b: <...", or of one end of a cable "8: l123-4o0@if2: <..."
+    for line in listed(&["-o", "link"]).lines() {
+        let name = line.split([':', '@']).nth(1).map(str::trim);
+        if let Some(name) = name.filter(|name| is_of_the_dead(name)) {
+            let _ = run(&format!("ip link del {name}"));
+        }
+    }
+}
+
+/// Whether a name is one of ours, and the process that gave it is no more.
+fn is_of_the_dead(name: &str) -> bool {
+    let process = name.strip_prefix(TAG).and_then(|rest| rest.split_once('-')).map(|(process, _)| process);
+    process.is_some_and(|process| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists())
+}
+
 /// Slows what leaves through a device, except what this process says or is told. The shaper sits in a class of its own
 /// below one without a limit; it also cuts what offloading has glued together.
 fn shape(tc: &str, device: &str, side: &str, (us, all): (&str, &str), pace: Pace) -> anyhow::Result<()> {
@@ -305,4 +337,39 @@ fn finish(mut command: Command, line: &str) -> anyhow::Result<()> {
         bail!("{line}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_dead_process_of_ours_left_is_tidied_away() {
+        let own = std::process::id();
+        assert!(!is_of_the_dead(&format!("l{own}-7n0")), "this process lives");
+        assert!(is_of_the_dead("l4999999-7n0"), "no system has a process of that number");
+        assert!(["lo", "lan0", "eth0", "l-7", "lab-1", "lx4999999-7"].iter().all(|name| !is_of_the_dead(name)));
+    }
+
+    #[test]
+    fn a_network_works_although_one_on_the_same_block_was_killed() {
+        if !available() {
+            println!("not run, because it needs root: networks that were killed");
+            return;
+        }
+        // Given what a killed process leaves behind: a bridge on the block and a namespace,
+        run("ip link add l4999999-253b type bridge").unwrap();
+        run("ip addr add 10.77.253.1/24 dev l4999999-253b").unwrap();
+        run("ip link set l4999999-253b up").unwrap();
+        run("ip netns add l4999999-253n0").unwrap();
+        // when a network is made there, then its host is reached, and the remains are gone.
+        let network = Network::with_hosts(1, 253).unwrap();
+        let nobody_listens = TcpStream::connect_timeout(&(network.hosts[0].address, 9).into(), Duration::from_secs(5));
+        assert_eq!(nobody_listens.map(drop).map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+        assert!(run("ip link show l4999999-253b").is_err() && run("ip netns exec l4999999-253n0 true").is_err());
+    }
 }
