@@ -40,6 +40,8 @@ struct Delivered {
     cuts: u64,
     needed_events: u64,
     received_events: u64,
+    /// Events that came although they were durable here.
+    held_events: u64,
     received_bytes: u64,
 }
 
@@ -88,9 +90,10 @@ fn check_once(report: &mut Report, whole: &Delivered, broken: &Delivered) -> any
     for delivered in [whole, broken] {
         let (needed, received) = (delivered.needed_events, delivered.received_events);
         ensure!(needed == received, "{needed} events were needed and {received} were received and made durable");
+        ensure!(delivered.held_events == 0, "{} events came again that were durable", delivered.held_events);
     }
-    report
-        .beside("   events needed and made durable", &format!("{} = {}", broken.needed_events, broken.received_events));
+    let events = format!("{} = {}, {}", broken.needed_events, broken.received_events, broken.held_events);
+    report.beside("   events needed and made durable, and sent again", &events);
     let allowed = whole.received_bytes + whole.received_bytes / 50 + broken.cuts * FRAMES_LOST_PER_CUT * FRAME_BYTES;
     ensure!(
         broken.received_bytes <= allowed,
@@ -147,6 +150,7 @@ fn deliver(setup: &Setup, transport: Transport, past: &Past, cuts: Option<Cuts>)
         cuts: count,
         needed_events: total - before,
         received_events: street.metric("linli_mesh_received_events_total")?,
+        held_events: street.metric("linli_mesh_held_events_total")?,
         received_bytes: street.metric("linli_mesh_received_bytes_total")?,
     })
 }

@@ -123,8 +123,10 @@ impl Stage {
         assert_eq!(street.api.status().unwrap()["forks"], json!(0), "{context}");
     }
 
-    fn received(&self) -> (u64, u64) {
+    /// Events made durable and bytes received since its last start, in which no event came that it held.
+    fn received(&self, context: &str) -> (u64, u64) {
         let count = |name| self.district.nodes[RECEIVER].api.metric(name).unwrap();
+        assert_eq!(count("linli_mesh_held_events_total"), 0, "{context}: durable events were sent again");
         (count("linli_mesh_received_events_total"), count("linli_mesh_received_bytes_total"))
     }
 }
@@ -147,7 +149,7 @@ fn either_side_is_killed_in_the_middle_of_a_catch_up_and_both_finish_it() {
     stage.begin_anew();
     stage.until(total, "undisturbed");
     stage.check_whole(root.path(), "undisturbed");
-    let (received, undisturbed_bytes) = stage.received();
+    let (received, undisturbed_bytes) = stage.received("undisturbed");
     assert_eq!(received, EVENTS);
     let mut in_the_middle = 0;
     for number in 0..rounds() {
@@ -173,7 +175,7 @@ fn either_side_is_killed_in_the_middle_of_a_catch_up_and_both_finish_it() {
         // both finish, nothing lost, nothing doubled,
         stage.check_whole(root.path(), &context);
         // and what was durable is not sent again.
-        let (received, bytes) = stage.received();
+        let (received, bytes) = stage.received(&context);
         let (missing, lost) = match victim {
             RECEIVER => (total - events(&held), 0),
             _ => (EVENTS, FRAMES_LOST * FRAME_BYTES_MAX),

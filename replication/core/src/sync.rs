@@ -30,7 +30,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use admit::{admit, admit_payloads};
+pub use admit::{Admitted, admit, admit_payloads};
 pub use engine::Engine;
 pub use line::Greeting;
 pub use message::{Coverage, List, Message, Sums};

@@ -12,7 +12,7 @@ use linli_core::id::{Head, LogId, Stream};
 use linli_core::limits::SIGNATURE_INTERVAL;
 use linli_core::payloads::encode_payloads;
 use linli_core::sign::KeyCache;
-use linli_core::sync::{AppendFailure, ReadFrame, Token, admit, admit_payloads};
+use linli_core::sync::{Admitted, AppendFailure, ReadFrame, Token, admit, admit_payloads};
 use linli_store::{AppendError, FillError, LentEvent, Run, Store, StoreError};
 
 use crate::limits;
@@ -37,6 +37,8 @@ pub struct BatchDone<T = Token> {
     pub outcomes: Vec<(T, Result<Head, AppendFailure>)>,
     /// Events that are durable now and were not before.
     pub events: u64,
+    /// Events that were held already when their frame was proven.
+    pub held: u64,
 }
 
 /// Frames that wait, by log, and the logs that batches under way belong to. What waits is bounded by the credit that the
@@ -124,6 +126,7 @@ pub struct Proven<T = Token> {
     logs: BTreeSet<LogId>,
     outcomes: Vec<(T, Result<Option<Head>, AppendFailure>)>,
     runs: Vec<Vec<VerifiedEvent>>,
+    held: u64,
     /// Other histories of logs, each a proof.
     evidence: Vec<Vec<VerifiedEvent>>,
 }
@@ -142,7 +145,7 @@ pub fn prove_batch<T>(store: &Store, jobs: Vec<Job<T>>, heads: &mut HeadsAhead) 
     let logs: BTreeSet<LogId> = jobs.iter().map(|job| job.log.clone()).collect();
     let mut keys = KeyCache::default();
     let mut runs: BTreeMap<LogId, Vec<VerifiedEvent>> = BTreeMap::new();
-    let (mut outcomes, mut evidence) = (vec![], vec![]);
+    let (mut outcomes, mut evidence, mut already) = (vec![], vec![], 0);
     for job in jobs {
         let head = match heads.get(&job.log) {
             Some(head) => *head,
@@ -152,7 +155,8 @@ pub fn prove_batch<T>(store: &Store, jobs: Vec<Job<T>>, heads: &mut HeadsAhead) 
         if matches!(admitted, Err(AppendFailure::Forked { .. })) {
             evidence.extend(proof_of(&job.frame, &mut keys));
         }
-        let outcome = admitted.map(|events| {
+        let outcome = admitted.map(|Admitted { events, held }| {
+            already += held as u64;
             let new_head = events.last().map(|event| event.event().head()).or(head);
             heads.insert(job.log.clone(), new_head);
             runs.entry(job.log.clone()).or_default().extend(events);
@@ -161,12 +165,12 @@ pub fn prove_batch<T>(store: &Store, jobs: Vec<Job<T>>, heads: &mut HeadsAhead) 
         outcomes.push((job.token, outcome));
     }
     let runs = runs.into_values().filter(|run| !run.is_empty()).collect();
-    Proven { logs, outcomes, runs, evidence }
+    Proven { logs, outcomes, runs, held: already, evidence }
 }
 
 /// Appends a batch that was proven, after those that were proven before it. Blocks until it is durable.
 pub fn append_proven<T>(store: &Store, batch: Proven<T>) -> BatchDone<T> {
-    let Proven { logs, outcomes, runs, evidence } = batch;
+    let Proven { logs, outcomes, runs, held, evidence } = batch;
     let events = runs.iter().map(|run| run.len() as u64).sum();
     let appended = if runs.is_empty() { Ok(()) } else { store.append(runs).map(drop) };
     let failed = appended.is_err();
@@ -181,7 +185,7 @@ pub fn append_proven<T>(store: &Store, batch: Proven<T>) -> BatchDone<T> {
         Err(failure) => Err(failure),
     };
     let outcomes = outcomes.into_iter().map(|(token, outcome)| (token, settle(outcome))).collect();
-    BatchDone { logs, outcomes, events: if failed { 0 } else { events } }
+    BatchDone { logs, outcomes, events: if failed { 0 } else { events }, held }
 }
 
 /// Signatures that go along: the last of a frame proves it, every 64th lets the receiver end frames of its own, and

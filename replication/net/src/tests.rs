@@ -306,7 +306,8 @@ async fn garbage_within_a_frame_ends_the_connection_and_the_real_peer_resumes_la
         }
     };
     tokio::time::timeout(Duration::from_secs(30), resumed).await.unwrap();
-    assert_eq!(scene.counted("linli_mesh_received_events_total"), 200.0, "nothing durable was sent again");
+    assert_eq!(scene.counted("linli_mesh_received_events_total"), 200.0);
+    assert_eq!(scene.counted("linli_mesh_held_events_total"), 0.0, "nothing durable was sent again");
 }
 
 #[tokio::test]

@@ -222,7 +222,7 @@ impl Meeting {
             Output::Append { token, log, frame, .. } => {
                 match admit(&log, self.head(&log), &frame, &mut KeyCache::default()) {
                     Ok(verified) => {
-                        let events = verified.into_iter().map(|event| event.into_event().with_claim());
+                        let events = verified.events.into_iter().map(|event| event.into_event().with_claim());
                         self.logs.entry(log.clone()).or_default().extend(events);
                         Some(Input::FrameAppended { token, head: self.head(&log).unwrap() })
                     }

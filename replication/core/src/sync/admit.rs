@@ -8,33 +8,39 @@ use crate::id::{Head, LogId, Stream};
 use crate::payloads::{PayloadFrame, decode_payloads};
 use crate::sign::KeyCache;
 
+/// What a frame brought.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// The events that were not there yet, in order, each proven.
+    pub events: Vec<VerifiedEvent>,
+    /// How many were there already and have crossed the line in vain. Only an import that overtook the frame explains it.
+    pub held: usize,
+}
+
 /// Decodes and proves a frame of `log` against the log's head in our store. Events that are there already are left
 /// out, because an import may have overtaken the frame; nothing may remain.
 ///
 /// # Errors
 /// [`AppendFailure::BadPeer`] or [`AppendFailure::Forked`].
-pub fn admit(
-    log: &LogId,
-    head: Option<Head>,
-    frame: &[u8],
-    keys: &mut KeyCache,
-) -> Result<Vec<VerifiedEvent>, AppendFailure> {
+pub fn admit(log: &LogId, head: Option<Head>, frame: &[u8], keys: &mut KeyCache) -> Result<Admitted, AppendFailure> {
     let mut run = decode_frame(frame).map_err(|error| AppendFailure::BadPeer(error.to_string()))?;
     let (Some(first), Some(last)) = (run.first(), run.last()) else { return Err(bad("the frame is empty")) };
     if first.header().log_id() != *log {
         return Err(bad("the frame is of another log"));
     }
-    let Some(head) = head else { return prove(Join::Start, run, keys) };
+    let Some(head) = head else { return Ok(Admitted { events: prove(Join::Start, run, keys)?, held: 0 }) };
     let (first_seq, last_seq) = (first.header().seq, last.header().seq);
     if last_seq < head.seq {
-        return Ok(vec![]);
+        return Ok(Admitted { events: vec![], held: run.len() });
     }
     if first_seq > head.seq + 1 {
         return Err(bad("the frame leaves a gap"));
     }
     if joins(&run, head) {
-        run.drain(..usize::try_from(head.seq + 1 - first_seq).unwrap_or(usize::MAX).min(run.len()));
-        return if run.is_empty() { Ok(vec![]) } else { prove(Join::After(head), run, keys) };
+        let held = usize::try_from(head.seq + 1 - first_seq).unwrap_or(usize::MAX).min(run.len());
+        run.drain(..held);
+        let events = if run.is_empty() { vec![] } else { prove(Join::After(head), run, keys)? };
+        return Ok(Admitted { events, held });
     }
     let theirs = last.head();
     prove(Join::Anywhere, run, keys)?;
@@ -83,8 +89,10 @@ mod tests {
     use crate::id::Stream;
     use crate::testkit::{Author, Draft};
 
-    fn admitted(log: &LogId, head: Option<Head>, run: &[ReceivedEvent]) -> Result<usize, AppendFailure> {
-        admit(log, head, &encode_frame(run, PiiScope::Covered), &mut KeyCache::default()).map(|events| events.len())
+    /// How many events of a run are new, and how many held already.
+    fn admitted(log: &LogId, head: Option<Head>, run: &[ReceivedEvent]) -> Result<(usize, usize), AppendFailure> {
+        let admitted = admit(log, head, &encode_frame(run, PiiScope::Covered), &mut KeyCache::default())?;
+        Ok((admitted.events.len(), admitted.held))
     }
 
     #[test]
@@ -92,11 +100,11 @@ mod tests {
         let mut author = Author::new(1, "320508", None);
         let run = author.write_many(Stream::TEAMS, 6, 40);
         let log = author.log_id(Stream::TEAMS);
-        assert_eq!(admitted(&log, None, &run), Ok(6));
-        assert_eq!(admitted(&log, Some(run[2].head()), &run), Ok(3));
-        assert_eq!(admitted(&log, Some(run[2].head()), &run[3..]), Ok(3));
-        assert_eq!(admitted(&log, Some(run[5].head()), &run), Ok(0));
-        assert_eq!(admitted(&log, Some(run[5].head()), &run[..3]), Ok(0));
+        assert_eq!(admitted(&log, None, &run), Ok((6, 0)));
+        assert_eq!(admitted(&log, Some(run[2].head()), &run), Ok((3, 3)));
+        assert_eq!(admitted(&log, Some(run[2].head()), &run[3..]), Ok((3, 0)));
+        assert_eq!(admitted(&log, Some(run[5].head()), &run), Ok((0, 6)));
+        assert_eq!(admitted(&log, Some(run[5].head()), &run[..3]), Ok((0, 3)));
         assert!(matches!(admitted(&log, Some(run[2].head()), &run[4..]), Err(AppendFailure::BadPeer(_))));
         let other = author.log_id(Stream::ALERTS);
         assert!(matches!(admitted(&other, None, &run), Err(AppendFailure::BadPeer(_))));

@@ -15,8 +15,8 @@ use crate::limits;
 use crate::payloads::{encode_payloads, payload_bytes};
 use crate::sign::KeyCache;
 use crate::sync::{
-    AppendFailure, Coverage, DisconnectReason, Engine, Greeting, Input, Message, Output, ReadFrame, Token, admit,
-    admit_payloads,
+    Admitted, AppendFailure, Coverage, DisconnectReason, Engine, Greeting, Input, Message, Output, ReadFrame, Token,
+    admit, admit_payloads,
 };
 use crate::testkit::{area, key};
 
@@ -624,13 +624,12 @@ impl Network {
         self.nodes[node].waiting_bytes -= frame.len();
         let head = self.head(node, log);
         match admit(log, head, frame, &mut self.checked_keys) {
-            Ok(verified) => {
-                let sent = crate::frame::decode_frame(frame).unwrap().len();
+            Ok(Admitted { events, held }) => {
                 let state = &mut self.nodes[node];
-                state.redundant_events += (sent - verified.len()) as u64;
-                let leaks = verified.iter().filter(|event| event.event().payload(Slot::Pii).is_some()).count() as u64;
+                state.redundant_events += held as u64;
+                let leaks = events.iter().filter(|event| event.event().payload(Slot::Pii).is_some()).count() as u64;
                 state.leaked_payloads += if state.area.contains(&log.area) { 0 } else { leaks };
-                self.store(node, log, verified.into_iter().map(|event| event.into_event().with_claim()).collect());
+                self.store(node, log, events.into_iter().map(|event| event.into_event().with_claim()).collect());
                 let head = self.head(node, log).unwrap();
                 self.input(node, Input::FrameAppended { token, head });
             }

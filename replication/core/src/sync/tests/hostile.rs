@@ -151,7 +151,7 @@ impl Victim {
         match admit(&log, head, &frame, &mut crate::sign::KeyCache::default()) {
             Ok(verified) => {
                 let events = self.logs.entry(log.clone()).or_default();
-                events.extend(verified.into_iter().map(|event| event.into_event()));
+                events.extend(verified.events.into_iter().map(|event| event.into_event()));
                 let head = events.last().unwrap().head();
                 self.input(Input::FrameAppended { token, head });
             }
