@@ -48,7 +48,7 @@ pub struct Demo {
     #[arg(long, default_value = "node/samples/street")]
     sample: PathBuf,
     /// Another demo: streets behind a slow radio, behind a relay, and without a network.
-    #[arg(long, conflicts_with = "stay")]
+    #[arg(long)]
     bad_links: bool,
     /// Keep the nodes running at the end until Ctrl-C, to look at their pages.
     #[arg(long)]
@@ -104,7 +104,7 @@ impl Demo {
             self.sample.canonicalize().with_context(|| format!("no sample street at {}", self.sample.display()))?;
         if self.bad_links {
             let shaped = real && namespace::can_slow_down();
-            return bad_links::play(root, &sample, shaped.then_some(block));
+            return bad_links::play(root, &sample, shaped.then_some(block), self.stay);
         }
         say(
             "1",
@@ -141,13 +141,7 @@ impl Demo {
         println!("   converged {:.1} s after the heal", took.as_secs_f64());
         self.report(&district, &stage)?;
         if self.stay {
-            for node in &district.nodes {
-                println!("   {:8} http://{}/  一次性登录码 / code {}", node.name, node.api.http, node.code);
-            }
-            println!("\nCtrl-C 结束 / ends.");
-            while !interrupted() {
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            stay(&district);
         }
         Ok(())
     }
@@ -182,6 +176,17 @@ impl Demo {
             status["events"], status["records"]
         );
         Ok(())
+    }
+}
+
+/// Keeps the nodes running until Ctrl-C, for people to look at their pages.
+fn stay(district: &District) {
+    for node in &district.nodes {
+        println!("   {:8} http://{}/  一次性登录码 / code {}", node.name, node.api.http, node.code);
+    }
+    println!("\nCtrl-C 结束 / ends.");
+    while !interrupted() {
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

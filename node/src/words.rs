@@ -534,6 +534,10 @@ words! {
     ProjectionDigest => "读模型摘要", "Digest of read models";
     DiskFree => "磁盘剩余", "Disk space left";
     StoreSize => "存储占用", "Store size";
+    Reachability => "其他节点能否呼叫本节点", "Whether other nodes can call this one";
+    ReachedDirectly => "能，直接呼叫", "Yes, directly";
+    ReachedByRelay => "能，经邻居中继", "Yes, through a neighbour's relay";
+    ReachedByNobody => "不能，由本节点呼叫它们", "No; this node calls them";
     Forks => "日志分叉", "Forks";
     Peers => "其他节点", "Other nodes";
     Connected => "已连接", "Connected";

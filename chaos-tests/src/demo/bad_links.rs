@@ -36,11 +36,11 @@ struct Stage {
     trips: usize,
 }
 
-/// Runs it, with its files below `root`.
+/// Runs it, with its files below `root`, and keeps the nodes running at the end if they stay.
 ///
 /// # Errors
 /// When anything that the demo promises does not hold.
-pub(super) fn play(root: &Path, sample: &Path, namespaces: Option<u8>) -> anyhow::Result<()> {
+pub(super) fn play(root: &Path, sample: &Path, namespaces: Option<u8>, stays: bool) -> anyhow::Result<()> {
     let lines = if namespaces.is_some() { "network namespaces" } else { "loopback relays" };
     say("1", &format!("五个节点,线路各不相同 / five nodes on lines of all kinds ({lines})"));
     let mut stage = Stage { district: district(root, namespaces)?, stick: root.join("stick"), trips: 0 };
@@ -87,6 +87,9 @@ pub(super) fn play(root: &Path, sample: &Path, namespaces: Option<u8>) -> anyhow
     println!("   heads  {}", status["frontier_digest"].as_str().unwrap_or_default());
     println!("   views  {}", status["projection_digest"].as_str().unwrap_or_default());
     println!("   {} events, {} records", status["events"], status["records"]);
+    if stays {
+        super::stay(&stage.district);
+    }
     Ok(())
 }
 

@@ -65,7 +65,7 @@ fn in_language(lang: Lang, both: &str) -> &str {
 
 fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
     let bytes = |value: Option<u64>| or_unknown(lang, value.map(|bytes| html! { span.num { (size(bytes)) } }));
-    let facts: [(Word, Markup); 14] = [
+    let facts: [(Word, Markup); 15] = [
         (Word::Name, html! { (status.name) }),
         (Word::AreaCode, html! { span.mono { (status.area) } }),
         (Word::District, html! { (status.district_name) }),
@@ -82,6 +82,7 @@ fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
                 tag("red", &status.forks.to_string())
             },
         ),
+        (Word::Reachability, or_unknown(lang, reached(status.reachability).map(|word| html! { (lang.t(word)) }))),
         (Word::DiskFree, bytes(status.disk_free_bytes)),
         (Word::StoreSize, bytes(status.store_bytes)),
         (Word::NodeKey, html! { span.mono { (status.node) } }),
@@ -94,6 +95,16 @@ fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
             @for (word, value) in facts { dt { (lang.t(word)) } dd { (value) } }
             dt { (lang.t(Word::ProjectionDigest)) } dd { span.mono { (status.projection_digest) } }
         }
+    }
+}
+
+/// None while nobody has tried.
+fn reached(reachability: &str) -> Option<Word> {
+    match reachability {
+        "direct" => Some(Word::ReachedDirectly),
+        "relayed" => Some(Word::ReachedByRelay),
+        "unreachable" => Some(Word::ReachedByNobody),
+        _ => None,
     }
 }
 
