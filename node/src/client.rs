@@ -20,13 +20,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// For the node of a data directory.
+    /// For the node of a data directory, where it served last, or where the settings say before its first start.
     ///
     /// # Errors
     /// When no node lives there.
     pub fn new(dir: &DataDir, config: &Config) -> Result<Self, Failure> {
         dir.read_key(crate::data_dir::KeyName::Node)?;
-        let mut address = config.http;
+        let mut address = dir.http_address().unwrap_or(config.http);
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }

@@ -5,11 +5,13 @@
 //! keys/node.key     this node's secret key, 32 bytes in hexadecimal, mode 0600
 //! keys/root.key     the district's root key; only where `linli init` made a development district
 //! api-token         lets the command line on this machine talk to the running node, mode 0600
+//! http-address      where the pages and the API were served last, for the command line
 //! addresses         where peers were and when they were last heard; may be deleted
 //! store/            RocksDB, with the generation file beside it
 //! ```
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -128,6 +130,24 @@ impl DataDir {
         Ok(token)
     }
 
+    /// Keeps where this node serves its API, so that commands find it whatever `linli serve` was told.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn keep_http_address(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let path = self.http_address_file();
+        std::fs::write(&path, format!("{address}\n")).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Where this node served its API last. None before its first start.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        std::fs::read_to_string(self.http_address_file()).ok()?.trim().parse().ok()
+    }
+
+    fn http_address_file(&self) -> PathBuf {
+        self.root.join("http-address")
+    }
+
     fn read_secret(&self, path: &Path) -> anyhow::Result<String> {
         let mode =
             std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
@@ -166,5 +186,17 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(format!("{:#}", dir.read_key(KeyName::Node).unwrap_err()).contains("chmod 600"));
         assert_eq!(dir.api_token().unwrap(), dir.api_token().unwrap());
+    }
+
+    #[test]
+    fn where_the_api_is_served_is_unknown_before_the_first_start_and_when_the_file_is_damaged() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path().to_owned());
+        assert_eq!(dir.http_address(), None);
+        let address = SocketAddr::from(([127, 0, 0, 1], 8430));
+        dir.keep_http_address(address).unwrap();
+        assert_eq!(dir.http_address(), Some(address));
+        std::fs::write(dir.http_address_file(), "127.0.0.").unwrap();
+        assert_eq!(dir.http_address(), None);
     }
 }

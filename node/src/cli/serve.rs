@@ -1,10 +1,11 @@
 //! `linli serve`: opens the store, joins the mesh, serves the pages, and stops in order.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Args;
+use tokio::net::TcpListener;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -12,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::outcome::{Code, Failure, Outcome, print};
 use super::{Context, now_ms};
 use crate::config::{Config, LogFormat};
+use crate::data_dir::DataDir;
 use crate::http::{self, HttpSettings};
 use crate::mesh;
 use crate::node::Node;
@@ -49,7 +51,8 @@ impl Serve {
                     "linli status, if it runs already; linli init, if it is new",
                 )
             })?;
-            Ok(run(node, config, &self.operator, context.json).await?)
+            let listener = listen(&context.dir, config.http).await?;
+            Ok(run(node, listener, config, &self.operator, context.json).await?)
         })
     }
 
@@ -64,10 +67,17 @@ impl Serve {
     }
 }
 
-async fn run(node: Arc<Node>, config: Config, operator: &str, json: bool) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(config.http).await.with_context(|| {
-        format!("cannot listen on {}: is another node running? (--http names another port)", config.http)
+/// Takes the address of the pages and notes it where commands look for it.
+async fn listen(dir: &DataDir, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let next = "stop what listens there, or name another port: linli serve --http 127.0.0.1:8430";
+        Failure::new(Code::Error, format!("cannot listen on {address}: {error}"), next)
     })?;
+    dir.keep_http_address(listener.local_addr()?)?;
+    Ok(listener)
+}
+
+async fn run(node: Arc<Node>, listener: TcpListener, config: Config, operator: &str, json: bool) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let folding = node.clone().keep_folding();
@@ -125,7 +135,8 @@ fn start_logging(config: &Config) -> Outcome {
         let message = format!("the setting log = {:?} cannot be used: {error}", config.log);
         Failure::usage(message, "levels by target, such as info,linli_net=debug; linli config example")
     })?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry();
     match config.log_format {
         LogFormat::Text => registry.with(layer.with_filter(filter)).init(),

@@ -114,7 +114,9 @@ impl Driver {
                 tracing::debug!(peer = %remote_peer_id, ?result, "an attempt to punch a hole");
             }
             SwarmEvent::NewListenAddr { listener_id, address } => {
-                tracing::info!(%address, "listening");
+                if is_of_use(&address, false) {
+                    tracing::info!(%address, "listening");
+                }
                 self.places.changed();
                 if !self.reach.reserved(listener_id) {
                     self.on_new_address(address);
@@ -257,8 +259,11 @@ impl Driver {
             }
             (LinkEvent::Opened(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.tell_on(connection, stream),
             (LinkEvent::Accepted(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.hear_on(connection, stream),
-            (LinkEvent::Failed(Protocol::Whereabouts), _) => self.told_in_vain(connection),
-            (LinkEvent::Failed(Protocol::Sync), Stage::Greeted(..)) => {
+            (LinkEvent::Failed(Protocol::Whereabouts) | LinkEvent::NotOffered(Protocol::Whereabouts), _) => {
+                self.told_in_vain(connection);
+            }
+            // The peer offers it once the hello is completed on its side too.
+            (LinkEvent::Failed(Protocol::Sync) | LinkEvent::NotOffered(Protocol::Sync), Stage::Greeted(..)) => {
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(SYNC_RETRY).await;
@@ -267,16 +272,25 @@ impl Driver {
                 });
             }
             (LinkEvent::Failed(Protocol::Hello), _) => {
-                let peer = state.peer;
-                self.note_trouble(peer, Reason::NoProtocol, "it does not speak this protocol".to_owned());
-                self.metrics.refused_hellos.with_label_values(&["no_protocol"]).inc();
-                self.swarm.close_connection(connection);
+                let what = "it ended the connection before the hello";
+                self.ungreeted(connection, Reason::HelloClosed, what);
+            }
+            (LinkEvent::NotOffered(Protocol::Hello), _) => {
+                self.ungreeted(connection, Reason::NoProtocol, "it does not speak this protocol");
             }
             // A stream out of turn is dropped, which closes it; nothing was said on it.
             (LinkEvent::Accepted(..), _) if state.strays >= limits::STRAY_STREAMS_MAX => self.on_stray(connection),
             (LinkEvent::Accepted(..), _) => state.strays += 1,
-            (LinkEvent::Opened(..) | LinkEvent::Failed(..), _) => {}
+            (LinkEvent::Opened(..) | LinkEvent::Failed(..) | LinkEvent::NotOffered(..), _) => {}
         }
+    }
+
+    /// There is no stream for the hello.
+    fn ungreeted(&mut self, connection: ConnectionId, reason: Reason, what: &str) {
+        let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
+        self.note_trouble(peer, reason, what.to_owned());
+        self.metrics.refused_hellos.with_label_values(&[reason.code()]).inc();
+        self.swarm.close_connection(connection);
     }
 
     /// Too many streams out of turn.

@@ -17,7 +17,8 @@ use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::swarm::handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-    NotifyHandler, Stream, StreamProtocol, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    NotifyHandler, Stream, StreamProtocol, StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
 };
 
 /// The protocols between nodes.
@@ -48,8 +49,10 @@ pub(crate) enum LinkEvent {
     Accepted(Protocol, Stream),
     /// A stream that we asked for is open.
     Opened(Protocol, Stream),
-    /// A stream that we asked for was not to be had.
+    /// A stream that we asked for was not to be had: the connection broke, or nobody answered in time.
     Failed(Protocol),
+    /// The peer answers, and does not offer this protocol.
+    NotOffered(Protocol),
 }
 
 /// What a connection is told to do.
@@ -69,7 +72,8 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// Asks for a stream on a connection; answered by [`LinkEvent::Opened`] or [`LinkEvent::Failed`].
+    /// Asks for a stream on a connection; answered by [`LinkEvent::Opened`], [`LinkEvent::Failed`] or
+    /// [`LinkEvent::NotOffered`].
     pub(crate) fn open(&mut self, peer: PeerId, connection: ConnectionId, protocol: Protocol) {
         self.command(peer, connection, Command::Open(protocol));
     }
@@ -198,7 +202,10 @@ impl ConnectionHandler for Link {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, protocol), ..
             }) => LinkEvent::Opened(protocol, stream),
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, .. }) => LinkEvent::Failed(info),
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => match error {
+                StreamUpgradeError::NegotiationFailed => LinkEvent::NotOffered(info),
+                StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => LinkEvent::Failed(info),
+            },
             _ => return,
         };
         self.events.push_back(event);

@@ -15,6 +15,7 @@ use linli_core::id::{AuthorKey, LogId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::address::is_of_use;
 use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, SpawnError};
 use crate::doorstep::Doorstep;
 use crate::driver::{Driver, Request};
@@ -188,9 +189,13 @@ impl MeshHandle {
         self.ask(|answer| Request::Holders(log, seq, answer)).await
     }
 
-    /// Addresses that are listened on. Never waits.
+    /// Addresses that are listened on and at which other machines may call; where there are none, those for this
+    /// machine. Never waits.
     pub fn listen_addrs(&self) -> Vec<Multiaddr> {
-        self.told.listeners()
+        let listeners = self.told.listeners();
+        let of_use = |here| listeners.iter().filter(|address| is_of_use(address, here)).cloned().collect::<Vec<_>>();
+        let for_others = of_use(false);
+        if for_others.is_empty() { of_use(true) } else { for_others }
     }
 
     /// Whether other nodes can call this one. Never waits.

@@ -18,7 +18,8 @@ pub enum Reason {
     Lost,
     /// It does not speak the hello protocol.
     NoProtocol,
-    /// It ended the hello, as a node does that takes us for a stranger.
+    /// It ended the hello, or the connection before it, as a node does that takes us for a stranger or does not speak with
+    /// us for a while.
     HelloClosed,
     /// What it said in the hello is no hello.
     HelloMalformed,

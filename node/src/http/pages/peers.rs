@@ -59,7 +59,9 @@ fn row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
                 (or_unknown(lang, peer.rtt_ms.map(|ms| html! { span.num { (round_trip_text(ms)) } })))
             }
             td data-label=(lang.t(Word::Address)) {
-                @if peer.address.is_empty() { (or_unknown(lang, None)) } @else { span.mono { (peer.address) } }
+                @if peer.address.is_empty() { (or_unknown(lang, None)) } @else {
+                    div { @for address in peer.address.split(' ') { div.mono { (address) } } }
+                }
             }
         }
     }
