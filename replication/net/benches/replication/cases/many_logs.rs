@@ -11,12 +11,10 @@ use crate::report::{Figure, Outcome, Report};
 use super::round_trips::Trips;
 use super::{Round, Sizes, costs, each, floor_of, kb, lent, many, messages, times};
 
-/// Until it is known which logs differ, after the handshake.
+/// Until the events of the logs that differ are here, after the handshake.
 const GOAL_ROUND_TRIPS: f64 = 3.0;
-/// For the same, both ways.
+/// For knowing which logs differ, both ways.
 const GOAL_KB: f64 = 12.0;
-/// Asking for the events and getting them.
-const TRIPS_OF_A_PULL: f64 = 1.0;
 
 pub fn run(lab: &Lab, sizes: &Sizes, report: &mut Report) {
     let room = Room::new();
@@ -62,7 +60,7 @@ fn outcome(
     frames: u64,
 ) -> Outcome {
     let mut figures = times(rounds);
-    figures.extend(trips.figures(GOAL_ROUND_TRIPS + TRIPS_OF_A_PULL));
+    figures.extend(trips.figures(GOAL_ROUND_TRIPS));
     let found = each(rounds, |r| kb(messages(&r.met).saturating_sub(frames)));
     figures.push(Figure::new("sync messages, both ways", "kB", each(rounds, |r| kb(messages(&r.met)))));
     figures.push(Figure::new("  without the events that differ", "kB", found).at_most(GOAL_KB));
