@@ -156,6 +156,10 @@ pub const ADDRESS_BYTES_MAX: usize = 256;
 /// Shortest pause between two messages of whereabouts to a peer: when many nodes come at once they are told together.
 pub const WHEREABOUTS_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Shortest pause before the next message of whereabouts of a peer is read: half of what honest ones keep, for one may
+/// have been held up on the way. Each costs a pass over what is known of the nodes in it.
+pub const WHEREABOUTS_PACE: Duration = Duration::from_secs(1);
+
 /// How long a message of whereabouts may take to arrive.
 pub const WHEREABOUTS_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -23,6 +23,7 @@ use prometheus::Registry;
 use crate::hello::{self, Greeted, HelloError, Ours};
 use crate::link::{LinkEvent, Links, Protocol};
 use crate::packing::Packer;
+use crate::whereabouts::Whereabouts;
 use crate::wire;
 use crate::{Mesh, MeshConfig, MeshHandle, MeshNode, identity, limits};
 
@@ -109,6 +110,16 @@ impl Hostile {
                 _ => {}
             }
         }
+    }
+
+    /// Says that it is at another place of a network that nobody has.
+    async fn tell(&mut self, place: u8) {
+        let own = vec![format!("/ip4/10.255.255.{place}/tcp/9").parse().unwrap()];
+        let told = Whereabouts { own, ..Whereabouts::default() };
+        let mut stream = self.open(Protocol::Whereabouts).await.unwrap();
+        // A stream that is not heard is closed at once.
+        let _ = wire::write(&mut stream, &Packer::default().pack_for_stream(&told.encode())).await;
+        let _ = stream.close().await;
     }
 
     /// Waits until the node hangs up.
@@ -308,6 +319,30 @@ async fn garbage_within_a_frame_ends_the_connection_and_the_real_peer_resumes_la
     tokio::time::timeout(Duration::from_secs(30), resumed).await.unwrap();
     assert_eq!(scene.counted("linli_mesh_received_events_total"), 200.0);
     assert_eq!(scene.counted("linli_mesh_held_events_total"), 0.0, "nothing durable was sent again");
+}
+
+#[tokio::test]
+async fn whereabouts_are_heard_one_a_second_however_many_are_told() {
+    let scene = Scene::new().await;
+    let (mut peer, _sync) = scene.sync_as_enrolled(scene.addresses[1].clone()).await.unwrap();
+    let is_known = |n: u8| {
+        let place = format!("/ip4/10.255.255.{n}/");
+        scene.honest.peers().iter().any(|peer| peer.addresses.iter().any(|address| address.starts_with(&place)))
+    };
+    // When a member tells ten places within half a second, each in place of the last,
+    for n in 1..=10 {
+        peer.tell(n).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // then the second is heard a second after the first, and those between are not;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!([2, 10].map(is_known), [true, false]);
+    // and one who tells no faster than that is heard every time.
+    for n in 11..=12 {
+        peer.tell(n).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert!(is_known(n), "{n}");
+    }
 }
 
 #[tokio::test]

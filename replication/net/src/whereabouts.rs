@@ -38,7 +38,7 @@ pub(crate) struct Whereabouts {
 }
 
 impl Whereabouts {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.array(4).bytes_or_null(self.observed.as_ref().map(AsRef::as_ref)).bool(self.call_back);
         write_addresses(&mut w, &self.own);
@@ -97,6 +97,8 @@ pub(crate) struct Telling {
     told_others: BTreeMap<AuthorKey, Vec<Multiaddr>>,
     asked_back: bool,
     hearing: bool,
+    /// The next message is not read before.
+    hear_from: Option<Instant>,
     /// The version of [`Places`] as of which there is nothing more to tell.
     told_all_of: Option<u64>,
 }
@@ -271,14 +273,17 @@ impl Driver {
         self.places.changed();
     }
 
-    /// A peer tells on a stream of its own. One at a time; others are dropped.
+    /// A peer tells on a stream of its own. One at a time, and the next a while later; others are dropped.
     pub(crate) fn hear_on(&mut self, connection: ConnectionId, mut stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         if std::mem::replace(&mut state.telling.hearing, true) {
             return;
         }
-        let queue = self.queue.clone();
+        let (queue, hear_from) = (self.queue.clone(), state.telling.hear_from);
         tokio::spawn(async move {
+            if let Some(hear_from) = hear_from {
+                tokio::time::sleep_until(hear_from.into()).await;
+            }
             let heard = async {
                 let (message, _) = wire::read(&mut stream, limits::WHEREABOUTS_BYTES_MAX, || ()).await.ok()?;
                 Some(Whereabouts::decode(&message).map_err(|error| error.to_string()))
@@ -292,9 +297,10 @@ impl Driver {
     /// What a peer told.
     pub(crate) fn on_whereabouts(&mut self, connection: ConnectionId, heard: Option<Result<Whereabouts, String>>) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        state.telling.hearing = false;
-        let (peer, dialled, relayed) = (state.peer, state.dialled, state.relayed);
         let now = Instant::now();
+        state.telling.hearing = false;
+        state.telling.hear_from = Some(now + limits::WHEREABOUTS_PACE);
+        let (peer, dialled, relayed) = (state.peer, state.dialled, state.relayed);
         let told = match heard {
             Some(Ok(told)) => told,
             Some(Err(what)) => {
@@ -378,6 +384,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_told_and_garbled_on_the_way_is_an_error_or_something_else_that_can_be_told(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let others = [(key(1).public(), vec![address(3)]), (key(2).public(), vec![])];
+            let told = Whereabouts { observed: Some(address(1)), call_back: true, own: vec![address(2)], others: others.into() };
+            let mut bytes = told.encode();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(heard) = Whereabouts::decode(&bytes) {
+                prop_assert_eq!(Whereabouts::decode(&heard.encode()).unwrap(), heard);
+            }
+        }
+
         #[test]
         fn garbage_is_an_error_and_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(heard) = Whereabouts::decode(&bytes) {
