@@ -21,7 +21,7 @@ pub fn run(context: &Context) -> Outcome {
 
 fn describe(peer: &Value, now_ms: u64) -> String {
     let key: String = plain(&peer["node"]).chars().take(8).collect();
-    let mut text = format!("{key}  {}  {}  {}", plain(&peer["name"]), state(peer), plain(&peer["address"]));
+    let mut text = format!("{key}  {}  {}", plain(&peer["name"]), state(peer));
     if let Some(misbehaved) = peer["misbehaved"].as_object() {
         let (reason, time) = (&misbehaved["reason"], |key: &str| misbehaved[key].as_u64().map_or("?".into(), minute));
         text += &format!(
@@ -45,6 +45,9 @@ fn describe(peer: &Value, now_ms: u64) -> String {
         for (word, link) in [(Word::FromPeer, &peer["from_peer"]), (Word::ToPeer, &peer["to_peer"])] {
             text += &format!("\n    {}: {}", both(word), describe_link(link));
         }
+    }
+    for address in peer["address"].as_str().unwrap_or_default().split_whitespace() {
+        text += &format!("\n    {address}");
     }
     text
 }
@@ -104,7 +107,8 @@ mod tests {
         });
         let text = describe(&peer, 4_000);
         for part in [
-            "01234567  东街  已连接 Connected",
+            "01234567  东街  已连接 Connected\n",
+            "\n    /ip4/10.0.0.2/tcp/1",
             "4500 events waiting, about 1.4 MB at 8.0 kB/s: about 3 min",
             "7 events waiting, about ? at ?/s: ?",
             "it sent events that do not verify; 2 x, 1970-01-01 08:00 - 1970-01-01 08:01",

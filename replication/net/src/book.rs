@@ -456,12 +456,17 @@ impl Book {
         self.targets.iter().any(|target| target.peer == Some(*peer) && target.origin == Origin::Configured)
     }
 
-    /// Addresses at which a peer is expected.
+    /// Addresses at which a peer is expected, without its name at their end: some were told with it, some configured
+    /// without. Each once.
     pub(crate) fn addresses(&self, peer: &AuthorKey) -> Vec<Multiaddr> {
-        let expected = self.targets.iter().filter(|target| target.peer == Some(*peer)).map(|t| t.address.clone());
-        let met = self.notes.get(peer).and_then(|note| note.address.clone());
-        let mut addresses: Vec<Multiaddr> = expected.collect();
-        addresses.extend(met.filter(|address| !addresses.contains(address)));
+        let expected = self.targets.iter().filter(|target| target.peer == Some(*peer)).map(|target| &target.address);
+        let met = self.notes.get(peer).and_then(|note| note.address.as_ref());
+        let mut addresses: Vec<Multiaddr> = vec![];
+        for address in expected.chain(met).map(unnamed) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         addresses
     }
 }

@@ -140,7 +140,19 @@ fn an_address_at_which_somebody_else_lives_is_forgotten_unless_a_person_wrote_it
         book.misled(address);
     }
     assert_eq!(book.addresses(&key(2).public()), []);
-    assert_eq!(book.addresses(&key(3).public()), [configured]);
+    assert_eq!(book.addresses(&key(3).public()), [address("/ip4/10.0.0.3/tcp/1")]);
+}
+
+#[test]
+fn a_place_that_was_configured_without_a_name_and_told_with_it_is_shown_once() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let (bare, named) = (address("/ip4/10.0.0.2/tcp/1"), at(2, "/ip4/10.0.0.2/tcp/1"));
+    book.add(now, bare.clone());
+    let call = Due { peer: None, addresses: vec![bare.clone()], way: Way::Tcp };
+    book.dialled(now, &call, connection(1));
+    book.answered(now, connection(1), key(2).public(), &bare);
+    book.told(now, key(2).public(), &[named, address("/ip4/10.0.0.4/tcp/1")]);
+    assert_eq!(book.addresses(&key(2).public()), [bare, address("/ip4/10.0.0.4/tcp/1")]);
 }
 
 #[test]
