@@ -102,6 +102,7 @@ impl Node {
 }
 
 fn settle(done: BatchDone<Placed>, report: &mut VolumeReport) -> Result<(), NodeError> {
+    let why = done.failure.map_or_else(String::new, |error| format!(": {error}"));
     let mut settled = 0;
     for (placed, outcome) in done.outcomes {
         match outcome {
@@ -112,7 +113,7 @@ fn settle(done: BatchDone<Placed>, report: &mut VolumeReport) -> Result<(), Node
             }
             Err(AppendFailure::Forked { theirs }) => report.note_fork(OtherHistory { log: placed.log, theirs }),
             Err(AppendFailure::Store) => {
-                return Err(NodeError::Internal("the store took nothing of a batch; the log says why".into()));
+                return Err(NodeError::Internal(format!("the store took nothing of a batch{why}")));
             }
         }
     }

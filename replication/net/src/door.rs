@@ -39,6 +39,8 @@ pub struct BatchDone<T = Token> {
     pub events: u64,
     /// Events that were held already when their frame was proven.
     pub held: u64,
+    /// Why our own store took nothing, if it did not.
+    pub failure: Option<AppendError>,
 }
 
 /// Frames that wait, by log, and the logs that batches under way belong to. What waits is bounded by the credit that the
@@ -172,9 +174,9 @@ pub fn prove_batch<T>(store: &Store, jobs: Vec<Job<T>>, heads: &mut HeadsAhead) 
 pub fn append_proven<T>(store: &Store, batch: Proven<T>) -> BatchDone<T> {
     let Proven { logs, outcomes, runs, held, evidence } = batch;
     let events = runs.iter().map(|run| run.len() as u64).sum();
-    let appended = if runs.is_empty() { Ok(()) } else { store.append(runs).map(drop) };
-    let failed = appended.is_err();
-    if let Err(error) = &appended {
+    let failure = if runs.is_empty() { None } else { store.append(runs).err() };
+    let failed = failure.is_some();
+    if let Some(error) = &failure {
         tracing::error!(%error, "the store does not take replicated events");
     }
     // Only now: before it holds our history, the store would take the other one for it.
@@ -185,7 +187,7 @@ pub fn append_proven<T>(store: &Store, batch: Proven<T>) -> BatchDone<T> {
         Err(failure) => Err(failure),
     };
     let outcomes = outcomes.into_iter().map(|(token, outcome)| (token, settle(outcome))).collect();
-    BatchDone { logs, outcomes, events: if failed { 0 } else { events }, held }
+    BatchDone { logs, outcomes, events: if failed { 0 } else { events }, held, failure }
 }
 
 /// Signatures that go along: the last of a frame proves it, every 64th lets the receiver end frames of its own, and
@@ -299,6 +301,18 @@ mod tests {
         let done = append_batch(&next, vec![job]);
         assert_eq!(done.outcomes[0].1, Ok(head));
         assert!(!holds(&read_frame(&next, &log, 1, 100, 1 << 20, PiiScope::Covered).unwrap().bytes));
+    }
+
+    #[test]
+    fn a_store_that_takes_nothing_says_why_and_blames_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Store::open(folder.path(), linli_store::OpenOptions::default()).unwrap());
+        let store = Store::open_read_only(folder.path()).unwrap();
+        let mut author = Author::new(1, "320508005", None);
+        let frame = linli_core::frame::encode_frame(&author.write_many(Stream::TEAMS, 3, 40), PiiScope::Covered);
+        let done = append_batch(&store, vec![Job { token: (), log: author.log_id(Stream::TEAMS), frame }]);
+        assert_eq!((&done.outcomes[..], done.events), (&[((), Err(AppendFailure::Store))][..], 0));
+        assert!(done.failure.unwrap().to_string().contains("for reading only"));
     }
 
     #[test]

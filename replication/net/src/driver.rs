@@ -351,7 +351,7 @@ impl Driver {
                 let failed = batch.iter().map(|job| (job.token, Err(AppendFailure::Store))).collect();
                 let done = tokio::task::spawn_blocking(move || door::append_batch(&store, batch)).await;
                 // A store that panicked has failed; the frames are asked for again.
-                let done = done.unwrap_or(BatchDone { logs, outcomes: failed, events: 0, held: 0 });
+                let done = done.unwrap_or(BatchDone { logs, outcomes: failed, events: 0, held: 0, failure: None });
                 let _ = queue.send(Happened::Batch(done)).await;
             });
         }
