@@ -71,7 +71,7 @@ pub(crate) fn unnamed(address: &Multiaddr) -> Multiaddr {
 }
 
 /// The IP address that is called first: the destination's, or its relay's.
-fn ip(address: &Multiaddr) -> Option<IpAddr> {
+pub(crate) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => Some(ip.into()),
         Some(Protocol::Ip6(ip)) => Some(ip.into()),

@@ -259,11 +259,9 @@ impl Driver {
             }
             (LinkEvent::Opened(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.tell_on(connection, stream),
             (LinkEvent::Accepted(Protocol::Whereabouts, stream), Stage::Syncing(_)) => self.hear_on(connection, stream),
-            (LinkEvent::Failed(Protocol::Whereabouts) | LinkEvent::NotOffered(Protocol::Whereabouts), _) => {
-                self.told_in_vain(connection);
-            }
+            (LinkEvent::Failed { protocol: Protocol::Whereabouts, .. }, _) => self.told_in_vain(connection),
             // The peer offers it once the hello is completed on its side too.
-            (LinkEvent::Failed(Protocol::Sync) | LinkEvent::NotOffered(Protocol::Sync), Stage::Greeted(..)) => {
+            (LinkEvent::Failed { protocol: Protocol::Sync, .. }, Stage::Greeted(..)) => {
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(SYNC_RETRY).await;
@@ -271,26 +269,21 @@ impl Driver {
                     let _ = queue.send(Happened::OpenSync { connection }).await;
                 });
             }
-            (LinkEvent::Failed(Protocol::Hello), _) => {
-                let what = "it ended the connection before the hello";
-                self.ungreeted(connection, Reason::HelloClosed, what);
-            }
-            (LinkEvent::NotOffered(Protocol::Hello), _) => {
-                self.ungreeted(connection, Reason::NoProtocol, "it does not speak this protocol");
+            (LinkEvent::Failed { protocol: Protocol::Hello, offered }, _) => {
+                let (reason, what) = match offered {
+                    true => (Reason::HelloClosed, "it ended the connection before the hello"),
+                    false => (Reason::NoProtocol, "it does not speak this protocol"),
+                };
+                let peer = state.peer;
+                self.note_trouble(peer, reason, what.to_owned());
+                self.metrics.refused_hellos.with_label_values(&[reason.code()]).inc();
+                self.swarm.close_connection(connection);
             }
             // A stream out of turn is dropped, which closes it; nothing was said on it.
             (LinkEvent::Accepted(..), _) if state.strays >= limits::STRAY_STREAMS_MAX => self.on_stray(connection),
             (LinkEvent::Accepted(..), _) => state.strays += 1,
-            (LinkEvent::Opened(..) | LinkEvent::Failed(..) | LinkEvent::NotOffered(..), _) => {}
+            (LinkEvent::Opened(..) | LinkEvent::Failed { .. }, _) => {}
         }
-    }
-
-    /// There is no stream for the hello.
-    fn ungreeted(&mut self, connection: ConnectionId, reason: Reason, what: &str) {
-        let Some(peer) = self.connections.get(&connection).map(|state| state.peer) else { return };
-        self.note_trouble(peer, reason, what.to_owned());
-        self.metrics.refused_hellos.with_label_values(&[reason.code()]).inc();
-        self.swarm.close_connection(connection);
     }
 
     /// Too many streams out of turn.

@@ -12,13 +12,13 @@ use std::task::{Context, Poll};
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::ListenFailure;
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
     dummy,
 };
 
+use crate::address::{ip, is_relayed};
 use crate::limits;
 
 /// Denies a connection from a source that has [`limits::CONNECTIONS_PENDING_PER_SOURCE_MAX`] in the making. Circuits
@@ -41,16 +41,13 @@ impl fmt::Display for Crowded {
 
 impl std::error::Error for Crowded {}
 
-/// Where a connection comes from. An IPv6 network of 64 bits counts as one source: a machine has all of its addresses.
+/// Where a connection comes from, if not through a relay. An IPv6 network of 64 bits counts as one source: a machine has
+/// all of its addresses.
 fn source(remote: &Multiaddr) -> Option<IpAddr> {
-    match remote.iter().next()? {
-        Protocol::Ip4(address) => Some(address.into()),
-        Protocol::Ip6(address) => match address.to_ipv4_mapped() {
-            Some(address) => Some(address.into()),
-            None => Some(IpAddr::V6((u128::from(address) >> 64 << 64).into())),
-        },
-        _ => None,
-    }
+    Some(match ip(remote).filter(|_| !is_relayed(remote))?.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        v4 => v4,
+    })
 }
 
 impl NetworkBehaviour for Doorstep {
@@ -63,9 +60,6 @@ impl NetworkBehaviour for Doorstep {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        if remote.iter().any(|part| part == Protocol::P2pCircuit) {
-            return Ok(());
-        }
         let Some(source) = source(remote) else { return Ok(()) };
         let pending = self.pending.values().filter(|other| **other == source).count();
         if pending >= limits::CONNECTIONS_PENDING_PER_SOURCE_MAX {

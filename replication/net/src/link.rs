@@ -49,10 +49,9 @@ pub(crate) enum LinkEvent {
     Accepted(Protocol, Stream),
     /// A stream that we asked for is open.
     Opened(Protocol, Stream),
-    /// A stream that we asked for was not to be had: the connection broke, or nobody answered in time.
-    Failed(Protocol),
-    /// The peer answers, and does not offer this protocol.
-    NotOffered(Protocol),
+    /// A stream that we asked for was not to be had. The peer answers that it does not offer the protocol if `offered` is
+    /// false; otherwise the connection broke, or nobody answered in time.
+    Failed { protocol: Protocol, offered: bool },
 }
 
 /// What a connection is told to do.
@@ -72,8 +71,7 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// Asks for a stream on a connection; answered by [`LinkEvent::Opened`], [`LinkEvent::Failed`] or
-    /// [`LinkEvent::NotOffered`].
+    /// Asks for a stream on a connection; answered by [`LinkEvent::Opened`] or [`LinkEvent::Failed`].
     pub(crate) fn open(&mut self, peer: PeerId, connection: ConnectionId, protocol: Protocol) {
         self.command(peer, connection, Command::Open(protocol));
     }
@@ -202,10 +200,9 @@ impl ConnectionHandler for Link {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, protocol), ..
             }) => LinkEvent::Opened(protocol, stream),
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => match error {
-                StreamUpgradeError::NegotiationFailed => LinkEvent::NotOffered(info),
-                StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => LinkEvent::Failed(info),
-            },
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
+                LinkEvent::Failed { protocol: info, offered: !matches!(error, StreamUpgradeError::NegotiationFailed) }
+            }
             _ => return,
         };
         self.events.push_back(event);

@@ -79,7 +79,7 @@ impl Hostile {
         loop {
             match self.swarm.select_next_some().await {
                 SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Opened(_, stream)))) => return Some(stream),
-                SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Failed(_) | LinkEvent::NotOffered(_))))
+                SwarmEvent::Behaviour(ByHandEvent::Links((_, _, LinkEvent::Failed { .. })))
                 | SwarmEvent::ConnectionClosed { .. } => return None,
                 _ => {}
             }
