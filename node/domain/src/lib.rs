@@ -3,10 +3,12 @@
 //! - [`events`]: one file per kind of event, one table of all kinds.
 //! - [`fold`]: from the events of a record to its [`record::RecordView`]; [`conflict`]: where they contradict.
 //! - [`commands`]: from what a person wants to the events to sign, or a refusal that says what to do instead.
+//! - [`act`]: the id of an act, by which an act that is sent twice happens once.
 //! - [`summary`], [`desk`], [`figures`]: what lists, the desk and the bureau see.
 //!
 //! Must not: read a clock, draw random numbers, touch a file or socket, or let personal payloads into a fold.
 
+pub mod act;
 pub mod check;
 pub mod commands;
 pub mod conflict;

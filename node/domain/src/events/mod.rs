@@ -11,6 +11,7 @@ use linli_core::id::{Kind, Stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::act::ActStamp;
 use crate::check::{self, Invalid};
 use crate::payload::{self, DecodeError};
 use crate::record::Rule;
@@ -26,6 +27,9 @@ pub struct Said {
     /// The operator for whom a node signed (节点代签); empty where the author's own device signed.
     #[serde(default)]
     pub by: String,
+    /// The act that this event is of, for events written since acts have ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<ActStamp>,
     /// Anything else worth saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -37,7 +41,7 @@ pub struct Said {
 impl Said {
     /// What an operator says.
     pub fn by(operator: &str, note: Option<String>) -> Self {
-        Self { by: operator.to_owned(), note, rest: BTreeMap::new() }
+        Self { by: operator.to_owned(), act: None, note, rest: BTreeMap::new() }
     }
 
     fn check(&self) -> Result<(), Invalid> {
