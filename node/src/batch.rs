@@ -57,13 +57,18 @@ impl Node {
         let looked = self.prepare(operator, command.clone(), self, new_id, incarnation)?;
         let record = looked.first().map(|draft| draft.record).ok_or_else(nothing_to_do)?;
         let _one_at_a_time = self.lock_record(&record);
-        let drafts = self.prepare(operator, command, self, new_id, incarnation)?;
+        let drafts = self.prepare(operator, command.clone(), self, new_id, incarnation)?;
         let charter = self.projector.charter();
         let mut previous: Option<EventId> = None;
-        let written = self.writer.write_with::<SubmitError>(now_ms(), &mut random_salt, |sign| {
+        let written = self.writer.write_with::<SubmitError>(now_ms(), &mut random_salt, |signer| {
+            // A document change is made under the incarnation that signs it.
+            let drafts = match signer.incarnation() {
+                signing if signing == incarnation => drafts,
+                signing => self.prepare(operator, command, self, new_id, signing)?,
+            };
             for draft in drafts {
                 let draft = self.to_local(after(draft, previous), &charter)?;
-                previous = Some(sign(draft)?.id());
+                previous = Some(signer.sign(draft)?.id());
             }
             Ok(())
         })?;
@@ -79,18 +84,17 @@ impl Node {
     pub fn submit_all(&self, operator: &str, commands: Vec<Command>) -> Result<Vec<Receipt>, SubmitError> {
         let _alone = self.alone();
         let charter = self.projector.charter();
-        let incarnation = self.writer.incarnation();
         let mut overlay = Overlay { node: self, touched: BTreeMap::new() };
         let mut receipts: Vec<Receipt> = vec![];
-        let written = self.writer.write_with::<SubmitError>(now_ms(), &mut random_salt, |sign| {
+        let written = self.writer.write_with::<SubmitError>(now_ms(), &mut random_salt, |signer| {
             for command in commands {
                 let new_id = RecordId::new_v7(now_ms(), random_bytes());
                 let mut events: Vec<EventId> = vec![];
                 let mut about = new_id;
-                for draft in self.prepare(operator, command, &overlay, new_id, incarnation)? {
+                for draft in self.prepare(operator, command, &overlay, new_id, signer.incarnation())? {
                     about = draft.record;
                     let draft = self.to_local(after(draft, events.last().copied()), &charter)?;
-                    let event = sign(draft)?;
+                    let event = signer.sign(draft)?;
                     events.push(event.id());
                     overlay.add(about, event)?;
                 }

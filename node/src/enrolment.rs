@@ -11,6 +11,7 @@ use linli_core::enrol::{JoinRequest, Ticket, node_terms};
 use linli_core::event::{ReceivedEvent, VerifiedEvent};
 use linli_core::id::{AuthorKey, EventId, LogId, Stream};
 use linli_core::sign::KeyCache;
+use linli_core::time::Hlc;
 use linli_store::{LocalDraft, Store};
 
 use crate::cli::now_ms;
@@ -161,6 +162,7 @@ impl Node {
             record: None,
             kind: kind(KIND_GRANT),
             parents: vec![],
+            after: Hlc::default(),
             grant: Some(own.grant),
             op: Some(terms.payload()),
             pii: None,

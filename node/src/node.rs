@@ -187,6 +187,7 @@ impl Node {
             record: Some(draft.record),
             kind: draft.kind,
             parents: draft.parents,
+            after: draft.after,
             grant: Some(grant),
             op: Some(draft.op),
             pii: draft.pii,

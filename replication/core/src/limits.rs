@@ -48,9 +48,11 @@ pub const LABEL_BYTES_MAX: usize = 64;
 /// Longest chain of grants from the genesis: ranks 0 to 3, and the genesis itself.
 pub const GRANT_CHAIN_MAX: usize = 5;
 
-/// Largest difference tolerated between our clock and a remote event's time before it no longer moves our hybrid
-/// clock forward, in milliseconds: one hour. The event itself is kept and shown with its own time.
-pub const CLOCK_SKEW_MS_MAX: u64 = 3_600_000;
+/// Furthest that a hybrid clock runs ahead of the wall clock, in milliseconds: a quarter of an hour. A clock that nobody
+/// keeps right is off by minutes, and an answer must still sort after its question. A time further ahead, be it a
+/// stranger's or our own from when the clock was wrong, would date every later act of ours wrong: it is not followed. The
+/// event that has it is kept and shown with its own time.
+pub const CLOCK_AHEAD_MS_MAX: u64 = 900_000;
 
 /// Most logs that one peer may tell us of. A district of a thousand authors with nine streams each and a few restored
 /// stores stays far below; it bounds what a peer can make us remember to some ten megabytes.

@@ -47,24 +47,25 @@ pub struct HlcClock {
 }
 
 impl HlcClock {
-    /// A clock that never goes below `last`, the highest time of our own that the store knows.
+    /// A clock that goes on after `last`, the highest time of our own that the store knows.
     pub const fn starting_after(last: Hlc) -> Self {
         Self { last }
     }
 
-    /// The time for a new event: strictly greater than every time given or accepted before.
-    pub fn tick(&mut self, now_unix_ms: u64) -> Hlc {
+    /// The time for a new event that stands on others, the latest of which is of `after`: greater than that, and than
+    /// every time given before.
+    ///
+    /// It never runs more than [`limits::CLOCK_AHEAD_MS_MAX`] ahead of the wall clock. A time beyond that, of others or of
+    /// our own from when the wall clock was wrong, is not followed; then the wall clock counts.
+    pub fn tick_past(&mut self, after: Hlc, now_unix_ms: u64) -> Hlc {
         let wall = Hlc::from_unix_ms(now_unix_ms);
-        self.last = if wall > self.last { wall } else { Hlc(self.last.0.saturating_add(1)) };
+        let latest_ms = now_unix_ms.saturating_add(limits::CLOCK_AHEAD_MS_MAX);
+        let followed = [self.last, after].into_iter().filter(|time| time.unix_ms() < latest_ms).max();
+        self.last = match followed {
+            Some(followed) if followed >= wall => Hlc(followed.0.saturating_add(1)),
+            _ => wall,
+        };
         self.last
-    }
-
-    /// Takes note of a remote time, so that what we write next sorts after what we have seen. A remote clock that is
-    /// more than [`limits::CLOCK_SKEW_MS_MAX`] ahead does not drag ours along.
-    pub fn observe(&mut self, remote: Hlc, now_unix_ms: u64) {
-        if remote.unix_ms() <= now_unix_ms.saturating_add(limits::CLOCK_SKEW_MS_MAX) {
-            self.last = self.last.max(remote);
-        }
     }
 }
 
@@ -72,21 +73,55 @@ impl HlcClock {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ticks_rise_even_when_the_wall_clock_falls() {
-        let mut clock = HlcClock::default();
-        let a = clock.tick(1_000);
-        let b = clock.tick(900);
-        assert!(b > a && b.unix_ms() == 1_000);
-        clock.observe(Hlc::from_unix_ms(5_000), 1_000);
-        assert!(clock.tick(1_000).unix_ms() >= 5_000);
+    const NOW_MS: u64 = 1_790_000_000_000;
+    const MINUTE_MS: u64 = 60_000;
+
+    fn at(unix_ms: u64) -> Hlc {
+        Hlc::from_unix_ms(unix_ms)
     }
 
     #[test]
-    fn a_clock_ten_years_ahead_does_not_drag_ours_along() {
-        let (mut clock, now) = (HlcClock::default(), 1_790_000_000_000);
-        let ten_years_ms = 10 * 365 * 86_400_000;
-        clock.observe(Hlc::from_unix_ms(now + ten_years_ms), now);
-        assert_eq!(clock.tick(now).unix_ms(), now);
+    fn ticks_rise_even_when_the_wall_clock_falls() {
+        let mut clock = HlcClock::default();
+        let first = clock.tick_past(Hlc::default(), 1_000);
+        let second = clock.tick_past(Hlc::default(), 900);
+        assert!(second > first && second.unix_ms() == 1_000);
+    }
+
+    #[test]
+    fn an_answer_of_a_slow_clock_sorts_after_its_question() {
+        for minutes in [0, 1, 10, 14] {
+            let question = HlcClock::default().tick_past(Hlc::default(), NOW_MS + minutes * MINUTE_MS);
+            let answer = HlcClock::default().tick_past(question, NOW_MS);
+            assert!(answer > question, "{minutes} minutes slow: {answer} is not after {question}");
+        }
+    }
+
+    #[test]
+    fn a_time_beyond_the_bound_does_not_drag_ours_along() {
+        for ahead_ms in [limits::CLOCK_AHEAD_MS_MAX, 10 * 365 * 86_400_000, u64::MAX] {
+            let wrong = at(NOW_MS.saturating_add(ahead_ms));
+            assert_eq!(HlcClock::default().tick_past(wrong, NOW_MS), at(NOW_MS));
+            assert_eq!(HlcClock::starting_after(wrong).tick_past(Hlc::default(), NOW_MS), at(NOW_MS));
+        }
+    }
+
+    #[test]
+    fn whoever_pushes_a_clock_step_by_step_comes_no_further_than_the_bound() {
+        let mut clock = HlcClock::default();
+        let mut pushed = at(NOW_MS + limits::CLOCK_AHEAD_MS_MAX - 1);
+        for _ in 0..200_000 {
+            pushed = clock.tick_past(pushed, NOW_MS);
+        }
+        assert!(pushed.unix_ms() <= NOW_MS + limits::CLOCK_AHEAD_MS_MAX);
+    }
+
+    #[test]
+    fn a_wall_clock_at_the_end_or_the_beginning_of_time_is_no_reason_to_panic() {
+        for now_ms in [0, u64::MAX >> 16, u64::MAX] {
+            let mut clock = HlcClock::starting_after(at(NOW_MS));
+            let first = clock.tick_past(Hlc::default(), now_ms);
+            assert!(clock.tick_past(first, now_ms) >= first);
+        }
     }
 }

@@ -24,4 +24,4 @@ pub use generation::{Generation, Opened};
 pub use run::{LentEvent, Run};
 pub use side::{Local, Projection, ProjectionBatch};
 pub use store::{ForkEvidence, OpenOptions, Store};
-pub use writer::{LocalDraft, LocalWriter};
+pub use writer::{LocalDraft, LocalWriter, Signer};

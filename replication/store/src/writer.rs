@@ -30,12 +30,41 @@ pub struct LocalDraft {
     pub kind: Kind,
     /// Heads of the record that the author has seen.
     pub parents: Vec<EventId>,
+    /// The largest time among what it stands on, so that it is dated after that.
+    pub after: Hlc,
     /// The right to write this.
     pub grant: Option<EventId>,
     /// Operational payload.
     pub op: Option<Vec<u8>>,
     /// Personal payload.
     pub pii: Option<Vec<u8>>,
+}
+
+/// Signs the events of one write, one after the other, while nobody else signs.
+pub struct Signer<'w> {
+    writer: &'w LocalWriter,
+    state: &'w mut State,
+    now_unix_ms: u64,
+    salt: &'w mut dyn FnMut() -> [u8; 16],
+    events: Vec<ReceivedEvent>,
+}
+
+impl Signer<'_> {
+    /// The incarnation that signs what [`Signer::sign`] is given. A document change must be made under this one: made
+    /// under another, no node accepts it.
+    pub const fn incarnation(&self) -> u64 {
+        self.state.incarnation
+    }
+
+    /// Signs a draft as the next event of its log; it becomes durable with all others of this write.
+    ///
+    /// # Errors
+    /// When the generation file or the store fails, or the draft makes no valid event.
+    pub fn sign(&mut self, draft: LocalDraft) -> Result<ReceivedEvent, WriteError> {
+        let event = self.writer.sign(self.state, draft, self.now_unix_ms, self.salt)?;
+        self.events.push(event.clone());
+        Ok(event)
+    }
 }
 
 /// Writes the logs of one key in one store.
@@ -91,7 +120,8 @@ impl LocalWriter {
         self.key.public()
     }
 
-    /// The incarnation that writes now.
+    /// The incarnation that would write now. Another may have taken its place when the next event is signed:
+    /// [`Signer::incarnation`] says which one signs.
     pub fn incarnation(&self) -> u64 {
         self.lock().incarnation
     }
@@ -120,7 +150,9 @@ impl LocalWriter {
         now_unix_ms: u64,
         salt: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<Vec<ReceivedEvent>, WriteError> {
-        self.write_with(now_unix_ms, salt, |sign| drafts.into_iter().try_for_each(|draft| sign(draft).map(drop)))
+        self.write_with(now_unix_ms, salt, |signer| {
+            drafts.into_iter().try_for_each(|draft| signer.sign(draft).map(drop))
+        })
     }
 
     /// Writes what `compose` signs step by step, seeing each event before it drafts the next; all or none.
@@ -132,16 +164,18 @@ impl LocalWriter {
         &self,
         now_unix_ms: u64,
         salt: &mut dyn FnMut() -> [u8; 16],
-        compose: impl FnOnce(&mut dyn FnMut(LocalDraft) -> Result<ReceivedEvent, WriteError>) -> Result<(), E>,
+        compose: impl FnOnce(&mut Signer<'_>) -> Result<(), E>,
     ) -> Result<Vec<ReceivedEvent>, E> {
         let mut state = self.lock();
+        if state.superseded {
+            let [a, b, c, d, e, f, g, h, ..] = salt();
+            state.incarnation = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            (state.noted, state.superseded) = (false, false);
+        }
         let before = state.clone();
-        let mut events = vec![];
-        let composed = compose(&mut |draft| {
-            let event = self.sign(&mut state, draft, now_unix_ms, salt)?;
-            events.push(event.clone());
-            Ok(event)
-        });
+        let mut signer = Signer { writer: self, state: &mut state, now_unix_ms, salt, events: vec![] };
+        let composed = compose(&mut signer);
+        let events = signer.events;
         let queued = composed.and_then(|()| Ok(self.queue(&events)?));
         let answer = match queued {
             Ok(answer) => answer,
@@ -180,11 +214,6 @@ impl LocalWriter {
         now_unix_ms: u64,
         salt: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<ReceivedEvent, WriteError> {
-        if state.superseded {
-            let [a, b, c, d, e, f, g, h, ..] = salt();
-            state.incarnation = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-            (state.noted, state.superseded) = (false, false);
-        }
         if !state.noted {
             self.generation.open(state.incarnation)?;
             state.noted = true;
@@ -207,7 +236,7 @@ impl LocalWriter {
             parents,
             record: draft.record,
             kind: draft.kind,
-            time: state.clock.tick(now_unix_ms),
+            time: state.clock.tick_past(draft.after, now_unix_ms),
             grant: draft.grant,
             op: None,
             pii: None,
@@ -246,11 +275,6 @@ impl LocalWriter {
             runs.entry(event.header().log_id()).or_default().push(verified);
         }
         Ok(self.store.append_later(runs.into_values().collect(), false)?)
-    }
-
-    /// Takes note of a remote time, so that what is written next sorts after what was seen.
-    pub fn observe(&self, remote: Hlc, now_unix_ms: u64) {
-        self.lock().clock.observe(remote, now_unix_ms);
     }
 
     /// A peer shows a head of a log that we sign: if it is ahead of ours, this store was rolled back, and what is

@@ -14,6 +14,7 @@ mod tests;
 
 use linli_core::area::Area;
 use linli_core::id::{AuthorKey, EventId, Kind, RecordId, Stream};
+use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
 use crate::conflict::Conflict;
@@ -75,6 +76,8 @@ pub struct Draft {
     /// Whether this event follows the draft before it in the same answer: then its only parent is that event, and
     /// `parents` is empty because that event has no id yet.
     pub follows_previous: bool,
+    /// The largest time that the record had when it was looked at: the event is dated after it.
+    pub after: Hlc,
     /// Operational payload.
     pub op: Vec<u8>,
     /// Personal payload.
@@ -279,7 +282,8 @@ impl CommandContext<'_> {
     /// The next event of a record. It applies to the record's area where this node may speak for that.
     fn next(&self, view: &RecordView, fact: Fact) -> Result<Draft, Refused> {
         let area = if self.area.contains(&view.area) { view.area.clone() } else { self.area.clone() };
-        draft(view.record, area, view.heads.clone(), &fact)
+        let draft = draft(view.record, area, view.heads.clone(), &fact)?;
+        Ok(Draft { after: view.last_time, ..draft })
     }
 
     /// The first or next event, as the case may be.
@@ -320,7 +324,8 @@ fn draft(record: RecordId, area: Area, parents: Vec<EventId>, fact: &Fact) -> Re
     if op.len() > linli_core::limits::PAYLOAD_BYTES_MAX {
         return Err(Refused::new(Refusal::TooLarge));
     }
-    Ok(Draft { stream: info.stream, area, record, kind, parents, follows_previous: false, op, pii: None })
+    let after = Hlc::default();
+    Ok(Draft { stream: info.stream, area, record, kind, parents, follows_previous: false, after, op, pii: None })
 }
 
 impl Draft {

@@ -7,6 +7,7 @@ use linli_core::event::ReceivedEvent;
 use linli_core::id::Stream;
 use linli_core::sign::KeyCache;
 use linli_core::testkit::{Author, District, Draft, area, key, record};
+use linli_core::time::Hlc;
 use proptest::prelude::*;
 
 mod faulty;
@@ -320,6 +321,7 @@ fn draft(n: u64) -> LocalDraft {
         record: Some(record(n)),
         kind: "issued".parse().unwrap(),
         parents: vec![],
+        after: Hlc::default(),
         grant: Some(District::with_nodes(&[]).federation()),
         op: Some(vec![0xa0]),
         pii: None,
@@ -429,6 +431,61 @@ fn a_position_taken_by_a_copy_of_this_store_moves_the_writer_to_a_new_incarnatio
 }
 
 #[test]
+fn whoever_composes_sees_the_incarnation_that_signs_also_after_a_refused_write() {
+    // given a writer whose position a copy has taken
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    let copy = LocalWriter::open(Store::in_memory(), None, key(1), &mut || 1).unwrap();
+    store.append(vec![proven(&[write(&copy, 1)])]).unwrap();
+    w.write(draft(2), 1, &mut || [7; 16]).unwrap_err();
+    // when the next events are composed, then the incarnation that is promised is the one that stands in them
+    for (salt, expected) in [(8, 0x0808_0808_0808_0808), (9, 0x0808_0808_0808_0808)] {
+        let mut promised = None;
+        let written = w.write_with::<crate::WriteError>(1, &mut || [salt; 16], |signer| {
+            promised = Some(signer.incarnation());
+            signer.sign(draft(3)).map(drop)
+        });
+        assert_eq!(promised, Some(written.unwrap()[0].header().incarnation));
+        assert_eq!(promised, Some(expected));
+    }
+}
+
+#[test]
+fn an_event_is_dated_after_what_it_stands_on_within_the_bound() {
+    let (dir, now_ms) = (tempfile::tempdir().unwrap(), 1_790_000_000_000);
+    let (_store, w) = writer(dir.path(), 1);
+    let dated = |after: Hlc| w.write(LocalDraft { after, ..draft(1) }, now_ms, &mut || [1; 16]).unwrap().header().time;
+    let ten_minutes_ahead = Hlc::from_unix_ms(now_ms + 600_000);
+    assert!(dated(ten_minutes_ahead) > ten_minutes_ahead);
+    // A time that is wrong beyond the bound is not followed, by this event or a later one.
+    let four_years_ahead = Hlc::from_unix_ms(now_ms + 4 * 365 * 86_400_000);
+    for after in [four_years_ahead, Hlc::default()] {
+        let time = dated(after);
+        assert!(time > ten_minutes_ahead && time.unix_ms() < now_ms + 700_000, "{time}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_once_dates_nothing_wrong_after_it_was_put_right() {
+    // given events that were written while the clock was four years ahead
+    let (dir, now_ms) = (tempfile::tempdir().unwrap(), 1_790_000_000_000);
+    let wrong_ms = now_ms + 4 * 365 * 86_400_000;
+    let (store, w) = writer(dir.path(), 1);
+    w.write(draft(1), wrong_ms, &mut || [1; 16]).unwrap();
+    // when the clock is put right, at once and after a restart
+    let right = w.write(draft(2), now_ms, &mut || [1; 16]).unwrap();
+    w.close().unwrap();
+    drop((store, w));
+    let (store, w) = writer(dir.path(), 2);
+    let later = w.write(draft(3), now_ms + 5, &mut || [1; 16]).unwrap();
+    // then what follows has the right time, in the same log, and the log still proves
+    assert_eq!((right.header().time.unix_ms(), later.header().time.unix_ms()), (now_ms, now_ms + 5));
+    assert_eq!((later.header().incarnation, later.header().seq), (1, 3));
+    let run = store.read(&later.header().log_id(), 1, 9, 1 << 20).unwrap();
+    assert_eq!(proven(&run.into_iter().map(StoredEvent::into_event).collect::<Vec<_>>()).len(), 3);
+}
+
+#[test]
 fn concurrent_writers_share_logs_without_gaps() {
     let dir = tempfile::tempdir().unwrap();
     let (store, w) = writer(dir.path(), 1);
@@ -446,8 +503,8 @@ fn concurrent_writers_share_logs_without_gaps() {
 fn a_batch_whose_composition_fails_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let (store, w) = writer(dir.path(), 1);
-    let refused: Result<_, crate::WriteError> = w.write_with(1, &mut || [0; 16], |sign| {
-        sign(draft(1))?;
+    let refused: Result<_, crate::WriteError> = w.write_with(1, &mut || [0; 16], |signer| {
+        signer.sign(draft(1))?;
         Err(crate::WriteError::Draft("changed my mind".into()))
     });
     assert!(refused.is_err() && store.frontier().is_empty());
