@@ -106,7 +106,29 @@ pub fn tell(mut events: Vec<ReceivedEvent>, charter: &Charter) -> Vec<HistoryLin
         lines.push(line(event, charter, &names, seen.len() as u64, unseen));
         told.push(event.id());
     }
+    name_sides(&mut lines);
     lines
+}
+
+/// A settlement names the event that holds, and an adoption those that count from now on. People know an event by what
+/// happened, who wrote it and when, and not by its hash.
+fn name_sides(lines: &mut [HistoryLine]) {
+    let day_of = |ms| linli_domain::date::Date::from_unix_ms(ms, 480).map(|day| day.to_string()).unwrap_or_default();
+    let names: BTreeMap<String, String> = lines
+        .iter()
+        .map(|line| {
+            let who = if line.by.is_empty() { &line.author_name } else { &line.by };
+            let label = format!("{} / {}", line.label_zh, line.label_en);
+            (line.id.to_string(), format!("{label} · {who} · {} · {}", line.area, day_of(line.time_ms)))
+        })
+        .collect();
+    for (key, value) in lines.iter_mut().flat_map(|line| &mut line.fields) {
+        if matches!(key.as_str(), "keep" | "events") {
+            // One id, or several as texts in diagnostic notation.
+            let named = |part| names.get(part).map_or(part, String::as_str);
+            *value = value.split('"').map(named).collect::<Vec<_>>().join("\"");
+        }
+    }
 }
 
 fn line(
@@ -214,5 +236,24 @@ mod tests {
         assert_eq!(closing.author_name, "节点1");
         assert_eq!(lines[0].by, "王联络");
         assert_eq!(lines[0].verdict, VerdictLabel::Counts);
+    }
+    #[test]
+    fn a_settlement_names_the_side_that_holds_and_not_its_hash() {
+        let mut district = District::with_nodes(&["320508005"]);
+        let about = Some(record(1));
+        let mut closing = Draft::new(Stream::INCIDENTS, "closed", about);
+        closing.op = Some(Value::map_of([("by", Value::Text("王联络".into()))]).encode());
+        let closing = district.nodes[0].write(closing);
+        let mut settled = Draft::new(Stream::INCIDENTS, "settled", about);
+        let keep = closing.id().to_string();
+        settled.op = Some(Value::map_of([("keep", Value::Text(keep.clone()))]).encode());
+        let mut adopted = Draft::new(Stream::INCIDENTS, "incident_adopted", about);
+        adopted.op = Some(Value::map_of([("events", Value::Array(vec![Value::Text(keep.clone())]))]).encode());
+        let events = vec![closing, district.nodes[0].write(settled), district.nodes[0].write(adopted)];
+        let charter = Charter::evaluate(district.federation(), &district.charter_events());
+        let lines = tell(events, &charter);
+        for field in lines.iter().flat_map(|line| &line.fields).filter(|(key, _)| key == "keep" || key == "events") {
+            assert!(field.1.contains("结束 / closed · 王联络") && !field.1.contains(&keep), "{field:?}");
+        }
     }
 }
