@@ -227,7 +227,7 @@ fn act_on_both_sides(district: &District, stage: &Stage) -> anyhow::Result<()> {
         let node = &district.nodes[side];
         node.api.act(json!({"do": "issue_supplies", "point": stage.point, "item": stage.item, "quantity": stage.left, "to": "抢险"}))?;
         node.api.act(json!({"do": "deploy_team", "team": stage.team, "incident": stage.incidents[i], "people": 3}))?;
-        node.api.act(json!({"do": "close_incident", "incident": stage.incidents[0], "outcome": "积水已排除"}))?;
+        node.api.act(json!({"do": "close_incident", "incident": stage.incidents[0], "outcome": "积水已排除", "even_if_teams_there": true}))?;
         let text = plan_text(node, stage)?;
         let text = if side == LINHU { format!("{edit}\n{text}") } else { format!("{text}\n{edit}\n") };
         node.api.act(json!({"do": "edit_plan", "plan": stage.plan, "text": text}))?;

@@ -9,6 +9,7 @@ use linli_core::event::ReceivedEvent;
 use linli_core::id::{EventId, RecordId};
 use linli_domain::commands::{Command, Draft, Views};
 use linli_domain::record::RecordView;
+use linli_domain::summary::Summary;
 use linli_store::WriteError;
 
 use crate::cli::now_ms;
@@ -26,6 +27,14 @@ impl Views for Overlay<'_> {
             Some((_, view)) => Some(view.clone()),
             None => self.node.projector.view(record).ok().flatten(),
         }
+    }
+
+    fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
+        let touched = self.touched.values().map(|(_, view)| Summary::from(view)).filter(|summary| wanted(summary));
+        let untouched = |summary: &Summary| !self.touched.contains_key(&summary.id) && wanted(summary);
+        let mut found = self.node.projector.matching(&untouched);
+        found.extend(touched);
+        found
     }
 }
 

@@ -285,6 +285,10 @@ impl Views for Node {
     fn view(&self, record: &RecordId) -> Option<RecordView> {
         self.projector.view(record).ok().flatten()
     }
+
+    fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
+        self.projector.matching(wanted)
+    }
 }
 
 /// Today in China, by the machine's clock: UTC+8 without daylight saving.

@@ -371,6 +371,12 @@ impl Projector {
         known.values().map(|k| k.summary.clone()).collect()
     }
 
+    /// Summaries of the records that are wanted.
+    pub fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|k| &k.summary).filter(|summary| wanted(summary)).cloned().collect()
+    }
+
     /// Number of records.
     pub fn records(&self) -> usize {
         self.known.read().unwrap_or_else(PoisonError::into_inner).len()

@@ -288,6 +288,12 @@ words! {
     CategoryHint => "例如 火灾、暴雨积水、燃气泄漏、人员被困", "Such as fire, flooding, gas leak, people trapped";
     HazardCategoryHint => "例如 消防通道堵塞、电线裸露、墙体开裂",
         "Such as a blocked fire lane, bare wires, a cracked wall";
+    Grade => "隐患等级", "Grade";
+    GradeGeneral => "一般隐患", "general";
+    GradeMajor => "重大隐患", "major";
+    EvenIfTeamsThere => "仍有队伍在场也结束", "Even if teams are still there";
+    CountedToSettleHint => "请现场盘点后填写；账面将以此为准", "Count what is there; the books follow it";
+    AsideInUnit => "另有 {} {} 未计入（单位不同）", "{} {} set aside (another unit)";
     Severity => "级别", "Severity";
     SeverityOne => "Ⅰ级 特别重大", "I, extraordinarily serious";
     SeverityTwo => "Ⅱ级 重大", "II, serious";
@@ -407,7 +413,7 @@ words! {
     NotSet => "未设", "not set";
     Overdrawn => "负库存，需盘点", "Overdrawn: recount";
     BelowMinimum => "低于最低储备", "Below minimum";
-    TwoCounts => "{} 次盘点互不知情，取较低值", "{} counts made without seeing each other; the lower is shown";
+    TwoCounts => "两次盘点不一致：{}，暂取较低值", "Counts that disagree: {}; the lower is shown";
     Profile => "档案", "Profile";
     Movements => "最近出入库", "Recent movements";
     WrittenAtOnce => "同时写入、互不知情：", "Written at once without seeing each other:";
@@ -415,9 +421,9 @@ words! {
     Whereabouts => "位置与出动", "Whereabouts";
     Deployments => "出动中", "Deployed to";
     Certificates => "证书", "Certificates";
-    CertificatesValid => "有效证书 {} 人次", "{} valid certificates";
+    CertifiedPeople => "持证在册 {} 人", "{} certified people on the roster";
     Certified => "持证达标", "Certified";
-    NotCertified => "有效证书不足 3 个", "Fewer than 3 valid certificates";
+    NotCertified => "持有效证书的在册人员不足 3 名", "Fewer than 3 certified people on the roster";
     Writers => "编写人", "Writers";
     Approvals => "批准", "Approvals";
     InForce => "有效发布", "In force";
@@ -441,6 +447,15 @@ words! {
     Longitude => "经度", "Longitude";
     WhatToDo => "可以做的事", "What can be done";
     Marks => "违反规则的操作", "Acts that break a rule";
+    OutsideWaits => "辖区外的行为：{} 条，等本辖区采纳后才计入", "Acts from outside: {}; they count once somebody of this area adopts them";
+    RepeatedActs => "重复送达的行为：{} 条，只计一次", "Acts that were sent again: {}; they count once";
+    ActsFromOutside => "辖区外行为 {} 条待采纳", "{} acts from outside to adopt";
+    Adoptions => "待采纳的外来行为", "Acts from outside";
+    CrossChecks => "对照：记录之间的矛盾", "Cross-checks between records";
+    ExpiredPlans => "已到期的预案", "Plans that have expired";
+    DoAdoptActs => "采纳辖区外的行为", "Adopt acts from outside";
+    DoExplainCheck => "说明这条对照", "Explain the contradiction";
+    Explanation => "核实情况", "What was found";
     NotCounted => "不计入的事件：{} 条（其中 {} 条在等授权）", "Events that do not count: {} ({} wait for a grant)";
     MissingParents => "还缺 {} 条在先事件，尚未到达本节点", "{} earlier events have not reached this node";
     UnknownEvents => "{} 条事件的类别本程序不认识", "{} events are of kinds that this program does not know";
@@ -500,7 +515,7 @@ words! {
     FigureCoveredOf => "{} / {} 栋", "{} of {}";
     FigureNoPosition => "{} 栋无坐标，按未覆盖计", "{} without a position count as not covered";
     FigureCertified => "持证达标队伍", "Certified teams";
-    FigureCertifiedOf => "共 {} 支；有效证书 ≥ {} 为达标", "of {}; certified means at least {} valid certificates";
+    FigureCertifiedOf => "共 {} 支；在册持证人员 ≥ {} 名为达标", "of {}; certified means at least {} people on the roster with a valid certificate";
     FigureResidents => "{} 位居民", "{} residents";
     DoFormPoint => "登记物资点", "Add a supply point";
     DoFormTeam => "登记队伍", "Add a team";

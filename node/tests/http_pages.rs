@@ -30,7 +30,7 @@ fn street() -> Served {
     let team = first(&node, RecordKind::Team);
     done(&node, "值班员", json!({"do": "deploy_team", "team": team, "incident": incident, "people": 4}));
     let hazard =
-        json!({"do": "report_hazard", "category": "电线裸露", "severity": "II", "place": "7幢", "summary": "楼道里"});
+        json!({"do": "report_hazard", "category": "电线裸露", "grade": "major", "place": "7幢", "summary": "楼道里"});
     done(&node, "值班员", hazard);
     Served::over(node)
 }
@@ -226,7 +226,7 @@ fn a_liaison_signs_in_reports_from_the_desk_and_reads_the_full_history() {
 #[test]
 fn what_both_sides_of_a_cut_did_shows_what_each_had_not_seen() {
     // given an incident that both streets know, and that both close during a cut
-    let district = two_streets();
+    let district = district::one_street();
     let (here, store) = district::node(&district, 0);
     let (there, their_store) = district::node(&district, 1);
     let incident = done(&here, "甲", report("东门", "积水"));

@@ -5,15 +5,16 @@
 //! from an order that nobody lived through. Its id follows from the record, its class and the events, so that both
 //! sides of a cut name it alike. What nobody decided twice (notes, ordinary movements, edits) never is a conflict.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linli_core::id::{EventId, RecordId};
 use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
-use crate::events::role::Role;
+use crate::events::role::{Movement, Role};
 use crate::graph::Graph;
-use crate::state::supply_point::Stock;
+use crate::state::supply_point::{Stock, bin_name};
 use crate::state::{Context, Folded, Knowledge, RecordKind, State};
 
 /// What kind of contradiction it is.
@@ -28,6 +29,10 @@ pub enum ConflictClass {
     TwoClosings,
     /// Two different texts of one plan were put into force.
     TwoIssued,
+    /// One bin was counted on both sides, with results that do not agree. The lower one is shown until somebody counts.
+    TwoCounts,
+    /// One item came in two units on both sides. Only the unit that was named first is added up.
+    TwoUnits,
     /// Closed on one side and reopened on the other. Open wins until somebody decides.
     ClosedAndReopened,
 }
@@ -40,6 +45,8 @@ impl ConflictClass {
             Self::DoubleDeployment => "double_deployment",
             Self::TwoClosings => "two_closings",
             Self::TwoIssued => "two_issued",
+            Self::TwoCounts => "two_counts",
+            Self::TwoUnits => "two_units",
             Self::ClosedAndReopened => "closed_and_reopened",
         }
     }
@@ -51,6 +58,8 @@ impl ConflictClass {
             Self::DoubleDeployment => "一队两派",
             Self::TwoClosings => "两次结束",
             Self::TwoIssued => "两个版本同时发布",
+            Self::TwoCounts => "两次盘点不一致，需要重新盘点",
+            Self::TwoUnits => "同一物资两种计量单位，需要盘点",
             Self::ClosedAndReopened => "一边结束，一边重开",
         }
     }
@@ -62,8 +71,15 @@ impl ConflictClass {
             Self::DoubleDeployment => "one team sent to two places",
             Self::TwoClosings => "closed twice",
             Self::TwoIssued => "two versions issued",
+            Self::TwoCounts => "two counts disagree, recount needed",
+            Self::TwoUnits => "one item in two units, recount needed",
             Self::ClosedAndReopened => "closed on one side, reopened on the other",
         }
+    }
+
+    /// Whether it is about what is really there: then no side is right, and somebody has to count.
+    pub const fn asks_for_a_count(self) -> bool {
+        matches!(self, Self::Overdraw | Self::TwoCounts | Self::TwoUnits)
     }
 }
 
@@ -74,7 +90,7 @@ pub struct Conflict {
     pub id: RecordId,
     /// What kind of contradiction.
     pub class: ConflictClass,
-    /// The item, for an overdraw; otherwise empty.
+    /// The item or the bin, for what is about stock; otherwise empty.
     pub subject: String,
     /// The events that contradict each other, ascending. None of their authors had seen another of them.
     pub events: Vec<EventId>,
@@ -162,7 +178,7 @@ impl Finder<'_> {
             return Vec::new();
         }
         match self.state.kind() {
-            RecordKind::SupplyPoint => self.overdraws(meet, &tips),
+            RecordKind::SupplyPoint => self.about_stock(meet, &tips),
             RecordKind::Incident | RecordKind::Team | RecordKind::Plan | RecordKind::Hazard => {
                 self.contradictions(meet, known)
             }
@@ -265,46 +281,102 @@ impl Finder<'_> {
         standing.iter().filter(clashes).map(|(at, _)| *at).collect()
     }
 
-    /// Items that went below nought where the last movements of the branches did not know of each other.
-    fn overdraws(&self, meet: Meet, tips: &[usize]) -> Vec<Conflict> {
+    /// What contradicts about stock among the facts that not all branches have seen.
+    fn about_stock(&self, meet: Meet, tips: &[usize]) -> Vec<Conflict> {
         let from = tips.iter().map(|tip| self.graph.floor(*tip)).min().unwrap_or(0);
         let not_common = |at: usize| tips.iter().any(|tip| *tip != at && !self.graph.has_seen(*tip, at));
+        let apart: Vec<(usize, &Folded)> = self.facts_in(meet, from).filter(|(at, _)| not_common(*at)).collect();
+        let mut found = self.overdraws(meet, &apart);
+        found.extend(self.two_counts(meet, &apart));
+        found.extend(self.two_units(&apart));
+        found
+    }
+
+    /// Items that went below nought where the last movements of the branches did not know of each other.
+    fn overdraws(&self, meet: Meet, apart: &[(usize, &Folded)]) -> Vec<Conflict> {
         let mut last: Vec<(&str, usize, bool)> = Vec::new();
-        for (at, folded) in self.facts_in(meet, from).filter(|(at, _)| not_common(*at)) {
+        for (at, folded) in apart {
             let (item, draws) = match folded.fact.role() {
                 Role::Moves(movement) if movement.delta < 0 => (movement.item, true),
                 Role::Counts(count) => (count.item, false),
                 _ => continue,
             };
-            last.retain(|(other, earlier, _)| *other != item || !self.graph.has_seen(at, *earlier));
-            last.push((item, at, draws));
+            last.retain(|(other, earlier, _)| *other != item || !self.graph.has_seen(*at, *earlier));
+            last.push((item, *at, draws));
         }
         let items: BTreeSet<&str> = last.iter().map(|(item, _, _)| *item).collect();
         let mut found = Vec::new();
         for item in items {
             let of_item = || last.iter().filter(|(other, _, _)| *other == item);
             let places: Vec<usize> = of_item().map(|(_, at, _)| *at).collect();
-            if places.len() > 1 && of_item().any(|(_, _, draws)| *draws) && self.balance(meet, item) < 0 {
+            let short = || self.stock_in(meet, item).is_some_and(|stock| stock.balance() < 0);
+            if places.len() > 1 && of_item().any(|(_, _, draws)| *draws) && short() {
                 found.push(self.conflict(ConflictClass::Overdraw, item, &places));
             }
         }
         found
     }
 
-    /// What was left of an item as far as the meet knows.
-    fn balance(&self, meet: Meet, item: &str) -> i64 {
+    /// Bins of which two people who did not know of each other have counted something else.
+    fn two_counts(&self, meet: Meet, apart: &[(usize, &Folded)]) -> Vec<Conflict> {
+        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, folded) in apart {
+            if let Role::Counts(count) = folded.fact.role() {
+                *counted.entry(count.item).or_default() += 1;
+            }
+        }
+        let mut found = Vec::new();
+        for (item, _) in counted.into_iter().filter(|(_, times)| *times > 1) {
+            let Some(stock) = self.stock_in(meet, item) else { continue };
+            for (lot, bin) in stock.bins.iter().filter(|(_, bin)| bin.is_disputed()) {
+                let places: Vec<usize> = bin.counts().filter_map(|(event, _)| self.graph.position(&event)).collect();
+                found.push(self.conflict(ConflictClass::TwoCounts, &bin_name(item, Some(lot)), &places));
+            }
+        }
+        found
+    }
+
+    /// Items that came in two units by people who did not know of each other.
+    fn two_units(&self, apart: &[(usize, &Folded)]) -> Vec<Conflict> {
+        let mut last: Vec<(&str, &str, usize)> = Vec::new();
+        for (at, folded) in apart {
+            match folded.fact.role() {
+                Role::Moves(Movement { item, unit: Some(unit), .. }) => {
+                    let replaced = |known: &(&str, &str, usize)| (known.0, known.1) == (item, unit);
+                    last.retain(|known| !(replaced(known) && self.graph.has_seen(*at, known.2)));
+                    last.push((item, unit, *at));
+                }
+                Role::Counts(count) => {
+                    last.retain(|known| known.0 != count.item || !self.graph.has_seen(*at, known.2));
+                }
+                _ => {}
+            }
+        }
+        let apart = |a: usize, b: usize| !self.graph.has_seen(a, b) && !self.graph.has_seen(b, a);
+        let clashes = |one: &&(&str, &str, usize)| {
+            last.iter().any(|other| one.0 == other.0 && one.1 != other.1 && apart(one.2, other.2))
+        };
+        let mut clashing: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (item, _, at) in last.iter().filter(clashes) {
+            clashing.entry(item).or_default().push(*at);
+        }
+        clashing.into_iter().map(|(item, places)| self.conflict(ConflictClass::TwoUnits, item, &places)).collect()
+    }
+
+    /// What was there of an item as far as the meet knows.
+    fn stock_in(&self, meet: Meet, item: &str) -> Option<Cow<'_, Stock>> {
         let knows_all = match meet {
             Meet::Before(tip) => self.graph.unseen_before(tip).next().is_none(),
             Meet::Now => true,
         };
         // The usual meet after a cut has seen everything; then the state has the answer already.
         match self.state {
-            State::SupplyPoint(point) if knows_all => point.balance(item),
-            _ => self.balance_within(meet, item),
+            State::SupplyPoint(point) if knows_all => point.stock.get(item).map(Cow::Borrowed),
+            _ => Some(Cow::Owned(self.stock_within(meet, item))),
         }
     }
 
-    fn balance_within(&self, meet: Meet, item: &str) -> i64 {
+    fn stock_within(&self, meet: Meet, item: &str) -> Stock {
         let within = match meet {
             Meet::Before(tip) => Some(tip),
             Meet::Now => None,
@@ -312,7 +384,7 @@ impl Finder<'_> {
         let mut stock = Stock::default();
         for (at, folded) in self.facts_in(meet, 0) {
             match folded.fact.role() {
-                Role::Moves(movement) if movement.item == item => stock.book(&movement),
+                Role::Moves(movement) if movement.item == item => stock.book(&movement, folded.stamp.event),
                 Role::Counts(count) if count.item == item => {
                     let knowledge = Knowledge::Graph { graph: self.graph, facts: self.facts, at, within };
                     let ctx = Context { stamp: folded.stamp.clone(), kind: "", incarnation: 0, knowledge };
@@ -321,7 +393,7 @@ impl Finder<'_> {
                 _ => {}
             }
         }
-        stock.balance()
+        stock
     }
 }
 
@@ -338,7 +410,8 @@ fn replaces(later: Role<'_>, earlier: Role<'_>) -> bool {
 /// Whether a fact, by what it says, settles a conflict whose events its author had all seen.
 pub(crate) fn settles_by_itself(role: Role<'_>, conflict: &Conflict, still_deployed: impl Fn() -> usize) -> bool {
     match (conflict.class, role) {
-        (ConflictClass::Overdraw, Role::Counts(count)) => count.item == conflict.subject,
+        (ConflictClass::Overdraw | ConflictClass::TwoUnits, Role::Counts(count)) => count.item == conflict.subject,
+        (ConflictClass::TwoCounts, Role::Counts(count)) => bin_name(count.item, count.lot) == conflict.subject,
         (ConflictClass::DoubleDeployment, Role::Releases(_)) => still_deployed() < 2,
         (ConflictClass::TwoClosings | ConflictClass::ClosedAndReopened, Role::Closes | Role::Reopens) => true,
         (ConflictClass::TwoIssued, Role::Issues(_) | Role::Withdraws) => true,

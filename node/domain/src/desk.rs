@@ -1,11 +1,15 @@
 //! The liaison's morning on one page: what is open, short, expiring, under way or contradictory.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
+use crate::crosscheck::{CrossCheck, arrivals, crosschecks};
 use crate::date::Date;
 use crate::events::team_checked_in::Readiness;
-use crate::limits::{CERTIFICATES_FOR_READY, EXPIRING_DAYS};
+use crate::limits::{CERTIFIED_FOR_READY, EXPIRING_DAYS};
+use crate::state::StateWord;
 use crate::summary::{Detail, LotLine, OpenConflict, StockLine, Summary, TransferLine};
 
 /// What needs somebody's attention.
@@ -25,6 +29,12 @@ pub struct Desk {
     pub teams: TeamsByReadiness,
     /// Conflicts to settle, oldest first.
     pub conflicts: Vec<ConflictLine>,
+    /// Contradictions between records, until somebody explains them.
+    pub crosschecks: Vec<CrossCheckLine>,
+    /// Records in which acts from outside wait until somebody adopts them.
+    pub adoptions: Vec<AdoptionLine>,
+    /// Plans in force whose last day has passed, longest ago first.
+    pub expired_plans: Vec<Summary>,
 }
 
 /// An item of which too little is there.
@@ -81,14 +91,36 @@ pub struct ConflictLine {
     pub conflict: OpenConflict,
 }
 
+/// A contradiction between two records, and what people call them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossCheckLine {
+    /// The contradiction.
+    pub check: CrossCheck,
+    /// What people call the records, in the order of the check.
+    pub titles: Vec<String>,
+}
+
+/// A record that was acted on from outside its area.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptionLine {
+    /// The record.
+    pub record: RecordId,
+    /// What it is.
+    pub kind: crate::state::RecordKind,
+    /// What people call it.
+    pub title: String,
+    /// How many acts wait.
+    pub acts: u64,
+}
+
 /// Teams by how ready they are. Every team stands in exactly one list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TeamsByReadiness {
-    /// Out at an incident.
+    /// Out at an incident, or given a task at an open one.
     pub deployed: Vec<TeamLine>,
-    /// With enough valid certificates, and not reported limited or unavailable.
+    /// With enough certified people, and not reported limited or unavailable.
     pub ready: Vec<TeamLine>,
-    /// Reported limited, or with too few valid certificates.
+    /// Reported limited, or with too few certified people.
     pub limited: Vec<TeamLine>,
     /// Reported unavailable.
     pub unavailable: Vec<TeamLine>,
@@ -101,21 +133,31 @@ pub struct TeamLine {
     pub team: RecordId,
     /// What people call it.
     pub name: String,
-    /// Certificates valid today.
-    pub certificates_valid: u64,
+    /// People on the roster whose certificates are valid today.
+    pub certified: u64,
     /// How ready it says it is.
     pub readiness: Option<Readiness>,
     /// Where it is deployed.
     pub deployed: Vec<RecordId>,
+    /// Open incidents where it was given a task, apart from those.
+    pub assigned: Vec<RecordId>,
 }
 
 impl Desk {
     /// The desk of a day.
     pub fn from_summaries(summaries: &[Summary], today: Date) -> Self {
         let mut desk = Self::default();
+        let assigned = assigned(summaries);
         for summary in summaries {
-            desk.add(summary, today);
+            desk.add(summary, today, &assigned);
         }
+        let titles: BTreeMap<RecordId, &str> = summaries.iter().map(|s| (s.id, s.title.as_str())).collect();
+        let titled = |check: CrossCheck| {
+            let title = |record| titles.get(record).copied().unwrap_or_default().to_owned();
+            CrossCheckLine { titles: check.records.iter().map(title).collect(), check }
+        };
+        desk.crosschecks = crosschecks(summaries).into_iter().map(titled).collect();
+        desk.expired_plans.sort_by_key(|plan| (valid_to(plan), plan.id));
         desk.in_transit = in_transit(summaries);
         desk.incidents.sort_by_key(|s| (severity_rank(s), std::cmp::Reverse(s.last_ms), s.id));
         desk.hazards.sort_by_key(|s| (due(s).is_none(), due(s), severity_rank(s), s.id));
@@ -124,32 +166,44 @@ impl Desk {
         desk
     }
 
-    fn add(&mut self, summary: &Summary, today: Date) {
+    fn add(&mut self, summary: &Summary, today: Date, assigned: &BTreeMap<RecordId, BTreeSet<RecordId>>) {
         self.conflicts.extend(summary.conflicts_open.iter().map(|conflict| ConflictLine {
             record: summary.id,
             kind: summary.kind,
             title: summary.title.clone(),
             conflict: conflict.clone(),
         }));
+        if summary.outside > 0 {
+            let (record, kind, title) = (summary.id, summary.kind, summary.title.clone());
+            self.adoptions.push(AdoptionLine { record, kind, title, acts: summary.outside });
+        }
         match &summary.detail {
+            Detail::Plan { .. } if summary.state_on(today) == StateWord::Expired => {
+                self.expired_plans.push(summary.clone());
+            }
             Detail::Incident { open: true, .. } => self.incidents.push(summary.clone()),
             Detail::Hazard { open: true, .. } => self.hazards.push(summary.clone()),
             Detail::SupplyPoint { stock, .. } => self.add_stock(summary, stock, today),
-            Detail::Team { certificates_expire, deployed, readiness, .. } => {
-                let valid = certificates_expire.iter().filter(|day| **day >= today).count();
+            Detail::Team { certified_until, deployed, readiness, .. } => {
+                let certified = certified_until.iter().filter(|day| **day >= today).count();
+                let assigned = assigned.get(&summary.id).into_iter().flatten();
+                let assigned: Vec<RecordId> =
+                    assigned.filter(|incident| !deployed.contains(incident)).copied().collect();
                 let line = TeamLine {
                     team: summary.id,
                     name: summary.title.clone(),
-                    certificates_valid: valid as u64,
+                    certified: certified as u64,
                     readiness: *readiness,
                     deployed: deployed.iter().copied().collect(),
+                    assigned,
                 };
+                let out = !line.deployed.is_empty() || !line.assigned.is_empty();
                 let teams = &mut self.teams;
-                match (deployed.is_empty(), readiness) {
+                match (!out, readiness) {
                     (false, _) => teams.deployed.push(line),
                     (true, Some(Readiness::Unavailable)) => teams.unavailable.push(line),
                     (true, Some(Readiness::Limited)) => teams.limited.push(line),
-                    (true, _) if valid < CERTIFICATES_FOR_READY => teams.limited.push(line),
+                    (true, _) if certified < CERTIFIED_FOR_READY => teams.limited.push(line),
                     (true, _) => teams.ready.push(line),
                 }
             }
@@ -181,11 +235,30 @@ impl Desk {
     }
 }
 
+/// The open incidents where each team was given a task.
+fn assigned(summaries: &[Summary]) -> BTreeMap<RecordId, BTreeSet<RecordId>> {
+    let mut assigned: BTreeMap<RecordId, BTreeSet<RecordId>> = BTreeMap::new();
+    for summary in summaries {
+        if let Detail::Incident { open: true, teams, .. } = &summary.detail {
+            for team in teams {
+                assigned.entry(*team).or_default().insert(summary.id);
+            }
+        }
+    }
+    assigned
+}
+
+fn valid_to(summary: &Summary) -> Option<Date> {
+    match &summary.detail {
+        Detail::Plan { valid_to, .. } => *valid_to,
+        _ => None,
+    }
+}
+
 fn severity_rank(summary: &Summary) -> u8 {
     match &summary.detail {
-        Detail::Incident { severity: Some(severity), .. } | Detail::Hazard { severity: Some(severity), .. } => {
-            *severity as u8
-        }
+        Detail::Incident { severity: Some(severity), .. } => *severity as u8,
+        Detail::Hazard { grade: Some(grade), .. } => *grade as u8,
         _ => u8::MAX,
     }
 }
@@ -199,13 +272,9 @@ fn due(summary: &Summary) -> Option<Date> {
 
 /// Sent and not arrived: the two halves of a transfer stand at different points.
 fn in_transit(summaries: &[Summary]) -> Vec<TransitLine> {
-    let points: std::collections::BTreeMap<RecordId, &Summary> = summaries.iter().map(|s| (s.id, s)).collect();
-    let arrived = |transfer: &TransferLine| {
-        points.get(&transfer.to_point).is_some_and(|point| match &point.detail {
-            Detail::SupplyPoint { arrived, .. } => arrived.contains(&transfer.transfer),
-            _ => false,
-        })
-    };
+    let points: BTreeMap<RecordId, &Summary> = summaries.iter().map(|s| (s.id, s)).collect();
+    let arrived = arrivals(&points);
+    let arrived = |transfer: &TransferLine| arrived.contains_key(&transfer.transfer);
     let mut lines: Vec<TransitLine> = Vec::new();
     for summary in summaries {
         let Detail::SupplyPoint { sent, .. } = &summary.detail else { continue };

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::date::Date;
-use crate::limits::CERTIFICATES_FOR_READY;
+use crate::limits::CERTIFIED_FOR_READY;
 use crate::summary::{Detail, Position, Summary};
 
 /// The figures of a day.
@@ -22,7 +22,7 @@ pub struct Figures {
     pub covered_permille: u64,
     /// Teams.
     pub teams: u64,
-    /// Teams with at least three valid certificates.
+    /// Teams with at least three people on the roster whose certificates are valid.
     pub teams_certified: u64,
     /// Households in all buildings.
     pub households: u64,
@@ -37,10 +37,10 @@ pub fn figures(summaries: &[Summary], today: Date) -> Figures {
     for summary in summaries {
         match &summary.detail {
             Detail::SupplyPoint { .. } => figures.points += 1,
-            Detail::Team { certificates_expire, .. } => {
-                let valid = certificates_expire.iter().filter(|day| **day >= today).count();
+            Detail::Team { certified_until, .. } => {
+                let valid = certified_until.iter().filter(|day| **day >= today).count();
                 figures.teams += 1;
-                figures.teams_certified += u64::from(valid >= CERTIFICATES_FOR_READY);
+                figures.teams_certified += u64::from(valid >= CERTIFIED_FOR_READY);
             }
             Detail::Building { position, households, residents } => {
                 let covered = position.is_some_and(|at| reach.iter().any(|(point, r)| is_within(at, *point, *r)));

@@ -1,21 +1,34 @@
 //! From events to a view: a full fold in one order that every node finds, and a short way for the usual next event.
 //!
+//! What says the same thing twice counts once ([`repetition`]); what comes from outside waits for somebody of the record's
+//! area ([`authority`]).
+//!
 //! Law, tested over random graphs: both ways, and any order of arrival with any repetitions, give the same bytes.
 
-use std::collections::BTreeMap;
+mod authority;
+mod repetition;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use linli_core::charter::Verdict;
 use linli_core::event::Header;
 use linli_core::id::{EventId, RecordId};
 use linli_core::limits::PARENTS_MAX;
 
+use crate::act::ActStamp;
 use crate::conflict::{Conflict, Finder, Meet, Settlement, settles_by_itself};
 use crate::events::role::Role;
 use crate::events::{Fact, FactError};
 use crate::graph::{Graph, Vertex};
 use crate::limits::LISTED_MAX;
-use crate::record::{Mark, RecordView, Unsettled, UnsettledReason};
+use crate::record::{Mark, RecordView, Repeated, Rule, Unsettled, UnsettledReason};
+use crate::state::keys::Keys;
 use crate::state::{Context, Folded, Held, Knowledge, Recent, RecordKind, Stamp, State};
+
+use authority::{Authority, Origin, covers};
+use repetition::{Acts, bucket, followers};
+
+pub use repetition::ActRun;
 
 /// An event as a fold takes it. Personal payloads are not part of it, so that all nodes come to the same view.
 #[derive(Debug, Clone)]
@@ -42,23 +55,33 @@ pub enum Refold {
     /// Something that was incomplete may be complete now.
     #[error("the record waits for events that may have become available")]
     Incomplete,
+    /// The act may stand in the record already.
+    #[error("its act may stand in the record already")]
+    MayRepeat,
 }
 
 /// Folds all events of a record, in whatever order and however often they are given. None without any event.
 pub fn fold_record<'a>(record: RecordId, events: impl IntoIterator<Item = FoldEvent<'a>>) -> Option<RecordView> {
     let given: BTreeMap<EventId, FoldEvent<'a>> =
         events.into_iter().filter(|e| e.header.record == Some(record)).map(|e| (e.id, e)).collect();
-    let graph = Graph::new(given.values().map(vertex).collect());
-    let events: Vec<&FoldEvent<'a>> = (0..graph.len()).filter_map(|at| given.get(&graph.vertex(at).id)).collect();
-    let mut view = empty_view(record, &graph, &events)?;
+    let mut given: Given<'a> = given.into_iter().map(|(id, event)| (id, with_reading(event))).collect();
+    let graph = Graph::new(given.values().map(|(event, _)| vertex(event)).collect());
+    let authority = Authority::of(&in_order(&graph, &given))?;
+    let graph = causality(graph, &given, &authority);
+    let mut view = empty_view(record, &graph, &authority);
     let mut facts: Vec<Option<Folded>> = vec![None; graph.len()];
-    for (at, event) in events.iter().enumerate() {
-        let reading = read(event);
-        if matches!(event.verdict, Verdict::Authorised { .. }) {
+    let mut acts = Acts::default();
+    for at in 0..graph.len() {
+        let Some((event, reading)) = given.remove(&graph.vertex(at).id) else { continue };
+        if graph.vertex(at).counts {
             meet(&mut view, &graph, &facts, Meet::Before(at));
         }
+        let entry = Entry::new(&event, reading, &authority, &acts);
+        if let Some(stamp) = entry.new_act() {
+            acts.add(&stamp, event.id, event.header);
+        }
         let knowledge = Knowledge::Graph { graph: &graph, facts: &facts, at, within: None };
-        let folded = step(&mut view, event, reading, knowledge);
+        let folded = step(&mut view, entry, knowledge);
         facts[at] = folded;
     }
     meet(&mut view, &graph, &facts, Meet::Now);
@@ -77,7 +100,8 @@ pub fn fold_record<'a>(record: RecordId, events: impl IntoIterator<Item = FoldEv
 /// # Errors
 /// [`Refold`] when that is not so, or when the event may complete something; then use [`fold_record`].
 pub fn fold_next(view: &RecordView, event: &FoldEvent<'_>) -> Result<RecordView, Refold> {
-    if !matches!(event.verdict, Verdict::Authorised { .. }) || event.header.record != Some(view.record) {
+    let ours = event.header.record == Some(view.record) && covers(&view.areas, &event.header.area);
+    if !is_authorised(event) || !ours {
         return Err(Refold::DoesNotCount);
     }
     if view.head_count != view.heads.len() as u64 || event.header.parents != view.heads || view.heads.is_empty() {
@@ -90,16 +114,66 @@ pub fn fold_next(view: &RecordView, event: &FoldEvent<'_>) -> Result<RecordView,
         && !view.unsettled.iter().any(|unsettled| unsettled.event == event.id);
     let reading = read(event);
     let edits = matches!(&reading, Ok(fact) if matches!(fact.role(), Role::Edits));
+    let adopts = matches!(&reading, Ok(fact) if matches!(fact.role(), Role::Adopts(_)));
     let waits = view.state.document().is_some_and(|document| document.unrenderable_total > 0);
-    if !complete || (edits && waits) {
+    if !complete || adopts || (edits && waits) {
         return Err(Refold::Incomplete);
     }
+    let entry = Entry { event, reading, origin: Origin::Inside, begun_elsewhere: false, repeats: None };
+    if entry.new_act().is_some_and(|stamp| may_repeat(view, &stamp, event.header)) {
+        return Err(Refold::MayRepeat);
+    }
     let mut next = view.clone();
-    step(&mut next, event, reading, Knowledge::Everything);
+    step(&mut next, entry, Knowledge::Everything);
     next.heads = vec![event.id];
     next.head_count = 1;
     close(&mut next);
     Ok(next)
+}
+
+/// What an event says, or why it does not enter the state.
+type Reading = Result<Fact, UnsettledReason>;
+
+/// Events with what they say.
+type Given<'a> = BTreeMap<EventId, (FoldEvent<'a>, Reading)>;
+
+/// An event on its way into a view.
+struct Entry<'e> {
+    event: &'e FoldEvent<'e>,
+    reading: Reading,
+    origin: Origin,
+    begun_elsewhere: bool,
+    /// The event that has said the same before.
+    repeats: Option<EventId>,
+}
+
+impl<'e> Entry<'e> {
+    fn new(event: &'e FoldEvent<'e>, reading: Reading, authority: &Authority, acts: &Acts) -> Self {
+        let origin = authority.origin(event);
+        let begun_elsewhere = authority.begun_elsewhere(&event.id);
+        let mut entry = Self { event, reading, origin, begun_elsewhere, repeats: None };
+        entry.repeats = entry.new_act().and_then(|stamp| acts.repeated(&stamp, event.header));
+        entry
+    }
+
+    fn counts(&self) -> bool {
+        is_authorised(self.event) && self.origin != Origin::Outside
+    }
+
+    /// The act of an event that counts and says nothing again.
+    fn new_act(&self) -> Option<ActStamp> {
+        let fact = self.reading.as_ref().ok().filter(|_| self.counts() && self.repeats.is_none())?;
+        fact.said()?.act
+    }
+}
+
+fn with_reading(event: FoldEvent<'_>) -> (FoldEvent<'_>, Reading) {
+    let reading = read(&event);
+    (event, reading)
+}
+
+fn is_authorised(event: &FoldEvent<'_>) -> bool {
+    matches!(event.verdict, Verdict::Authorised { .. })
 }
 
 fn vertex(event: &FoldEvent<'_>) -> Vertex {
@@ -107,16 +181,51 @@ fn vertex(event: &FoldEvent<'_>) -> Vertex {
         id: event.id,
         time: event.header.time,
         parents: event.header.parents.clone(),
-        counts: matches!(event.verdict, Verdict::Authorised { .. }),
+        counts: is_authorised(event),
     }
 }
 
-fn empty_view(record: RecordId, graph: &Graph, events: &[&FoldEvent<'_>]) -> Option<RecordView> {
-    let counts = |event: &&&FoldEvent<'_>| matches!(event.verdict, Verdict::Authorised { .. });
-    let first = events.iter().find(counts).or_else(|| events.first())?;
-    Some(RecordView {
+fn in_order<'g, 'a>(graph: &Graph, given: &'g Given<'a>) -> Vec<(&'g FoldEvent<'a>, &'g Reading)> {
+    let told = (0..graph.len()).filter_map(|at| given.get(&graph.vertex(at).id));
+    told.map(|(event, reading)| (event, reading)).collect()
+}
+
+/// The graph in which acts from outside do not count, whoever adopts has seen what they adopt, and what says the same
+/// thing again follows the first to say it.
+fn causality(mut graph: Graph, given: &Given<'_>, authority: &Authority) -> Graph {
+    let adopted: Vec<(EventId, EventId)> = authority.seen_by_adoption().collect();
+    if !adopted.is_empty() {
+        graph = graph.with_seen(&adopted);
+    }
+    let counts = |event: &FoldEvent<'_>| is_authorised(event) && authority.origin(event) != Origin::Outside;
+    graph.let_count(|id| given.get(id).is_some_and(|(event, _)| counts(event)));
+    let entering = in_order(&graph, given).into_iter().filter(|(event, _)| counts(event));
+    let entering = entering.filter_map(|(event, reading)| Some((event.id, event.header, reading.as_ref().ok()?)));
+    let again = followers(entering);
+    // Either way round they are one thing: who has seen the later one has seen the first.
+    if again.is_empty() { graph } else { graph.with_seen(&again) }
+}
+
+/// Whether an act may stand in the view already. Its bits being there says so, except for the next event of the very act
+/// that was folded last.
+fn may_repeat(view: &RecordView, stamp: &ActStamp, header: &Header) -> bool {
+    let continues = view.last_act.is_some_and(|last| last.continues_with(&ActRun::new(*stamp, header)));
+    !continues && view.acts.contains(&bucket(stamp))
+}
+
+fn note_act(view: &mut RecordView, stamp: &ActStamp, header: &Header) {
+    let run = ActRun::new(*stamp, header);
+    let continues = view.last_act.is_some_and(|last| last.continues_with(&run));
+    let new = view.acts.insert(bucket(stamp));
+    view.last_act = (new || continues).then_some(run);
+}
+
+fn empty_view(record: RecordId, graph: &Graph, authority: &Authority) -> RecordView {
+    RecordView {
         record,
-        area: first.header.area.clone(),
+        area: authority.area.clone(),
+        areas: authority.areas.clone(),
+        begun_by: None,
         kind: RecordKind::Unknown,
         heads: Vec::new(),
         head_count: 0,
@@ -125,17 +234,22 @@ fn empty_view(record: RecordId, graph: &Graph, events: &[&FoldEvent<'_>]) -> Opt
         state: State::Unknown,
         conflicts: Vec::new(),
         marks: Recent::default(),
+        repeated: Recent::default(),
+        acts: Keys::default(),
+        last_act: None,
+        explained: BTreeSet::new(),
         unknown: Recent::default(),
         unsettled_total: 0,
         waiting: 0,
+        outside: 0,
         unsettled: Vec::new(),
         missing_parents_total: graph.missing().len() as u64,
         missing_parents: graph.missing().iter().copied().take(LISTED_MAX).collect(),
-    })
+    }
 }
 
 /// What the event says, or why it does not enter the state.
-fn read(event: &FoldEvent<'_>) -> Result<Fact, UnsettledReason> {
+fn read(event: &FoldEvent<'_>) -> Reading {
     match event.verdict {
         Verdict::Authorised { .. } => {}
         Verdict::GrantUnknown => return Err(UnsettledReason::Waiting),
@@ -152,16 +266,16 @@ fn read(event: &FoldEvent<'_>) -> Result<Fact, UnsettledReason> {
 }
 
 /// Folds one event onto the view; gives back what it said, if it entered the state.
-fn step(
-    view: &mut RecordView,
-    event: &FoldEvent<'_>,
-    reading: Result<Fact, UnsettledReason>,
-    knowledge: Knowledge<'_>,
-) -> Option<Folded> {
-    if matches!(event.verdict, Verdict::Authorised { .. }) {
-        view.event_count += 1;
+fn step(view: &mut RecordView, entry: Entry<'_>, knowledge: Knowledge<'_>) -> Option<Folded> {
+    let (event, counts, act) = (entry.event, entry.counts(), entry.new_act());
+    if counts {
+        view.event_count += u64::from(entry.repeats.is_none());
         view.last_time = view.last_time.max(event.header.time);
     }
+    let reading = match entry.reading {
+        _ if is_authorised(event) && !counts => Err(UnsettledReason::Outside),
+        reading => reading,
+    };
     let fact = match reading {
         Ok(fact) => fact,
         Err(reason) => {
@@ -183,25 +297,56 @@ fn step(
         view.unknown.push(Held { value, stamp });
         return None;
     };
+    if let Some(of) = entry.repeats {
+        repeat(view, &fact, of, &ctx);
+        return None;
+    }
+    if let Some(stamp) = act {
+        note_act(view, &stamp, event.header);
+    }
     if view.kind == RecordKind::Unknown {
         view.kind = info.record;
         view.state = State::new(info.record);
+        view.begun_by = act.map(|stamp| stamp.id);
     }
-    let broken = fact.broken_rule(&view.state, &ctx);
-    if !fact.apply(&mut view.state, &ctx) {
+    if info.record != view.kind {
         set_aside(view, event.id, UnsettledReason::Misplaced);
         return None;
     }
-    if let Some(rule) = broken {
+    let elsewhere = entry.begun_elsewhere.then_some(Rule::BegunElsewhere);
+    let adopted = (entry.origin == Origin::Adopted).then_some(Rule::AdoptedFromOutside);
+    let booked = fact.booking().is_some_and(|booking| view.state.has_booked(booking));
+    let again = booked.then_some(Rule::BookedBefore);
+    let broken = again.or_else(|| fact.broken_rule(&view.state, &ctx));
+    for rule in [elsewhere, adopted, broken].into_iter().flatten() {
         view.marks.push(Mark { event: event.id, rule });
+    }
+    if booked {
+        return None;
+    }
+    fact.apply(&mut view.state, &ctx);
+    if let Role::Explains(check) = fact.role() {
+        view.explained.insert(*check);
     }
     settle(view, &fact, &ctx);
     Some(Folded { fact, stamp })
 }
 
+/// An event that says again what another one said. Both changes of a document stay, because later ones may stand on
+/// either; all else counts once.
+fn repeat(view: &mut RecordView, fact: &Fact, of: EventId, ctx: &Context<'_>) {
+    if let Some(change) = fact.change().filter(|_| fact.info().is_some_and(|info| info.record == view.kind))
+        && let Some(document) = view.state.document_mut()
+    {
+        document.apply(change, ctx);
+    }
+    view.repeated.push(Repeated { event: ctx.stamp.event, of });
+}
+
 fn set_aside(view: &mut RecordView, event: EventId, reason: UnsettledReason) {
     view.unsettled_total += 1;
     view.waiting += u64::from(reason == UnsettledReason::Waiting);
+    view.outside += u64::from(reason == UnsettledReason::Outside);
     // By id and not in fold order: what does not count may stand after an event whose author had not seen it.
     if let Err(place) = view.unsettled.binary_search_by_key(&event, |unsettled| unsettled.event) {
         view.unsettled.insert(place, Unsettled { event, reason });

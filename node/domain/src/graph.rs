@@ -21,9 +21,9 @@ pub(crate) struct Vertex {
     pub id: EventId,
     /// Its time, for ties.
     pub time: Hlc,
-    /// The heads that its author had seen.
+    /// What its author had seen: the record's heads, and what the event says that it has seen.
     pub parents: Vec<EventId>,
-    /// Whether the charter lets it count.
+    /// Whether it counts in this record.
     pub counts: bool,
 }
 
@@ -127,6 +127,26 @@ impl Graph {
         self.vertices.push(vertex);
         self.parents.push(parents);
         self.pasts.push(past);
+    }
+
+    /// Says anew which events count.
+    pub(crate) fn let_count(&mut self, counts: impl Fn(&EventId) -> bool) {
+        for vertex in &mut self.vertices {
+            vertex.counts = counts(&vertex.id);
+        }
+    }
+
+    /// The same events, where each `(later, earlier)` says of one more that it was seen.
+    pub(crate) fn with_seen(&self, more: &[(EventId, EventId)]) -> Self {
+        let mut vertices = self.vertices.clone();
+        for (later, earlier) in more {
+            if let Some(at) = self.position(later)
+                && !vertices[at].parents.contains(earlier)
+            {
+                vertices[at].parents.push(*earlier);
+            }
+        }
+        Self::new(vertices)
     }
 
     /// Number of events.

@@ -4,6 +4,7 @@
 //! - [`fold`]: from the events of a record to its [`record::RecordView`]; [`conflict`]: where they contradict.
 //! - [`commands`]: from what a person wants to the events to sign, or a refusal that says what to do instead.
 //! - [`act`]: the id of an act, by which an act that is sent twice happens once.
+//! - [`crosscheck`]: where two records contradict.
 //! - [`summary`], [`desk`], [`figures`]: what lists, the desk and the bureau see.
 //!
 //! Must not: read a clock, draw random numbers, touch a file or socket, or let personal payloads into a fold.
@@ -12,6 +13,7 @@ pub mod act;
 pub mod check;
 pub mod commands;
 pub mod conflict;
+pub mod crosscheck;
 pub mod date;
 pub mod desk;
 pub mod documents;

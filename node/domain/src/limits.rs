@@ -37,5 +37,9 @@ pub const CONCURRENT_WINDOW: usize = 16_384;
 /// Lots that expire within so many days are shown on the desk.
 pub const EXPIRING_DAYS: i64 = 45;
 
-/// Valid certificates that make a team ready.
-pub const CERTIFICATES_FOR_READY: usize = 3;
+/// People with a valid certificate that make a team ready (每队配备3名持证培训人员): three people, not three certificates.
+pub const CERTIFIED_FOR_READY: usize = 3;
+
+/// Most records that one contradiction is reported between. Of more records that claim the same, each is held against the
+/// first: the list grows with the records and not with their square.
+pub const CROSSCHECKS_MAX: usize = 1_000;

@@ -9,21 +9,28 @@ use linli_core::id::{EventId, RecordId};
 use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
+use crate::act::ActId;
 use crate::conflict::Conflict;
+use crate::fold::ActRun;
 use crate::payload::{self, DecodeError, EncodeError};
+use crate::state::keys::Keys;
 use crate::state::{Held, Recent, RecordKind, State, StateWord};
 
 /// Version of views and summaries. Raise it with any change of what they say or how: what another version left behind is
 /// folded anew. A test holds it against the bytes of known histories.
-pub const VIEWS_VERSION: u64 = 2;
+pub const VIEWS_VERSION: u64 = 3;
 
 /// A record after its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordView {
     /// The record.
     pub record: RecordId,
-    /// Where it was begun.
+    /// Where it was begun first.
     pub area: Area,
+    /// The smallest areas where it was begun, ascending, mostly just one: an act counts for one of them or a larger one.
+    pub areas: Vec<Area>,
+    /// The act that began it, if that act has an id.
+    pub begun_by: Option<ActId>,
     /// What it is: decided by its first event in fold order.
     pub kind: RecordKind,
     /// Heads, ascending: the parents of the next event. Of more than eight the latest eight.
@@ -40,12 +47,22 @@ pub struct RecordView {
     pub conflicts: Vec<Conflict>,
     /// Events whose acts break a rule; they stand, marked.
     pub marks: Recent<Mark>,
+    /// Events that say again what another one said. They have no effect.
+    pub repeated: Recent<Repeated>,
+    /// A few bits of every act that counts. Equal bits may be the same act, and then the record is folded anew.
+    pub acts: Keys<2>,
+    /// The act of the latest event, while nothing of it can have been written elsewhere.
+    pub last_act: Option<ActRun>,
+    /// Cross-checks that were explained in this record.
+    pub explained: BTreeSet<RecordId>,
     /// Events of kinds that this program does not know, such as `drills.started`.
     pub unknown: Recent<Held<String>>,
     /// How many events do not enter the state.
     pub unsettled_total: u64,
     /// How many of them wait for their author's grant to arrive.
     pub waiting: u64,
+    /// How many of them are acts from outside that nobody has adopted.
+    pub outside: u64,
     /// The first of them, ascending.
     pub unsettled: Vec<Unsettled>,
     /// How many events are named as parents and not here.
@@ -63,6 +80,15 @@ pub struct Mark {
     pub rule: Rule,
 }
 
+/// An event that says again what another one said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// The event.
+    pub event: EventId,
+    /// The one that counts.
+    pub of: EventId,
+}
+
 /// Rules that an act on record can break, because its author's own node let it pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +99,18 @@ pub enum Rule {
     IssuedUnapproved,
     /// Who closes a hazard has not handled it.
     CloserHandledIt,
+    /// A hazard is closed after something was done about it, since it was last opened.
+    ClosedUnhandled,
+    /// A record is begun in one area.
+    BegunElsewhere,
+    /// Acts come from the record's area, or are adopted there.
+    AdoptedFromOutside,
+    /// A transfer and a receipt are booked once.
+    BookedBefore,
+    /// An item has one unit.
+    OtherUnit,
+    /// What has expired does not leave.
+    LotExpired,
 }
 
 impl Rule {
@@ -82,6 +120,12 @@ impl Rule {
             Self::ApproverWroteIt => "批准人参与了编写",
             Self::IssuedUnapproved => "发布了未批准的文本",
             Self::CloserHandledIt => "结案人就是处理人",
+            Self::ClosedUnhandled => "重新打开后未经处理就结案",
+            Self::BegunElsewhere => "在另一辖区另行建立",
+            Self::AdoptedFromOutside => "辖区外的行为，已采纳",
+            Self::BookedBefore => "此前已入账，未再记账",
+            Self::OtherUnit => "计量单位不同，未计入库存",
+            Self::LotExpired => "发出了过期批次",
         }
     }
 
@@ -91,6 +135,12 @@ impl Rule {
             Self::ApproverWroteIt => "approved by somebody who wrote on it",
             Self::IssuedUnapproved => "issued without an approval of this text",
             Self::CloserHandledIt => "closed by the person who handled it",
+            Self::ClosedUnhandled => "closed without anything done since it was opened again",
+            Self::BegunElsewhere => "begun once more in another area",
+            Self::AdoptedFromOutside => "an act from outside, adopted",
+            Self::BookedBefore => "was booked before, and is not booked again",
+            Self::OtherUnit => "in another unit, not added to the stock",
+            Self::LotExpired => "left although it had expired",
         }
     }
 }
@@ -118,6 +168,8 @@ pub enum UnsettledReason {
     Unreadable(String),
     /// Its kind belongs to another kind of record.
     Misplaced,
+    /// It was written for an area that does not cover the record's, and nobody there has adopted it.
+    Outside,
 }
 
 impl UnsettledReason {
@@ -157,6 +209,16 @@ impl RecordView {
     /// Conflicts that somebody has to settle: neither settled nor part of a larger one.
     pub fn open_conflicts(&self) -> impl Iterator<Item = &Conflict> {
         self.conflicts.iter().filter(|conflict| conflict.is_open() && !conflict.is_part_of_another(&self.conflicts))
+    }
+
+    /// Acts from outside that wait until somebody of the record's area adopts them; the first of them, ascending.
+    pub fn outside(&self) -> impl Iterator<Item = EventId> + '_ {
+        self.unsettled.iter().filter(|one| one.reason == UnsettledReason::Outside).map(|one| one.event)
+    }
+
+    /// Whether who speaks for an area speaks for this record.
+    pub fn is_covered_by(&self, area: &Area) -> bool {
+        self.areas.iter().any(|own| area.contains(own))
     }
 
     /// Events that settlements have put aside.

@@ -8,6 +8,7 @@ use linli_core::event::{Header, SlotRef, event_id};
 use linli_core::id::{AuthorKey, Commitment, EventId, RecordId};
 use linli_core::time::Hlc;
 
+use crate::act::{ActId, ActStamp};
 use crate::commands::{Command, CommandContext, Draft, Refused, Views, prepare};
 use crate::conflict::{Conflict, ConflictClass};
 use crate::date::Date;
@@ -28,6 +29,7 @@ use crate::events::{Fact, Said};
 use crate::fold::{FoldEvent, fold_record};
 use crate::record::RecordView;
 use crate::state::State;
+use crate::summary::Summary;
 
 /// The instant at which all histories start: 2026-09-21, in Unix milliseconds.
 pub const EPOCH_MS: u64 = 1_790_000_000_000;
@@ -68,7 +70,12 @@ impl History {
     }
 
     /// An event at exactly this place and time.
-    pub fn tell(&mut self, node: u8, time_ms: u64, mut parents: Vec<EventId>, fact: &Fact) -> EventId {
+    pub fn tell(&mut self, node: u8, time_ms: u64, parents: Vec<EventId>, fact: &Fact) -> EventId {
+        self.tell_for(self.area.clone(), node, time_ms, parents, fact)
+    }
+
+    /// The same for an area that need not be the record's.
+    pub fn tell_for(&mut self, area: Area, node: u8, time_ms: u64, mut parents: Vec<EventId>, fact: &Fact) -> EventId {
         let info = fact.info().unwrap();
         let op = fact.encode().unwrap();
         parents.sort_unstable();
@@ -77,7 +84,7 @@ impl History {
         let header = Header {
             author: author(node),
             incarnation: 1,
-            area: self.area.clone(),
+            area,
             stream: info.stream,
             seq: self.seq,
             prev: (self.seq > 1).then(|| EventId::from_bytes([1; 32])),
@@ -102,6 +109,13 @@ impl History {
     pub fn then(mut self, fact: Fact) -> Self {
         let heads = if self.events.is_empty() { Vec::new() } else { self.view().heads };
         self.tell(1, self.next_ms(), heads, &fact);
+        self
+    }
+
+    /// One more fact by a node of another area that has seen everything.
+    pub fn then_from(mut self, area: &str, fact: Fact) -> Self {
+        let heads = self.view().heads;
+        self.tell_for(area.parse().unwrap(), 9, self.next_ms(), heads, &fact);
         self
     }
 
@@ -140,19 +154,36 @@ impl History {
 }
 
 /// All records known at a node, for commands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Known {
     pub histories: BTreeMap<RecordId, History>,
+    /// Where the node works.
+    pub area: Area,
     made: u64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { histories: BTreeMap::new(), area: street(), made: 0 }
+    }
 }
 
 impl Views for Known {
     fn view(&self, record: &RecordId) -> Option<RecordView> {
         self.histories.get(record).map(History::view)
     }
+
+    fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
+        self.summaries().into_iter().filter(|summary| wanted(summary)).collect()
+    }
 }
 
 impl Known {
+    /// Summaries of all records.
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.histories.values().map(|history| Summary::from(&history.view())).collect()
+    }
+
     /// Carries out a command of an operator and signs what it drafts. Gives the record.
     pub fn act(&mut self, operator: &str, command: impl Into<Command>) -> Result<RecordId, Refused> {
         let new_id = record(1_000 + self.made);
@@ -171,11 +202,10 @@ impl Known {
         // Commands arrive as JSON: whatever a test can say must survive that form.
         let json = serde_json::to_string(&command).unwrap();
         let command: Command = serde_json::from_str(&json).unwrap();
-        let area = street();
         let ctx = CommandContext {
             views: self,
             operator,
-            area: &area,
+            area: &self.area,
             new_id,
             today: day("2026-09-21"),
             now_ms: EPOCH_MS,
@@ -187,9 +217,9 @@ impl Known {
     fn sign(&mut self, draft: Draft, previous: Option<EventId>) -> EventId {
         let fact = Fact::decode(draft.stream, &draft.kind, &draft.op).unwrap();
         let parents = if draft.follows_previous { previous.into_iter().collect() } else { draft.parents };
-        let empty = || History { record: draft.record, events: Vec::new(), area: draft.area, seq: 0 };
+        let empty = || History { record: draft.record, events: Vec::new(), area: draft.area.clone(), seq: 0 };
         let history = self.histories.entry(draft.record).or_insert_with(empty);
-        history.tell(1, history.next_ms(), parents, &fact)
+        history.tell_for(draft.area, 1, history.next_ms(), parents, &fact)
     }
 
     pub fn state(&self, record: &RecordId) -> State {
@@ -215,6 +245,14 @@ pub fn said(by: &str) -> Said {
 
 pub fn day(text: &str) -> Date {
     text.parse().unwrap()
+}
+
+/// A fact as one event of an act.
+pub fn of_act(act: u8, ordinal: u8, mut fact: Fact) -> Fact {
+    if let Some(said) = fact.said_mut() {
+        said.act = Some(ActStamp { id: ActId::from_bytes([act; 16]), content: [act; 8], ordinal });
+    }
+    fact
 }
 
 pub fn reported() -> Fact {

@@ -6,7 +6,9 @@ use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
+use crate::act::ActId;
 use crate::date::Date;
+use crate::events::hazard_reported::HazardGrade;
 use crate::events::incident_reported::Severity;
 use crate::events::plan_drafted::Tier;
 use crate::events::team_checked_in::Readiness;
@@ -35,8 +37,14 @@ pub struct Summary {
     pub events: u64,
     /// Conflicts that somebody has to settle.
     pub conflicts_open: Vec<OpenConflict>,
-    /// Events that do not enter the state, and parents that are not here.
+    /// Events that cannot enter the state yet or at all, and parents that are not here.
     pub incomplete: u64,
+    /// Acts from outside that wait until somebody of its area adopts them.
+    pub outside: u64,
+    /// The act that began it, if that act has an id.
+    pub begun_by: Option<ActId>,
+    /// Cross-checks that were explained in it.
+    pub explained: BTreeSet<RecordId>,
     /// What its kind adds.
     pub detail: Detail,
 }
@@ -66,11 +74,15 @@ pub enum Detail {
         place: String,
         /// Whether it is open.
         open: bool,
+        /// Teams that were given a task there.
+        teams: BTreeSet<RecordId>,
     },
     /// A team.
     Team {
-        /// The last day of each certificate, each member's kind of certificate once.
-        certificates_expire: Vec<Date>,
+        /// For each person on the roster who holds a certificate, the last day on which one of theirs is valid.
+        certified_until: Vec<Date>,
+        /// What tells the people on its roster apart in every team.
+        people: BTreeSet<RecordId>,
         /// Where it is deployed.
         deployed: BTreeSet<RecordId>,
         /// How ready it says it is.
@@ -89,7 +101,7 @@ pub enum Detail {
         /// Transfers sent from here.
         sent: Vec<TransferLine>,
         /// Transfers that arrived here.
-        arrived: BTreeSet<RecordId>,
+        arrived: Vec<ArrivalLine>,
     },
     /// A plan.
     Plan {
@@ -103,7 +115,7 @@ pub enum Detail {
     /// A hazard.
     Hazard {
         /// How grave, if it was reported.
-        severity: Option<Severity>,
+        grade: Option<HazardGrade>,
         /// Where.
         place: String,
         /// When it must be done.
@@ -190,6 +202,27 @@ pub struct TransferLine {
     pub sent_ms: u64,
 }
 
+/// A transfer that arrived at a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivalLine {
+    /// The transfer.
+    pub transfer: RecordId,
+    /// Where it came from.
+    pub from_point: RecordId,
+    /// How much arrived.
+    pub quantity: i64,
+}
+
+impl Summary {
+    /// Where the record stands on a day: a plan in force whose last day has passed has expired.
+    pub fn state_on(&self, day: Date) -> StateWord {
+        match &self.detail {
+            Detail::Plan { valid_to: Some(last), .. } if self.state.is_in_force() && *last < day => StateWord::Expired,
+            _ => self.state,
+        }
+    }
+}
+
 impl From<&RecordView> for Summary {
     fn from(view: &RecordView) -> Self {
         let (title, detail) = describe(view);
@@ -208,7 +241,10 @@ impl From<&RecordView> for Summary {
             last_ms: view.last_time.unix_ms(),
             events: view.event_count,
             conflicts_open: conflicts_open.collect(),
-            incomplete: view.unsettled_total + view.missing_parents_total,
+            incomplete: view.unsettled_total - view.outside + view.missing_parents_total,
+            outside: view.outside,
+            begun_by: view.begun_by,
+            explained: view.explained.clone(),
             detail,
         }
     }
@@ -237,17 +273,13 @@ fn incident_line(incident: &IncidentState, open: bool) -> (String, Detail) {
     let title = report.map(|r| format!("{} {}", r.category, r.place)).unwrap_or_default();
     // Of several reports the gravest counts.
     let severity = incident.reports.iter().map(|held| held.value.severity).min();
-    (title, Detail::Incident { severity, place, open })
+    (title, Detail::Incident { severity, place, open, teams: incident.teams() })
 }
 
 fn team_line(team: &TeamState, deployed: BTreeSet<RecordId>) -> (String, Detail) {
-    let mut latest = std::collections::BTreeMap::new();
-    for certificate in team.certificates.iter().map(|held| &held.value) {
-        let expires = latest.entry((&certificate.member, &certificate.certificate)).or_insert(certificate.expires);
-        *expires = certificate.expires.max(*expires);
-    }
     let detail = Detail::Team {
-        certificates_expire: latest.into_values().collect(),
+        certified_until: team.certified().into_values().collect(),
+        people: team.people(),
         deployed,
         readiness: team.check_in.latest().map(|held| held.value.readiness),
         members: team.profile.list("roster").map_or(0, |roster| roster.len() as u64),
@@ -259,20 +291,25 @@ fn point_line(point: &SupplyPointState) -> (String, Detail) {
     let mut stock: Vec<StockLine> = point.stock.keys().map(|item| stock_line(point, item)).collect();
     let missing = point.profile.list("minimums").into_iter().flat_map(|minimums| minimums.keys());
     stock.extend(missing.filter(|item| !point.stock.contains_key(*item)).map(|item| stock_line(point, item)));
-    let sent = point.sent.iter().map(|held| TransferLine {
-        transfer: held.value.transfer,
-        to_point: held.value.other,
-        item: held.value.item.clone(),
-        lot: held.value.lot.clone(),
-        quantity: held.value.quantity,
-        sent_ms: held.stamp.time.unix_ms(),
+    let sent = point.sent.iter().map(|(transfer, sent)| TransferLine {
+        transfer: *transfer,
+        to_point: sent.other,
+        item: sent.item.clone(),
+        lot: sent.lot.clone(),
+        quantity: sent.quantity,
+        sent_ms: sent.time.unix_ms(),
+    });
+    let arrived = point.arrived.iter().map(|(transfer, arrived)| ArrivalLine {
+        transfer: *transfer,
+        from_point: arrived.other,
+        quantity: arrived.quantity,
     });
     let detail = Detail::SupplyPoint {
         position: Position::new(point.profile.number("lat_e7"), point.profile.number("lon_e7")),
         service_radius_m: point.profile.number("service_radius_m").unwrap_or(0).clamp(0, crate::limits::RADIUS_M_MAX),
         stock,
         sent: sent.collect(),
-        arrived: point.arrived.iter().map(|held| held.value.transfer).collect(),
+        arrived: arrived.collect(),
     };
     (point.profile.field("name").unwrap_or_default().to_owned(), detail)
 }
@@ -305,7 +342,7 @@ fn plan_line(plan: &PlanState) -> (String, Detail) {
 fn hazard_line(hazard: &HazardState, open: bool) -> (String, Detail) {
     let report = hazard.reports.first().map(|held| &held.value);
     let detail = Detail::Hazard {
-        severity: hazard.reports.iter().map(|held| held.value.severity).min(),
+        grade: hazard.reports.iter().map(|held| held.value.grade).min(),
         place: report.map(|r| r.place.clone()).unwrap_or_default(),
         due: report.and_then(|r| r.due),
         open,

@@ -51,6 +51,12 @@ pub(crate) const ACTS: [(Word, &[&str]); 5] = [
     (Word::Plans, &["draft_plan", "edit_plan", "approve_plan", "issue_plan", "supersede_plan"]),
 ];
 
+/// The form that settles a conflict: what is about stock is counted, and of anything else one side may hold.
+pub(crate) fn settling(asks_for_a_count: bool) -> Option<Form> {
+    let form = form_named("settle_conflict")?;
+    Some(Form { fields: if asks_for_a_count { &SETTLE_BY_COUNT } else { &SETTLE_BY_SIDE }, ..*form })
+}
+
 /// The form of an act.
 pub(crate) fn form_named(act: &str) -> Option<&'static Form> {
     FORMS.iter().find(|form| form.act == act)
@@ -78,6 +84,7 @@ const SEVERITIES: Kind = Kind::Choice(&[
     ("III", Word::SeverityThree),
     ("IV", Word::SeverityFour),
 ]);
+const GRADES: Kind = Kind::Choice(&[("general", Word::GradeGeneral), ("major", Word::GradeMajor)]);
 const READINESS: Kind = Kind::Choice(&[
     ("ready", Word::ReadinessReady),
     ("limited", Word::ReadinessLimited),
@@ -161,7 +168,10 @@ static FORMS: &[Form] = &[
         Word::DoCloseIncident,
         INCIDENTS,
         &["incident"],
-        &[Field::new("outcome", Word::Outcome, Kind::Text)],
+        &[
+            Field::new("outcome", Word::Outcome, Kind::Text),
+            Field::optional("even_if_teams_there", Word::EvenIfTeamsThere, Kind::Tick),
+        ],
     ),
     on("reopen_incident", Word::DoReopen, INCIDENTS, &["incident"], &[Field::new("reason", Word::Reason, Kind::Text)]),
     // Hazards.
@@ -172,7 +182,7 @@ static FORMS: &[Form] = &[
         &[],
         &[
             Field::new("category", Word::Category, Kind::Line).hint(Word::HazardCategoryHint),
-            Field::new("severity", Word::Severity, SEVERITIES),
+            Field::new("grade", Word::Grade, GRADES),
             Field::new("place", Word::Place, Kind::Line).hint(Word::PlaceHint),
             Field::new("summary", Word::Summary, Kind::Text),
             Field::optional("due", Word::Due, Kind::Date),
@@ -349,18 +359,23 @@ static FORMS: &[Form] = &[
         &[Field::new("by_plan", Word::ByPlan, Kind::Among(Source::Plans))],
     ),
     // Conflicts.
+    on("settle_conflict", Word::DoSettle, "/", &["record", "conflict"], &[KEEP, COUNTED, DECISION]),
+    on("adopt_acts", Word::DoAdoptActs, "/", &["record"], &[NOTE]),
     on(
-        "settle_conflict",
-        Word::DoSettle,
+        "explain_check",
+        Word::DoExplainCheck,
         "/",
-        &["record", "conflict"],
-        &[
-            Field::optional("keep", Word::KeepSide, Kind::Among(Source::Sides)).hint(Word::KeepSideHint),
-            Field::new("decision", Word::Decision, Kind::Text),
-        ],
+        &["record", "check"],
+        &[Field::new("explanation", Word::Explanation, Kind::Text)],
     ),
 ];
 
+const KEEP: Field = Field::optional("keep", Word::KeepSide, Kind::Among(Source::Sides)).hint(Word::KeepSideHint);
+const COUNTED: Field =
+    Field::optional("counted", Word::CountedQuantity, Kind::Number(0)).hint(Word::CountedToSettleHint);
+const DECISION: Field = Field::new("decision", Word::Decision, Kind::Text);
+static SETTLE_BY_SIDE: [Field; 2] = [KEEP, DECISION];
+static SETTLE_BY_COUNT: [Field; 2] = [COUNTED, DECISION];
 static POINT_PROFILE: [Field; 7] = [
     Field::new("name", Word::Name, Kind::Line),
     Field::optional("address", Word::Address, Kind::Line),
@@ -461,11 +476,12 @@ mod tests {
     }
 
     #[test]
-    fn every_act_stands_on_the_desk_once_except_settling() {
+    fn every_act_stands_on_the_desk_once_except_those_about_what_came_up() {
         let on_desk: Vec<&str> = ACTS.iter().flat_map(|(_, acts)| acts.iter().copied()).collect();
         for form in FORMS {
             let times = on_desk.iter().filter(|act| **act == form.act).count();
-            assert_eq!(times, usize::from(form.act != "settle_conflict"), "{}", form.act);
+            let came_up = matches!(form.act, "settle_conflict" | "adopt_acts" | "explain_check");
+            assert_eq!(times, usize::from(!came_up), "{}", form.act);
         }
     }
 }

@@ -197,7 +197,12 @@ fn teams(street: &Street, area: &Area) -> anyhow::Result<Vec<Command>> {
                 name: team.name.clone(),
                 team_kind: Some(kind.to_owned()),
                 lead: None,
-                roster: BTreeMap::new(),
+                roster: street
+                    .certificates
+                    .iter()
+                    .filter(|certificate| certificate.team == team.id)
+                    .map(|certificate| (member_of(area, street, certificate), BTreeMap::new()))
+                    .collect(),
                 kit: BTreeMap::new(),
                 note: None,
             }
@@ -209,7 +214,7 @@ fn teams(street: &Street, area: &Area) -> anyhow::Result<Vec<Command>> {
             CertifyMember {
                 team: id(&certificate.team),
                 // A pseudonym: the name itself is personal and stands in the personal payload only.
-                member: member_of(area, certificate),
+                member: member_of(area, street, certificate),
                 name: certificate.holder.clone(),
                 certificate: certificate.kind.clone(),
                 number: certificate.number.to_string(),
@@ -223,9 +228,12 @@ fn teams(street: &Street, area: &Area) -> anyhow::Result<Vec<Command>> {
     Ok(commands)
 }
 
-/// The same member has the same pseudonym in a team; it does not tell the name to whoever does not know it already.
-fn member_of(area: &Area, certificate: &super::Certificate) -> String {
-    let id = import_id(area, "member", &format!("{}/{}", certificate.team, certificate.number));
+/// The same member has the same pseudonym in a team, however many certificates they hold: that of the first of them. It
+/// does not tell the name to whoever does not know it already.
+fn member_of(area: &Area, street: &Street, certificate: &super::Certificate) -> String {
+    let theirs = street.certificates.iter().filter(|c| c.team == certificate.team && c.holder == certificate.holder);
+    let first = theirs.map(|c| &c.number).min().unwrap_or(&certificate.number);
+    let id = import_id(area, "member", &format!("{}/{}", certificate.team, first));
     format!("M-{}", &id.to_string()[..8])
 }
 

@@ -20,22 +20,25 @@ pub struct CutStreet {
     pub district: District,
     /// The node of the sample's street, and its store.
     pub here: (Arc<Node>, Store),
-    /// The node of the street beside it, and its store.
+    /// Another node of the same street, and its store.
     pub there: (Arc<Node>, Store),
+    /// The node of the street beside it, and its store. What it does about this street waits until it is adopted.
+    pub beside: (Arc<Node>, Store),
 }
 
 impl CutStreet {
     /// Plays all of it.
     pub fn after_everything() -> Self {
-        let district = district::two_streets();
-        let (here, there) = (district::node(&district, 0), district::node(&district, 1));
-        let street = Self { district, here, there };
+        let district = District::with_nodes(&[district::STREET, district::STREET, district::NEXT_STREET]);
+        let [here, there, beside] = [0, 1, 2].map(|i| district::node(&district, i));
+        let street = Self { district, here, there, beside };
         import_sample(&street.here.0);
         let things = street.before_the_cut();
         street.meet();
         street.during_the_cut(&things);
         street.meet();
         street.settle_everything();
+        street.explain_and_adopt(&things);
         street.after_the_settlements(&things);
         street.meet();
         street.assert_every_kind_was_written();
@@ -44,8 +47,11 @@ impl CutStreet {
 
     fn meet(&self) {
         meet(&self.here.1, &self.there.1);
-        self.here.0.rebuild().unwrap();
-        self.there.0.rebuild().unwrap();
+        meet(&self.there.1, &self.beside.1);
+        meet(&self.here.1, &self.there.1);
+        for (node, _) in [&self.here, &self.there, &self.beside] {
+            node.rebuild().unwrap();
+        }
     }
 
     fn all(&self, kind: RecordKind) -> Vec<RecordId> {
@@ -59,16 +65,25 @@ impl CutStreet {
             done(node, "值班", report)
         };
         let hazard =
-            json!({"do": "report_hazard", "category": "电线裸露", "severity": "II", "place": "7幢", "summary": "楼道"});
+            json!({"do": "report_hazard", "category": "电线裸露", "grade": "major", "place": "7幢", "summary": "楼道"});
+        let twin = |text: &str| {
+            let draft =
+                json!({"do": "draft_plan", "tier": "community", "scope": "水上", "title": "水上预案", "text": text});
+            let plan = done(node, "甲", draft);
+            done(node, "乙", json!({"do": "approve_plan", "plan": plan}));
+            plan
+        };
         let things = Things {
             incident: report("东门"),
             other_incident: report("西门"),
+            third_incident: report("南门"),
             hazard: done(node, "甲", hazard),
             team: self.all(RecordKind::Team)[0],
             plan: self.all(RecordKind::Plan)[0],
             other_plan: self.all(RecordKind::Plan)[1],
             point: self.all(RecordKind::SupplyPoint)[0],
             other_point: self.all(RecordKind::SupplyPoint)[1],
+            twins: [twin("甲岸集合"), twin("乙岸集合")],
         };
         let Things { incident, other_incident, hazard, team, plan, point, other_point, .. } = things;
         for act in [
@@ -92,7 +107,7 @@ impl CutStreet {
             done(node, "甲", act);
         }
         let transit = node.desk().in_transit.into_iter().find(|line| line.from_point == point).unwrap();
-        let arrival = json!({"do": "arrive_supplies", "point": other_point, "from_point": point, "transfer": transit.transfer.transfer});
+        let arrival = json!({"do": "arrive_supplies", "point": other_point, "from_point": point, "transfer": transit.transfer.transfer, "quantity": 2});
         done(node, "丁", arrival);
         done(node, "乙", json!({"do": "approve_plan", "plan": plan}));
         done(node, "乙", json!({"do": "close_hazard", "hazard": hazard, "finding": "合格"}));
@@ -102,6 +117,7 @@ impl CutStreet {
     fn during_the_cut(&self, things: &Things) {
         let (here, there) = (&*self.here.0, &*self.there.0);
         let Things { incident, other_incident, hazard, team, plan, point, .. } = *things;
+        let receive = |item: &str, unit: &str| json!({"do": "receive_supplies", "point": point, "item": item, "unit": unit, "quantity": 9, "from": "区仓库"});
         let left = [
             ("调度", json!({"do": "deploy_team", "team": team, "incident": incident, "people": 4})),
             (
@@ -110,8 +126,16 @@ impl CutStreet {
             ),
             ("乙", json!({"do": "issue_plan", "plan": plan})),
             ("丙", json!({"do": "reopen_hazard", "hazard": hazard, "reason": "又露出"})),
+            ("网格员", json!({"do": "dispatch_hazard", "hazard": hazard, "to": "物业"})),
+            ("网格员", json!({"do": "handle_hazard", "hazard": hazard, "what": "再次包扎"})),
             ("丙", json!({"do": "close_hazard", "hazard": hazard, "finding": "再次合格"})),
-            ("值班", json!({"do": "close_incident", "incident": incident, "outcome": "已排干"})),
+            (
+                "值班",
+                json!({"do": "close_incident", "incident": incident, "outcome": "已排干", "even_if_teams_there": true}),
+            ),
+            ("乙", json!({"do": "issue_plan", "plan": things.twins[0]})),
+            ("仓管", json!({"do": "count_supplies", "point": point, "item": "雨靴", "quantity": 5})),
+            ("仓管", receive("哨子", "个")),
         ];
         let right = [
             ("调度", json!({"do": "deploy_team", "team": team, "incident": other_incident, "people": 3})),
@@ -124,12 +148,25 @@ impl CutStreet {
             ("乙", json!({"do": "issue_plan", "plan": plan})),
             ("丁", json!({"do": "reopen_hazard", "hazard": hazard, "reason": "居民来电"})),
             ("值班", json!({"do": "close_incident", "incident": incident, "outcome": "转移居民"})),
+            ("乙", json!({"do": "issue_plan", "plan": things.twins[1]})),
+            ("仓管", json!({"do": "count_supplies", "point": point, "item": "雨靴", "quantity": 6})),
+            ("仓管", receive("哨子", "盒")),
+        ];
+        let outside = [
+            json!({"do": "update_incident", "incident": incident, "text": "邻街也有积水"}),
+            json!({"do": "check_in_team", "team": team, "place": "邻街", "readiness": "limited"}),
+            json!({"do": "count_supplies", "point": things.other_point, "item": "手电", "quantity": 4}),
+            json!({"do": "answer_hazard", "hazard": hazard, "text": "邻街居民已告知"}),
+            json!({"do": "approve_plan", "plan": things.other_plan}),
         ];
         for (by, act) in left {
             done(here, by, act);
         }
         for (by, act) in right {
             done(there, by, act);
+        }
+        for act in outside {
+            done(&self.beside.0, "邻街", act);
         }
     }
 
@@ -138,15 +175,67 @@ impl CutStreet {
         let node = &*self.here.0;
         let open = node.desk().conflicts;
         let classes: BTreeSet<&str> = open.iter().map(|line| line.conflict.class.code()).collect();
-        let all = ["closed_and_reopened", "double_deployment", "overdraw", "two_closings", "two_issued"];
+        let all = [
+            "closed_and_reopened",
+            "double_deployment",
+            "overdraw",
+            "two_closings",
+            "two_counts",
+            "two_issued",
+            "two_units",
+        ];
         assert_eq!(classes, BTreeSet::from(all));
         for line in open {
             let conflict = line.conflict.id;
-            let settle =
+            let mut settle =
                 json!({"do": "settle_conflict", "record": line.record, "conflict": conflict, "decision": "依现场"});
+            if line.conflict.class.asks_for_a_count() {
+                settle["counted"] = json!(3);
+            }
             done(node, "主任", settle);
         }
         assert!(node.desk().conflicts.is_empty());
+    }
+
+    /// What contradicts between the records, and what came from outside.
+    fn explain_and_adopt(&self, things: &Things) {
+        let node = &*self.here.0;
+        let teams = self.all(RecordKind::Team);
+        for incident in [things.other_incident, things.third_incident] {
+            done(
+                node,
+                "值班",
+                json!({"do": "assign_incident", "incident": incident, "team": teams[1], "task": "转移"}),
+            );
+        }
+        for number in ["99", "99-1"] {
+            let survey = json!({"do": "survey_building", "building": number, "name": "码头99号", "households": 1, "residents": 2});
+            done(node, "网格员", survey);
+        }
+        let open = node.desk().crosschecks;
+        let classes: BTreeSet<&str> = open.iter().map(|line| line.check.class.code()).collect();
+        let all = [
+            "lost_on_the_way",
+            "one_address_two_buildings",
+            "one_team_two_tasks",
+            "team_at_closed_incident",
+            "two_plans_in_force",
+        ];
+        assert_eq!(classes, BTreeSet::from(all));
+        for line in open {
+            let by_team = |record: &&RecordId| **record == things.team;
+            let record = line.check.records.iter().find(by_team).unwrap_or(&line.check.records[0]);
+            let explain =
+                json!({"do": "explain_check", "record": record, "check": line.check.id, "explanation": "已核实"});
+            done(node, "主任", explain);
+        }
+        assert!(node.desk().crosschecks.is_empty());
+        let waiting = node.desk().adoptions;
+        assert_eq!(waiting.len(), 5, "{waiting:?}");
+        for line in waiting {
+            done(node, "主任", json!({"do": "adopt_acts", "record": line.record}));
+        }
+        assert!(node.desk().adoptions.is_empty());
     }
 
     fn after_the_settlements(&self, things: &Things) {
@@ -157,8 +246,8 @@ impl CutStreet {
         done(here, "主任", json!({"do": "supersede_plan", "plan": plan, "by_plan": other_plan}));
         done(
             there,
-            "邻街",
-            json!({"do": "draft_plan", "tier": "community", "scope": "邻街", "title": "邻街预案", "text": "集合"}),
+            "甲",
+            json!({"do": "draft_plan", "tier": "community", "scope": "邻街", "title": "邻街联防预案", "text": "集合"}),
         );
     }
 
@@ -184,4 +273,6 @@ struct Things {
     other_plan: RecordId,
     point: RecordId,
     other_point: RecordId,
+    third_incident: RecordId,
+    twins: [RecordId; 2],
 }

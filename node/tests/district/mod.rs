@@ -34,6 +34,11 @@ pub fn two_streets() -> District {
     District::with_nodes(&[STREET, NEXT_STREET])
 }
 
+/// A district with two nodes for the sample's street: what either of them writes about it counts.
+pub fn one_street() -> District {
+    District::with_nodes(&[STREET, STREET])
+}
+
 /// A store in memory that belongs to the district's `i`th node.
 pub fn enrolled_store(district: &District, i: usize) -> (Store, Enrolment) {
     let store = Store::in_memory();

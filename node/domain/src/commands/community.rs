@@ -4,7 +4,8 @@ use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandContext, Draft, Refusal, Refused};
+use super::guard::may;
+use super::{Act, CommandContext, Draft, Refusal, Refused};
 use crate::check;
 use crate::date::Date;
 use crate::events::Fact;
@@ -16,8 +17,7 @@ use crate::events::hazard_dispatched::HazardDispatched;
 use crate::events::hazard_filed::HazardFiled;
 use crate::events::hazard_handled::HazardHandled;
 use crate::events::hazard_reopened::HazardReopened;
-use crate::events::hazard_reported::HazardReported;
-use crate::events::incident_reported::Severity;
+use crate::events::hazard_reported::{HazardGrade, HazardReported};
 use crate::record::RecordView;
 use crate::state::building::Survey;
 use crate::state::{HazardState, RecordKind, State};
@@ -38,8 +38,8 @@ pub struct ReportHazard {
     pub place: String,
     /// What is wrong.
     pub summary: String,
-    /// How grave.
-    pub severity: Severity,
+    /// How grave: 一般 or 重大.
+    pub grade: HazardGrade,
     /// When it must be done.
     #[serde(default)]
     pub due: Option<Date>,
@@ -58,7 +58,8 @@ impl ReportHazard {
             category: self.category,
             place: self.place,
             summary: self.summary,
-            severity: self.severity,
+            grade: Some(self.grade),
+            severity: None,
             due: self.due,
             said: ctx.said(self.note),
         });
@@ -79,13 +80,7 @@ pub struct FileHazard {
 
 impl FileHazard {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = hazard(ctx, &self.hazard)?;
-        if !state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::AlreadyClosed));
-        }
-        if state.filed.latest().is_some() {
-            return Ok(Vec::new());
-        }
+        let (view, _) = hazard(ctx, Act::FileHazard, &self.hazard)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::HazardFiled(HazardFiled { said }))?])
     }
@@ -106,13 +101,7 @@ pub struct DispatchHazard {
 
 impl DispatchHazard {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = hazard(ctx, &self.hazard)?;
-        if !state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::AlreadyClosed));
-        }
-        if state.filed.latest().is_none() {
-            return Err(Refused::new(Refusal::WrongStep));
-        }
+        let (view, _) = hazard(ctx, Act::DispatchHazard, &self.hazard)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::HazardDispatched(HazardDispatched { to: self.to, said }))?])
     }
@@ -136,13 +125,7 @@ pub struct HandleHazard {
 
 impl HandleHazard {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = hazard(ctx, &self.hazard)?;
-        if !state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::AlreadyClosed));
-        }
-        if state.dispatched.latest().is_none() {
-            return Err(Refused::new(Refusal::WrongStep));
-        }
+        let (view, _) = hazard(ctx, Act::HandleHazard, &self.hazard)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(
             &view,
@@ -166,10 +149,7 @@ pub struct AnswerHazard {
 
 impl AnswerHazard {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = hazard(ctx, &self.hazard)?;
-        if state.reports.is_empty() {
-            return Err(Refused::new(Refusal::WrongStep));
-        }
+        let (view, _) = hazard(ctx, Act::AnswerHazard, &self.hazard)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::HazardAnswered(HazardAnswered { text: self.text, said }))?])
     }
@@ -190,15 +170,8 @@ pub struct CloseHazard {
 
 impl CloseHazard {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = hazard(ctx, &self.hazard)?;
-        if !state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::AlreadyClosed));
-        }
-        if state.handled.is_empty() {
-            return Err(Refused::new(Refusal::WrongStep));
-        }
-        let (author, _) = ctx.writer;
-        let person = if ctx.operator.is_empty() { author.to_string() } else { ctx.operator.to_owned() };
+        let (view, state) = hazard(ctx, Act::CloseHazard, &self.hazard)?;
+        let person = ctx.person();
         if state.handled.iter().any(|held| held.stamp.person() == person) {
             return Err(Refused::new(Refusal::SamePerson));
         }
@@ -222,10 +195,7 @@ pub struct ReopenHazard {
 
 impl ReopenHazard {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = hazard(ctx, &self.hazard)?;
-        if state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::NotClosed));
-        }
+        let (view, _) = hazard(ctx, Act::ReopenHazard, &self.hazard)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::HazardReopened(HazardReopened { reason: self.reason, said }))?])
     }
@@ -338,8 +308,9 @@ fn stands_alone(view: &RecordView, survey: &Survey) -> bool {
     }
 }
 
-fn hazard(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<HazardState>), Refused> {
+fn hazard(ctx: &CommandContext<'_>, act: Act, id: &RecordId) -> Result<(RecordView, Box<HazardState>), Refused> {
     let view = ctx.record(id, RecordKind::Hazard)?;
+    may(act, &view).map_err(Refused::new)?;
     match view.state.clone() {
         State::Hazard(state) => Ok((view, state)),
         _ => Err(Refused::new(Refusal::OtherKindOfRecord)),

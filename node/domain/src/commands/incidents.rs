@@ -4,7 +4,8 @@ use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandContext, Draft, Refusal, Refused};
+use super::guard::may;
+use super::{Act, CommandContext, Draft, Refusal, Refused};
 use crate::events::Fact;
 use crate::events::incident_assigned::{Assignee, IncidentAssigned};
 use crate::events::incident_closed::IncidentClosed;
@@ -15,6 +16,7 @@ use crate::events::incident_updated::IncidentUpdated;
 use crate::events::incident_verified::IncidentVerified;
 use crate::record::RecordView;
 use crate::state::{IncidentState, RecordKind, State};
+use crate::summary::{Detail, Summary};
 
 /// Reports an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +79,7 @@ pub struct VerifyIncident {
 
 impl VerifyIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, _) = incident(ctx, &self.incident)?;
+        let (view, _) = incident(ctx, Act::VerifyIncident, &self.incident)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::IncidentVerified(IncidentVerified { said }))?])
     }
@@ -104,10 +106,13 @@ pub struct AssignIncident {
 
 impl AssignIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, _) = incident(ctx, &self.incident)?;
+        let (view, _) = incident(ctx, Act::AssignIncident, &self.incident)?;
         let assignee = match (self.team, self.post) {
             (Some(team), None) => {
-                ctx.record(&team, RecordKind::Team)?;
+                let team_view = ctx.record(&team, RecordKind::Team)?;
+                if out_elsewhere(&team_view, &self.incident) {
+                    return Err(Refused::about(Refusal::AlreadyDeployed, "team"));
+                }
                 Assignee::Team(team)
             }
             (None, Some(post)) => Assignee::Post(post),
@@ -142,7 +147,7 @@ pub struct UpdateIncident {
 
 impl UpdateIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, _) = incident(ctx, &self.incident)?;
+        let (view, _) = incident(ctx, Act::UpdateIncident, &self.incident)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(
             &view,
@@ -165,6 +170,9 @@ pub struct CloseIncident {
     pub incident: RecordId,
     /// How it ended.
     pub outcome: String,
+    /// Go on even if teams are still there.
+    #[serde(default)]
+    pub even_if_teams_there: bool,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -172,9 +180,11 @@ pub struct CloseIncident {
 
 impl CloseIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = incident(ctx, &self.incident)?;
-        if !state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::AlreadyClosed));
+        let (view, _) = incident(ctx, Act::CloseIncident, &self.incident)?;
+        let there = |summary: &Summary| matches!(&summary.detail, Detail::Team { deployed, .. } if deployed.contains(&self.incident));
+        let teams: Vec<String> = ctx.views.matching(&there).into_iter().map(|summary| summary.title).collect();
+        if !teams.is_empty() && !self.even_if_teams_there {
+            return Err(Refused::naming(Refusal::TeamsThere, "even_if_teams_there", &teams.join("、")));
         }
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::IncidentClosed(IncidentClosed { outcome: self.outcome, said }))?])
@@ -196,10 +206,7 @@ pub struct ReopenIncident {
 
 impl ReopenIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = incident(ctx, &self.incident)?;
-        if state.is_open(&view.lost()) {
-            return Err(Refused::new(Refusal::NotClosed));
-        }
+        let (view, _) = incident(ctx, Act::ReopenIncident, &self.incident)?;
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::IncidentReopened(IncidentReopened { reason: self.reason, said }))?])
     }
@@ -220,7 +227,7 @@ pub struct LinkIncident {
 
 impl LinkIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = incident(ctx, &self.incident)?;
+        let (view, state) = incident(ctx, Act::LinkIncident, &self.incident)?;
         if self.duplicate_of == self.incident {
             return Err(Refused::about(Refusal::Itself, "duplicate_of"));
         }
@@ -233,8 +240,17 @@ impl LinkIncident {
     }
 }
 
-fn incident(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<IncidentState>), Refused> {
+/// Whether a team is out at another incident.
+fn out_elsewhere(team: &RecordView, incident: &RecordId) -> bool {
+    match &team.state {
+        State::Team(state) => state.active(&team.lost()).any(|held| held.value.incident != *incident),
+        _ => false,
+    }
+}
+
+fn incident(ctx: &CommandContext<'_>, act: Act, id: &RecordId) -> Result<(RecordView, Box<IncidentState>), Refused> {
     let view = ctx.record(id, RecordKind::Incident)?;
+    may(act, &view).map_err(Refused::new)?;
     match view.state.clone() {
         State::Incident(state) => Ok((view, state)),
         _ => Err(Refused::new(Refusal::OtherKindOfRecord)),

@@ -3,10 +3,14 @@
 //!
 //! A command may be refused; an event never is. What another node let pass arrives, counts and is marked.
 
+mod adoption;
 mod community;
+mod explaining;
+mod guard;
 mod incidents;
 mod plans;
 mod refusal;
+mod settling;
 mod supplies;
 mod teams;
 #[cfg(test)]
@@ -17,21 +21,24 @@ use linli_core::id::{AuthorKey, EventId, Kind, RecordId, Stream};
 use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
-use crate::conflict::Conflict;
 use crate::date::Date;
 use crate::documents::{Document, DocumentError, Edit};
 use crate::events::edited::Edited;
-use crate::events::settled::Settled;
 use crate::events::{Fact, Said};
 use crate::payload;
 use crate::record::RecordView;
 use crate::state::document::DocumentState;
 use crate::state::{RecordKind, State};
+use crate::summary::Summary;
 
+pub use adoption::*;
 pub use community::*;
+pub use explaining::*;
+pub use guard::may;
 pub use incidents::*;
 pub use plans::*;
 pub use refusal::{Refusal, Refused};
+pub use settling::*;
 pub use supplies::*;
 pub use teams::*;
 
@@ -39,6 +46,9 @@ pub use teams::*;
 pub trait Views {
     /// The view of a record.
     fn view(&self, record: &RecordId) -> Option<RecordView>;
+
+    /// The summaries of all records that are wanted, in no order that matters.
+    fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary>;
 }
 
 /// Everything that a command needs and does not say itself.
@@ -92,7 +102,23 @@ macro_rules! commands {
         #[serde(tag = "do", rename_all = "snake_case")]
         pub enum Command { $($(#[$doc])* $name($name),)+ }
 
+        /// What kind of act a command is, without its particulars.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Act { $($(#[$doc])* $name,)+ }
+
+        impl Act {
+            /// The act of a `do` word.
+            pub fn named(word: &str) -> Option<Self> {
+                [$((stringify!($name), Self::$name)),+].into_iter().find(|(name, _)| snake_case(name) == word).map(|(_, act)| act)
+            }
+        }
+
         impl Command {
+            /// What kind of act it is.
+            pub const fn act(&self) -> Act {
+                match self { $(Self::$name(_) => Act::$name,)+ }
+            }
+
             /// The `do` words of all commands, in the order of the table.
             pub fn words() -> Vec<String> {
                 [$(stringify!($name)),+].iter().map(|name| snake_case(name)).collect()
@@ -184,6 +210,10 @@ commands! {
     ListContact,
     /// Settles a conflict.
     SettleConflict,
+    /// Lets acts from outside the record's area count.
+    AdoptActs,
+    /// Explains a contradiction between two records.
+    ExplainCheck,
 }
 
 /// Checks a command against what is known here and drafts its events. No drafts means that there is nothing to do,
@@ -200,54 +230,15 @@ pub fn import_id(area: &Area, file_kind: &str, id: &str) -> RecordId {
     RecordId::derived("linli/import/1", &[area.as_str().as_bytes(), file_kind.as_bytes(), id.as_bytes()])
 }
 
-/// Settles a conflict: which of its events holds, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SettleConflict {
-    /// The record.
-    pub record: RecordId,
-    /// The conflict.
-    pub conflict: RecordId,
-    /// The event that holds; none when all of them do.
-    #[serde(default)]
-    pub keep: Option<EventId>,
-    /// What was decided, in words.
-    pub decision: String,
-    /// Anything else worth saying.
-    #[serde(default)]
-    pub note: Option<String>,
-}
-
-impl SettleConflict {
-    fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
-        let conflict = view.conflicts.iter().find(|conflict| conflict.id == self.conflict);
-        let Some(conflict) = conflict else { return Err(Refused::new(Refusal::UnknownConflict)) };
-        if !Conflict::is_open(conflict) {
-            return Err(Refused::new(Refusal::AlreadySettled));
-        }
-        if self.keep.is_some_and(|keep| !conflict.events.contains(&keep)) {
-            return Err(Refused::about(Refusal::InvalidField, "keep"));
-        }
-        let said = ctx.said(self.note);
-        let settled = Settled { conflict: self.conflict, keep: self.keep, decision: self.decision, said };
-        let fact = match view.kind {
-            RecordKind::Incident => Fact::IncidentSettled(settled),
-            RecordKind::Team => Fact::TeamSettled(settled),
-            RecordKind::SupplyPoint => Fact::SuppliesSettled(settled),
-            RecordKind::Plan => Fact::PlanSettled(settled),
-            RecordKind::Hazard => Fact::HazardSettled(settled),
-            RecordKind::Building | RecordKind::Contact | RecordKind::Unknown => {
-                return Err(Refused::new(Refusal::UnknownConflict));
-            }
-        };
-        Ok(vec![ctx.next(&view, fact)?])
-    }
-}
-
 impl CommandContext<'_> {
     fn said(&self, note: Option<String>) -> Said {
         Said::by(self.operator, note)
+    }
+
+    /// Who acts, for rules that ask for two different people.
+    fn person(&self) -> String {
+        let (author, _) = self.writer;
+        if self.operator.is_empty() { author.to_string() } else { self.operator.to_owned() }
     }
 
     /// The view of a record that must exist and be of a kind.

@@ -4,7 +4,9 @@ use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandContext, Draft, Refusal, Refused, document_of};
+use super::guard::may;
+use super::{Act, CommandContext, Draft, Refusal, Refused, document_of};
+use crate::crosscheck::in_force_for_the_same;
 use crate::date::Date;
 use crate::documents::Edit;
 use crate::events::Fact;
@@ -16,6 +18,7 @@ use crate::record::RecordView;
 use crate::state::document::ChangeHash;
 use crate::state::plan::Outline;
 use crate::state::{PlanState, RecordKind, State};
+use crate::summary::Summary;
 
 /// Begins a plan, with its first text if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +94,7 @@ pub struct EditPlan {
 
 impl EditPlan {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, _) = plan(ctx, &self.plan)?;
+        let (view, _) = plan(ctx, Act::EditPlan, &self.plan)?;
         let edits = [Edit::SetText { text: self.text }];
         let Some(mut edited) = ctx.change(document_of(Some(&view)), &edits)? else { return Ok(Vec::new()) };
         edited.said.note = self.note;
@@ -115,17 +118,12 @@ pub struct ApprovePlan {
 
 impl ApprovePlan {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = plan(ctx, &self.plan)?;
+        let (view, state) = plan(ctx, Act::ApprovePlan, &self.plan)?;
         let heads = state.document.heads.clone();
-        if heads.is_empty() {
-            return Err(Refused::new(Refusal::NothingToApprove));
-        }
         if self.heads.is_some_and(|read| read != heads) {
             return Err(Refused::about(Refusal::TextChanged, "heads"));
         }
-        let (author, _) = ctx.writer;
-        let person = if ctx.operator.is_empty() { author.to_string() } else { ctx.operator.to_owned() };
-        if state.writers.contains_key(&person) {
+        if state.writers.contains_key(&ctx.person()) {
             return Err(Refused::new(Refusal::SamePerson));
         }
         Ok(vec![ctx.next(&view, Fact::PlanApproved(PlanApproved { heads, said: ctx.said(self.note) }))?])
@@ -145,10 +143,12 @@ pub struct IssuePlan {
 
 impl IssuePlan {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = plan(ctx, &self.plan)?;
+        let (view, state) = plan(ctx, Act::IssuePlan, &self.plan)?;
         let heads = state.document.heads.clone();
-        if heads.is_empty() || !state.is_approved(&heads) {
-            return Err(Refused::new(Refusal::NotApproved));
+        let scope = Summary::from(&view);
+        let other = ctx.views.matching(&|summary| in_force_for_the_same(&scope, summary));
+        if let Some(other) = other.first() {
+            return Err(Refused::naming(Refusal::OtherInForce, "plan", &other.title));
         }
         Ok(vec![ctx.next(&view, Fact::PlanIssued(PlanIssued { heads, said: ctx.said(self.note) }))?])
     }
@@ -169,7 +169,7 @@ pub struct SupersedePlan {
 
 impl SupersedePlan {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, _) = plan(ctx, &self.plan)?;
+        let (view, _) = plan(ctx, Act::SupersedePlan, &self.plan)?;
         if self.by_plan == self.plan {
             return Err(Refused::about(Refusal::Itself, "by_plan"));
         }
@@ -186,8 +186,9 @@ fn outline_of(view: &RecordView) -> Option<&Outline> {
     }
 }
 
-fn plan(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<PlanState>), Refused> {
+fn plan(ctx: &CommandContext<'_>, act: Act, id: &RecordId) -> Result<(RecordView, Box<PlanState>), Refused> {
     let view = ctx.record(id, RecordKind::Plan)?;
+    may(act, &view).map_err(Refused::new)?;
     match view.state.clone() {
         State::Plan(state) => Ok((view, state)),
         _ => Err(Refused::new(Refusal::OtherKindOfRecord)),

@@ -88,6 +88,39 @@ refusals! {
     /// In the wrong order.
     WrongStep "wrong_step" "顺序不对, 前一步尚未完成。" "A step before this one is missing."
         "先完成前一步。" "Take that step first.";
+    /// There is nothing left to do.
+    AlreadyDone "already_done" "这一步已经完成。" "That step has been taken already."
+        "无需再做。" "There is nothing left to do.";
+    /// The present text is in force.
+    AlreadyIssued "already_issued" "当前文本已经发布。" "The present text is in force already."
+        "如有新版, 先编写并批准。" "Write and approve a new version first.";
+    /// Another plan took its place.
+    Superseded "superseded" "该预案已被取代。" "The plan was replaced by another."
+        "请在取代它的预案上操作。" "Act on the plan that replaced it.";
+    /// Another plan is in force for the same scope.
+    OtherInForce "other_in_force" "同一范围已有另一预案在施行。" "Another plan is in force for the same scope."
+        "先用本预案取代那一份。" "First replace that plan by this one.";
+    /// Nothing from outside waits.
+    NothingToAdopt "nothing_to_adopt" "没有等待采纳的外来行为。" "No act from outside waits here."
+        "刷新后再试。" "Refresh and try again.";
+    /// No such contradiction between records.
+    UnknownCheck "unknown_check" "没有这条对照, 或已有说明。" "There is no such contradiction, or it is explained."
+        "刷新后再试。" "Refresh and try again.";
+    /// No side of a conflict about stock is right.
+    CountInstead "count_instead" "库存冲突不能选择一方。" "No side of a conflict about stock is right."
+        "请盘点并填写实有数量(counted)。" "Count what is there and say how much it is (counted).";
+    /// More than one lot is wrong.
+    CountEachLot "count_each_lot" "涉及多个批次。" "More than one lot is concerned."
+        "请对每个批次分别盘点。" "Count each lot on its own.";
+    /// Another unit than the item's.
+    OtherUnit "other_unit" "计量单位与在库不同。" "The unit differs from the item's."
+        "换算成在库的单位, 或另起物资名称。" "Convert it to the item's unit, or use another item.";
+    /// The lot's last day has passed.
+    LotExpired "lot_expired" "该批次已经过期。" "That lot has expired."
+        "发放其他批次; 确需发出时请确认(even_if_expired=true)。" "Take another lot, or confirm that it leaves anyway (even_if_expired=true).";
+    /// A team is still at the incident.
+    TeamsThere "teams_there" "还有队伍在该事件。" "A team is still at that incident."
+        "先让队伍归队, 或确认仍要结束(even_if_teams_there=true)。" "Release it first, or confirm that it is closed anyway (even_if_teams_there=true).";
     /// Something is settled already.
     AlreadySettled "already_settled" "该冲突已裁定。" "That conflict is settled already."
         "无需再做。" "There is nothing left to do.";
@@ -142,6 +175,14 @@ impl Refused {
         let mut refused = Self::about(Refusal::InvalidField, invalid.field);
         refused.zh = format!("{}: {zh}。", invalid.field);
         refused.en = format!("{invalid}.");
+        refused
+    }
+
+    /// A refusal that says in particular whom or what it is about.
+    pub(super) fn naming(reason: Refusal, field: &'static str, whom: &str) -> Self {
+        let mut refused = Self::about(reason, field);
+        refused.zh = format!("{}（{whom}）。", refused.zh.trim_end_matches('。'));
+        refused.en = format!("{} ({whom}).", refused.en.trim_end_matches('.'));
         refused
     }
 

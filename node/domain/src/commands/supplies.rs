@@ -11,6 +11,7 @@ use crate::check;
 use crate::date::Date;
 use crate::documents::Edit;
 use crate::events::Fact;
+use crate::events::role::Booking;
 use crate::events::supplies_adjusted::{AdjustReason, SuppliesAdjusted};
 use crate::events::supplies_arrived::SuppliesArrived;
 use crate::events::supplies_counted::SuppliesCounted;
@@ -20,6 +21,7 @@ use crate::events::supplies_sent::SuppliesSent;
 use crate::limits;
 use crate::record::RecordView;
 use crate::state::{RecordKind, State, SupplyPointState};
+use crate::summary::{Detail, Summary};
 
 /// Begins a supply point, or brings an imported one up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,8 +159,12 @@ pub struct ReceiveSupplies {
 impl ReceiveSupplies {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, state) = point(ctx, &self.point)?;
-        if self.reference.as_ref().is_some_and(|reference| state.references.contains(reference)) {
+        if self.reference.as_deref().is_some_and(|reference| state.has_booked(Booking::Reference(reference))) {
             return Ok(Vec::new());
+        }
+        if state.rule_of_unit(&self.item, Some(&self.unit)).is_some() {
+            let unit = state.stock.get(&self.item).map(|stock| stock.unit.clone()).unwrap_or_default();
+            return Err(Refused::naming(Refusal::OtherUnit, "unit", &unit));
         }
         let fact = Fact::SuppliesReceived(SuppliesReceived {
             item: self.item,
@@ -195,6 +201,9 @@ pub struct IssueSupplies {
     /// Go on even if the books show less than that.
     #[serde(default)]
     pub even_if_short: bool,
+    /// Go on even if the lot that is named has expired.
+    #[serde(default)]
+    pub even_if_expired: bool,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -206,7 +215,8 @@ impl IssueSupplies {
         if let Some(incident) = &self.incident {
             ctx.record(incident, RecordKind::Incident)?;
         }
-        let parts = draw(&state, &self.item, self.lot, self.quantity, self.even_if_short)?;
+        let taken = Taken { item: &self.item, lot: self.lot, quantity: self.quantity };
+        let parts = taken.draw(&state, ctx.today, self.even_if_short, self.even_if_expired)?;
         let facts = parts.into_iter().map(|(lot, quantity)| {
             Fact::SuppliesIssued(SuppliesIssued {
                 item: self.item.clone(),
@@ -239,6 +249,9 @@ pub struct SendSupplies {
     /// Go on even if the books show less than that.
     #[serde(default)]
     pub even_if_short: bool,
+    /// Go on even if the lot that is named has expired.
+    #[serde(default)]
+    pub even_if_expired: bool,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -251,7 +264,8 @@ impl SendSupplies {
             return Err(Refused::about(Refusal::Itself, "to_point"));
         }
         ctx.record(&self.to_point, RecordKind::SupplyPoint)?;
-        let mut parts = draw(&state, &self.item, self.lot, self.quantity, self.even_if_short)?;
+        let taken = Taken { item: &self.item, lot: self.lot, quantity: self.quantity };
+        let mut parts = taken.draw(&state, ctx.today, self.even_if_short, self.even_if_expired)?;
         // A transfer is one lot, so that its two halves can be compared.
         let (lot, quantity) = match (parts.pop(), parts.is_empty()) {
             (Some(part), true) => part,
@@ -299,12 +313,13 @@ pub struct ArriveSupplies {
 impl ArriveSupplies {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, state) = point(ctx, &self.point)?;
-        if state.arrived.iter().any(|held| held.value.transfer == self.transfer) {
+        let arrived_at = |summary: &Summary| matches!(&summary.detail, Detail::SupplyPoint { arrived, .. } if arrived.iter().any(|line| line.transfer == self.transfer));
+        if state.arrived.contains_key(&self.transfer) || !ctx.views.matching(&arrived_at).is_empty() {
             return Err(Refused::new(Refusal::AlreadyArrived));
         }
         let sender = point(ctx, &self.from_point).ok().map(|(_, state)| state);
-        let sent = sender.as_ref().and_then(|s| s.sent.iter().find(|held| held.value.transfer == self.transfer));
-        let sent = sent.map(|held| &held.value).filter(|sent| sent.other == self.point);
+        let sent = sender.as_ref().and_then(|sender| sender.sent.get(&self.transfer));
+        let sent = sent.filter(|sent| sent.other == self.point);
         if sent.is_none() && !self.even_if_unknown {
             return Err(Refused::new(Refusal::UnknownTransfer));
         }
@@ -445,48 +460,67 @@ fn lot_balance(state: &SupplyPointState, item: &str, lot: Option<&str>) -> i64 {
     bin.map_or(0, crate::state::supply_point::Bin::balance)
 }
 
-/// From which lots a quantity is taken: the one asked for, or in the order in which they expire. What the books do not
-/// show is refused, or, if confirmed, taken from the last lot, so that the shortfall is seen where it is counted.
-fn draw(
-    state: &SupplyPointState,
-    item: &str,
+/// What is to leave a point.
+struct Taken<'a> {
+    item: &'a str,
     lot: Option<String>,
     quantity: i64,
-    even_if_short: bool,
-) -> Result<Vec<(Option<String>, i64)>, Refused> {
-    check::quantity("quantity", quantity).map_err(Refused::field)?;
-    let whole = state.balance(item);
-    let known = lot.as_deref().map_or(whole, |lot| lot_balance(state, item, Some(lot)).min(whole));
-    if known < quantity && !even_if_short {
-        return Err(Refused::not_enough(item, known, quantity));
-    }
-    if lot.is_some() {
-        return Ok(vec![(lot, quantity)]);
-    }
-    let named = |lot: &str| (!lot.is_empty()).then(|| lot.to_owned());
-    let lots = state.stock.get(item).map(|stock| stock.lots_by_expiry()).unwrap_or_default();
-    let (mut parts, mut left): (Vec<(Option<String>, i64)>, i64) = (Vec::new(), quantity);
-    for (lot, bin) in lots {
-        let take = bin.balance().min(left);
-        if take > 0 {
-            parts.push((named(lot), take));
-            left -= take;
-        }
-    }
-    match parts.last_mut() {
-        Some((_, last)) => *last = last.saturating_add(left),
-        None => parts.push((None, left)),
-    }
-    Ok(parts)
 }
 
-/// Several facts about one point, each following the one before, so that they never look concurrent.
-fn in_a_row(
+impl Taken<'_> {
+    /// From which lots it is taken: the one asked for, or those that have not expired, in the order in which they do. What
+    /// the books do not show is refused, or, if confirmed, taken from the last lot, so that the shortfall is seen where it
+    /// is counted.
+    fn draw(
+        self,
+        state: &SupplyPointState,
+        today: Date,
+        even_if_short: bool,
+        even_if_expired: bool,
+    ) -> Result<Vec<(Option<String>, i64)>, Refused> {
+        let Taken { item, lot, quantity } = self;
+        check::quantity("quantity", quantity).map_err(Refused::field)?;
+        let lots = state.stock.get(item).map(|stock| stock.lots_by_expiry()).unwrap_or_default();
+        let good: Vec<_> = lots.iter().filter(|(_, bin)| bin.is_good(today)).collect();
+        let named = lot.as_deref().and_then(|lot| lots.iter().find(|(name, _)| *name == lot));
+        if named.is_some_and(|(_, bin)| !bin.is_good(today)) && !even_if_expired {
+            return Err(Refused::about(Refusal::LotExpired, "lot"));
+        }
+        // A lot that is overdrawn has to be made good by the others, so the whole is the bound for each of them.
+        let in_good = || good.iter().map(|(_, bin)| bin.balance()).fold(0, i64::saturating_add);
+        let known = match lot.as_deref() {
+            Some(lot) => lot_balance(state, item, Some(lot)).min(state.balance(item)),
+            None => in_good().min(state.balance(item)),
+        };
+        if known < quantity && !even_if_short {
+            return Err(Refused::not_enough(item, known, quantity));
+        }
+        if lot.is_some() {
+            return Ok(vec![(lot, quantity)]);
+        }
+        let (mut parts, mut left): (Vec<(Option<String>, i64)>, i64) = (Vec::new(), quantity);
+        for (lot, bin) in good {
+            let take = bin.balance().min(left);
+            if take > 0 {
+                parts.push(((!lot.is_empty()).then(|| (*lot).to_owned()), take));
+                left -= take;
+            }
+        }
+        match parts.last_mut() {
+            Some((_, last)) => *last = last.saturating_add(left),
+            None => parts.push((None, left)),
+        }
+        Ok(parts)
+    }
+}
+
+/// Several facts about one record, each following the one before, so that they never look concurrent.
+pub(super) fn in_a_row(
     ctx: &CommandContext<'_>,
     view: &RecordView,
-    facts: impl Iterator<Item = Fact>,
+    facts: impl IntoIterator<Item = Fact>,
 ) -> Result<Vec<Draft>, Refused> {
-    let drafts: Result<Vec<Draft>, Refused> = facts.map(|fact| ctx.next(view, fact)).collect();
+    let drafts: Result<Vec<Draft>, Refused> = facts.into_iter().map(|fact| ctx.next(view, fact)).collect();
     let mut drafts = drafts?.into_iter();
     Ok(drafts.next().into_iter().chain(drafts.map(Draft::following)).collect())
 }

@@ -6,7 +6,8 @@ use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandContext, Draft, Refusal, Refused, document_of, set};
+use super::guard::may;
+use super::{Act, CommandContext, Draft, Refusal, Refused, document_of, set};
 use crate::check;
 use crate::date::Date;
 use crate::documents::Edit;
@@ -187,13 +188,11 @@ pub struct DeployTeam {
 
 impl DeployTeam {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = team(ctx, &self.team)?;
+        let (view, _) = team(ctx, &self.team)?;
+        may(Act::DeployTeam, &view).map_err(Refused::new)?;
         let incident = ctx.record(&self.incident, RecordKind::Incident)?;
         if matches!(&incident.state, State::Incident(state) if !state.is_open(&incident.lost())) {
             return Err(Refused::about(Refusal::AlreadyClosed, "incident"));
-        }
-        if state.active(&view.lost()).next().is_some() {
-            return Err(Refused::new(Refusal::AlreadyDeployed));
         }
         let said = ctx.said(self.note);
         let fact = Fact::TeamDeployed(TeamDeployed { incident: self.incident, people: self.people, said });

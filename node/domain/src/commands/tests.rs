@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::events::hazard_reported::HazardGrade;
 use crate::events::incident_reported::Severity;
 use crate::events::plan_drafted::Tier;
 use crate::events::supplies_adjusted::AdjustReason;
 use crate::scenario::{History, Known, counted, day, deployed, issued, received, record, reported};
+
+mod guards;
 
 fn code<T: std::fmt::Debug>(result: Result<T, Refused>) -> &'static str {
     result.unwrap_err().code
@@ -50,6 +53,7 @@ fn issue(point: RecordId, quantity: i64) -> IssueSupplies {
         to: "居民".to_owned(),
         incident: None,
         even_if_short: false,
+        even_if_expired: false,
         note: None,
     }
 }
@@ -138,11 +142,12 @@ fn a_transfer_is_sent_here_and_arrives_there_once() {
         lot: Some("甲".to_owned()),
         quantity: 2,
         even_if_short: false,
+        even_if_expired: false,
         note: None,
     };
     known.act("仓管", send).unwrap();
     let State::SupplyPoint(sender) = known.state(&here) else { panic!() };
-    let transfer = sender.sent[0].value.transfer;
+    let transfer = *sender.sent.keys().next().unwrap();
     let arrive = ArriveSupplies {
         point: there,
         from_point: here,
@@ -165,14 +170,14 @@ fn a_transfer_is_sent_here_and_arrives_there_once() {
 fn an_incident_is_closed_once_and_reopened_before_it_goes_on() {
     let mut known = Known::default();
     let incident = known.act("值班", report()).unwrap();
-    let close = CloseIncident { incident, outcome: "已排干".to_owned(), note: None };
+    let close = CloseIncident { incident, outcome: "已排干".to_owned(), even_if_teams_there: false, note: None };
     let reopen = ReopenIncident { incident, reason: "又积水".to_owned(), note: None };
     assert_eq!(code(known.act("值班", reopen.clone())), "not_closed");
     known.act("值班", close.clone()).unwrap();
     assert_eq!(code(known.act("值班", close)), "already_closed");
     known.act("值班", reopen).unwrap();
     let link = LinkIncident { incident, duplicate_of: incident, note: None };
-    assert_eq!(code(known.act("值班", link)), "itself");
+    assert_eq!(code(known.act("值班", link)), "itself", "an incident is not its own duplicate");
     let task = AssignIncident { incident, team: None, post: None, task: "排水".to_owned(), note: None };
     assert_eq!(code(known.act("值班", task)), "invalid_field");
 }
@@ -255,7 +260,7 @@ fn a_hazard_goes_step_by_step_and_is_closed_by_somebody_else() {
         category: "消防通道".to_owned(),
         place: "12幢".to_owned(),
         summary: "杂物堵塞".to_owned(),
-        severity: Severity::IV,
+        grade: HazardGrade::General,
         due: Some(day("2026-10-01")),
         note: None,
     };
@@ -326,7 +331,14 @@ fn a_conflict_is_settled_once_and_only_by_naming_one_of_its_events() {
     let history = History::new(3).cut([deployed(8)], [deployed(9)]);
     let (team, conflict, event) = (history.record, history.view().conflicts[0].id, history.events[0].id);
     known.histories.insert(team, history);
-    let settle = SettleConflict { record: team, conflict, keep: Some(event), decision: "定".to_owned(), note: None };
+    let settle = SettleConflict {
+        record: team,
+        conflict,
+        keep: Some(event),
+        counted: None,
+        decision: "定".to_owned(),
+        note: None,
+    };
     let other = EventId::from_bytes([9; 32]);
     assert_eq!(code(known.act("主任", SettleConflict { keep: Some(other), ..settle.clone() })), "invalid_field");
     let unknown = SettleConflict { conflict: record(5), ..settle.clone() };
@@ -367,6 +379,7 @@ fn the_desk_shows_what_needs_somebody_and_the_figures_add_up() {
         lot: Some("乙".to_owned()),
         quantity: 1,
         even_if_short: false,
+        even_if_expired: false,
         note: None,
     };
     known.act("仓管", send).unwrap();

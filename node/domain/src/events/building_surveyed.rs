@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, BuildingState};
 use crate::state::building::Survey;
+use crate::state::{BuildingState, Context};
 
 /// A building was entered into the register or surveyed again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::events::Fact;
     use crate::scenario::{History, said};
-    use crate::state::{State};
+    use crate::state::State;
 
     #[test]
     fn concurrent_surveys_stand_side_by_side_until_the_next_one() {

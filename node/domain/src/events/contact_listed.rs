@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, ContactState};
 use crate::state::contact::Listing;
+use crate::state::{ContactState, Context};
 
 /// Somebody holds a post. Name and phone go into the personal payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,12 +50,13 @@ mod tests {
     use super::*;
     use crate::events::Fact;
     use crate::scenario::{History, said};
-    use crate::state::{State};
+    use crate::state::State;
 
     #[test]
     fn the_fold_knows_the_post_and_not_the_person() {
         let scope: Area = "320508005012".parse().unwrap();
-        let listed = ContactListed { post: "社区应急联络员".to_owned(), scope: scope.clone(), said: said("街道") };
+        let listed =
+            ContactListed { post: "社区应急联络员".to_owned(), scope: scope.clone(), said: said("街道") };
         let State::Contact(contact) = History::of([Fact::ContactListed(listed)]).view().state else { panic!() };
         assert_eq!(contact.listings.latest().unwrap().value.scope, scope);
     }

@@ -30,6 +30,10 @@ impl Fields for Edited {
     fn role(&self) -> Role<'_> {
         Role::Edits
     }
+
+    fn change(&self) -> Option<&[u8]> {
+        Some(&self.change)
+    }
 }
 
 impl Applies<TeamState> for Edited {
@@ -55,8 +59,8 @@ impl Applies<PlanState> for Edited {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, change, text};
-    use crate::state::{State};
+    use crate::scenario::{History, change, said, text};
+    use crate::state::State;
 
     #[test]
     fn edits_from_both_sides_of_a_cut_merge() {

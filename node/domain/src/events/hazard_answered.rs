@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::events::Fact;
     use crate::scenario::{History, said};
-    use crate::state::{StateWord};
+    use crate::state::StateWord;
 
     #[test]
     fn the_reporter_is_told() {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::record::Rule;
-use crate::state::{Context, HazardState};
 use crate::state::hazard::HazardStanding;
+use crate::state::{Context, HazardState};
 
 /// A hazard was checked and closed (核查结案).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ impl Applies<HazardState> for HazardClosed {
     }
 
     fn broken_rule(&self, state: &HazardState, ctx: &Context<'_>) -> Option<Rule> {
+        if !state.was_handled(ctx) {
+            return Some(Rule::ClosedUnhandled);
+        }
         let person = ctx.stamp.person();
         let mut handled = state.handled.iter();
         let same = handled.any(|held| held.stamp.person() == person && ctx.has_seen(&held.stamp.event));
@@ -49,10 +52,10 @@ impl Applies<HazardState> for HazardClosed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::hazard_handled::HazardHandled;
     use crate::events::Fact;
+    use crate::events::hazard_handled::HazardHandled;
     use crate::scenario::{History, said};
-    use crate::state::{StateWord};
+    use crate::state::StateWord;
 
     #[test]
     fn closing_takes_somebody_who_did_not_handle_it() {

@@ -9,7 +9,6 @@ use crate::state::{Context, HazardState};
 /// A hazard was filed (立案).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HazardFiled {
-
     /// Who acted, and a note.
     #[serde(flatten)]
     pub said: Said,
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
     use crate::events::Fact;
     use crate::scenario::{History, said};
-    use crate::state::{StateWord};
+    use crate::state::StateWord;
 
     #[test]
     fn filing_is_the_second_step() {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, Held, HazardState};
 use crate::state::hazard::Handling;
+use crate::state::{Context, HazardState, Held};
 
 /// Something was done about a hazard (处理).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
-use crate::state::{Context, HazardState};
 use crate::state::hazard::HazardStanding;
+use crate::state::{Context, HazardState};
 
 /// A closed hazard was opened again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,10 @@ impl Fields for HazardReopened {
 impl Applies<HazardState> for HazardReopened {
     fn apply(&self, state: &mut HazardState, ctx: &Context<'_>) {
         state.standing.write(HazardStanding::Reopened(self.reason.clone()), ctx);
+        // What was done before has not helped: it stays in the timeline, and all steps are open again.
+        state.handled.retain(|held| !ctx.has_seen(&held.stamp.event));
+        state.dispatched.forget(ctx);
+        state.answered.forget(ctx);
         state.timeline.push(ctx.line(&self.reason));
     }
 }
@@ -41,10 +45,10 @@ impl Applies<HazardState> for HazardReopened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::hazard_closed::HazardClosed;
     use crate::events::Fact;
+    use crate::events::hazard_closed::HazardClosed;
     use crate::scenario::{History, said};
-    use crate::state::{StateWord};
+    use crate::state::StateWord;
 
     #[test]
     fn a_closed_hazard_opens_again() {

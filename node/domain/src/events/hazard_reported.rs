@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::incident_reported::Severity;
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
 use crate::date::Date;
-use crate::state::{Context, Held, HazardState};
-use super::incident_reported::Severity;
 use crate::state::hazard::HazardReport;
+use crate::state::{Context, HazardState, Held};
 
 /// A hazard was reported (采集).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,14 +18,57 @@ pub struct HazardReported {
     pub place: String,
     /// What is wrong.
     pub summary: String,
-    /// How grave.
-    pub severity: Severity,
+    /// How grave, for events written since hazards have grades of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<HazardGrade>,
+    /// How grave, in the levels of incidents, for older events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
     /// When it must be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Date>,
     /// Who acted, and a note.
     #[serde(flatten)]
     pub said: Said,
+}
+
+/// The two grades of hidden dangers in the Work Safety Law, gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HazardGrade {
+    /// 重大.
+    Major,
+    /// 一般.
+    General,
+}
+
+impl HazardGrade {
+    /// The Chinese term.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::Major => "重大隐患",
+            Self::General => "一般隐患",
+        }
+    }
+
+    /// The English term.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::Major => "major",
+            Self::General => "general",
+        }
+    }
+}
+
+impl HazardReported {
+    /// How grave. The upper two levels of incidents stand for a major hazard.
+    pub fn grade(&self) -> HazardGrade {
+        let of_level = |severity| match severity {
+            Severity::I | Severity::II => HazardGrade::Major,
+            Severity::III | Severity::IV => HazardGrade::General,
+        };
+        self.grade.or(self.severity.map(of_level)).unwrap_or(HazardGrade::General)
+    }
 }
 
 impl Fields for HazardReported {
@@ -36,7 +79,8 @@ impl Fields for HazardReported {
     fn check(&self) -> Result<(), Invalid> {
         check::line("category", &self.category)?;
         check::line("place", &self.place)?;
-        check::text("summary", &self.summary)
+        check::text("summary", &self.summary)?;
+        check::some("grade", usize::from(self.grade.is_some() || self.severity.is_some()), 1)
     }
 }
 
@@ -46,7 +90,7 @@ impl Applies<HazardState> for HazardReported {
             category: self.category.clone(),
             place: self.place.clone(),
             summary: self.summary.clone(),
-            severity: self.severity,
+            grade: self.grade(),
             due: self.due,
         };
         state.reports.push(Held { value, stamp: ctx.stamp.clone() });
@@ -67,7 +111,8 @@ mod tests {
             category: "消防通道".to_owned(),
             place: "12幢".to_owned(),
             summary: "杂物堵塞".to_owned(),
-            severity: Severity::IV,
+            grade: Some(HazardGrade::General),
+            severity: None,
             due: None,
             said: said("居民"),
         });
@@ -75,5 +120,21 @@ mod tests {
         assert_eq!(view.word(), StateWord::Collected);
         let State::Hazard(hazard) = view.state else { panic!() };
         assert!(hazard.is_open(&[].into()));
+        assert_eq!(hazard.reports[0].value.grade, HazardGrade::General);
+    }
+
+    #[test]
+    fn a_report_from_before_hazards_had_grades_has_the_grade_of_its_level() {
+        let old = |severity| HazardReported {
+            category: "消防通道".to_owned(),
+            place: "12幢".to_owned(),
+            summary: "杂物堵塞".to_owned(),
+            grade: None,
+            severity: Some(severity),
+            due: None,
+            said: said("居民"),
+        };
+        assert_eq!((old(Severity::II).grade(), old(Severity::III).grade()), (HazardGrade::Major, HazardGrade::General));
+        assert_eq!(HazardReported { severity: None, ..old(Severity::I) }.check().unwrap_err().field, "grade");
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, Held, IncidentState};
 use crate::state::incident::Assignment;
+use crate::state::{Context, Held, IncidentState};
 
 /// A team or post was given a task in an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ impl Applies<IncidentState> for IncidentAssigned {
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::{History, reported, assigned};
-    use crate::state::{StateWord};
+    use crate::scenario::{History, assigned, reported};
+    use crate::state::StateWord;
 
     #[test]
     fn a_task_makes_an_incident_active() {

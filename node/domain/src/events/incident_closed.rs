@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
-use crate::state::{Context, IncidentState};
 use crate::state::incident::Standing;
+use crate::state::{Context, IncidentState};
 
 /// An incident was closed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Applies<IncidentState> for IncidentClosed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{History, reported, closed};
+    use crate::scenario::{History, closed, reported};
     use crate::state::{State, StateWord};
 
     #[test]

@@ -38,8 +38,8 @@ impl Applies<IncidentState> for IncidentLinked {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, record, reported};
-    use crate::state::{State};
+    use crate::scenario::{History, record, reported, said};
+    use crate::state::State;
 
     #[test]
     fn duplicates_are_linked_and_both_ids_stay() {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
-use crate::state::{Context, IncidentState};
 use crate::state::incident::Standing;
+use crate::state::{Context, IncidentState};
 
 /// A closed incident was opened again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +40,8 @@ impl Applies<IncidentState> for IncidentReopened {
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::{History, reported, closed, reopened};
-    use crate::state::{StateWord};
+    use crate::scenario::{History, closed, reopened, reported};
+    use crate::state::StateWord;
 
     #[test]
     fn a_closed_incident_opens_again() {

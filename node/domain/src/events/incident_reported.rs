@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, Held, IncidentState};
 use crate::state::incident::Report;
+use crate::state::{Context, Held, IncidentState};
 
 /// An incident was reported.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, IncidentState};
 use crate::state::incident::Casualties;
+use crate::state::{Context, IncidentState};
 
 /// Something new about an incident (续报).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,8 +59,8 @@ impl Applies<IncidentState> for IncidentUpdated {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, reported, updated};
-    use crate::state::{State};
+    use crate::scenario::{History, reported, said, updated};
+    use crate::state::State;
 
     #[test]
     fn what_is_not_said_anew_stays_as_it_was_known() {

@@ -9,7 +9,6 @@ use crate::state::{Context, Held, IncidentState};
 /// Somebody checked that an incident is real.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IncidentVerified {
-
     /// Who acted, and a note.
     #[serde(flatten)]
     pub said: Said,
@@ -36,7 +35,7 @@ impl Applies<IncidentState> for IncidentVerified {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, reported};
+    use crate::scenario::{History, reported, said};
     use crate::state::{State, StateWord};
 
     #[test]

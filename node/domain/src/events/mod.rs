@@ -17,9 +17,43 @@ use crate::payload::{self, DecodeError};
 use crate::record::Rule;
 use crate::state::{Context, RecordKind, State};
 
+pub mod adopted;
+pub mod building_surveyed;
+pub mod contact_listed;
+pub mod edited;
+pub mod explained;
+pub mod hazard_answered;
+pub mod hazard_closed;
+pub mod hazard_dispatched;
+pub mod hazard_filed;
+pub mod hazard_handled;
+pub mod hazard_reopened;
+pub mod hazard_reported;
+pub mod incident_assigned;
+pub mod incident_closed;
+pub mod incident_linked;
+pub mod incident_reopened;
+pub mod incident_reported;
+pub mod incident_updated;
+pub mod incident_verified;
+pub mod plan_approved;
+pub mod plan_drafted;
+pub mod plan_issued;
+pub mod plan_superseded;
 pub mod role;
+pub mod settled;
+pub mod supplies_adjusted;
+pub mod supplies_arrived;
+pub mod supplies_counted;
+pub mod supplies_issued;
+pub mod supplies_received;
+pub mod supplies_sent;
+pub mod team_certified;
+pub mod team_checked_in;
+pub mod team_deployed;
+pub mod team_released;
 
-use role::Role;
+use role::{Booking, Role};
 
 /// What every operational payload carries.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -66,6 +100,16 @@ pub trait Fields: Serialize + DeserializeOwned {
     /// The part it plays among concurrent facts.
     fn role(&self) -> Role<'_> {
         Role::Plain
+    }
+
+    /// What it books, if a supply point books that only once.
+    fn booking(&self) -> Option<Booking<'_>> {
+        None
+    }
+
+    /// The change of a document that it carries.
+    fn change(&self) -> Option<&[u8]> {
+        None
     }
 }
 
@@ -190,11 +234,35 @@ macro_rules! kinds {
                 }
             }
 
+            /// The same, to put an act's id into.
+            pub fn said_mut(&mut self) -> Option<&mut Said> {
+                match self {
+                    $(Self::$variant(payload) => Some(&mut payload.said),)+
+                    Self::Unknown => None,
+                }
+            }
+
             /// The part it plays among concurrent facts.
             pub fn role(&self) -> Role<'_> {
                 match self {
                     $(Self::$variant(payload) => payload.role(),)+
                     Self::Unknown => Role::Plain,
+                }
+            }
+
+            /// What it books, if a supply point books that only once.
+            pub(crate) fn booking(&self) -> Option<Booking<'_>> {
+                match self {
+                    $(Self::$variant(payload) => payload.booking(),)+
+                    Self::Unknown => None,
+                }
+            }
+
+            /// The change of a document that it carries.
+            pub(crate) fn change(&self) -> Option<&[u8]> {
+                match self {
+                    $(Self::$variant(payload) => payload.change(),)+
+                    Self::Unknown => None,
                 }
             }
 
@@ -209,31 +277,19 @@ macro_rules! kinds {
                 }
             }
 
-            /// Changes a state of its kind of record; says whether it belonged there.
-            pub(crate) fn apply(&self, state: &mut State, ctx: &Context<'_>) -> bool {
+            /// Changes a state of its kind of record; another kind's is left alone.
+            pub(crate) fn apply(&self, state: &mut State, ctx: &Context<'_>) {
                 match self {
-                    $(Self::$variant(payload) => match state {
-                        State::$record(state) => Applies::apply(payload, &mut **state, ctx),
-                        _ => return false,
-                    },)+
+                    $(Self::$variant(payload) => {
+                        if let State::$record(state) = state {
+                            Applies::apply(payload, &mut **state, ctx);
+                        }
+                    })+
                     Self::Unknown => {}
                 }
-                true
             }
         }
     };
-}
-
-macro_rules! modules {
-    ($($(#[$doc:meta])* $module:ident,)+) => { $(pub mod $module;)+ };
-}
-
-modules! {
-    building_surveyed, contact_listed, edited, hazard_answered, hazard_closed, hazard_dispatched, hazard_filed,
-    hazard_handled, hazard_reopened, hazard_reported, incident_assigned, incident_closed, incident_linked,
-    incident_reopened, incident_reported, incident_updated, incident_verified, plan_approved, plan_drafted, plan_issued,
-    plan_superseded, settled, supplies_adjusted, supplies_arrived, supplies_counted, supplies_issued, supplies_received,
-    supplies_sent, team_certified, team_checked_in, team_deployed, team_released,
 }
 
 kinds! {
@@ -245,12 +301,16 @@ kinds! {
     INCIDENTS "reopened" => IncidentReopened, incident_reopened::IncidentReopened, Incident, "重新打开", "reopened", "The closed incident was opened again.";
     INCIDENTS "linked" => IncidentLinked, incident_linked::IncidentLinked, Incident, "关联重复", "linked", "Another record is about the same thing; both are kept.";
     INCIDENTS "settled" => IncidentSettled, settled::Settled, Incident, "裁定", "settled", "A person settled a conflict of the incident.";
+    INCIDENTS "incident_adopted" => IncidentAdopted, adopted::Adopted, Incident, "采纳外来行为", "adopted", "Somebody of the incident's area let acts from outside count.";
+    INCIDENTS "incident_explained" => IncidentExplained, explained::Explained, Incident, "对照说明", "explained", "A contradiction with another record was explained.";
     TEAMS "edited" => TeamEdited, edited::Edited, Team, "修改名册", "edited", "The team's profile, roster or kit was changed.";
     TEAMS "certified" => TeamCertified, team_certified::TeamCertified, Team, "持证", "certified", "A member holds a certificate.";
     TEAMS "checked_in" => TeamCheckedIn, team_checked_in::TeamCheckedIn, Team, "报到", "checked in", "The team reported where it stands and how ready it is.";
     TEAMS "deployed" => TeamDeployed, team_deployed::TeamDeployed, Team, "出动", "deployed", "The team was sent to an incident.";
     TEAMS "released" => TeamReleased, team_released::TeamReleased, Team, "归队", "released", "The team came back from an incident.";
     TEAMS "settled" => TeamSettled, settled::Settled, Team, "裁定", "settled", "A person settled a conflict of the team.";
+    TEAMS "team_adopted" => TeamAdopted, adopted::Adopted, Team, "采纳外来行为", "adopted", "Somebody of the team's area let acts from outside count.";
+    TEAMS "team_explained" => TeamExplained, explained::Explained, Team, "对照说明", "explained", "A contradiction with another record was explained.";
     SUPPLIES "edited" => PointEdited, edited::Edited, SupplyPoint, "修改档案", "edited", "The supply point's profile was changed.";
     SUPPLIES "received" => SuppliesReceived, supplies_received::SuppliesReceived, SupplyPoint, "入库", "received", "Supplies came in from outside.";
     SUPPLIES "issued" => SuppliesIssued, supplies_issued::SuppliesIssued, SupplyPoint, "领用", "issued", "Supplies were handed out.";
@@ -259,12 +319,16 @@ kinds! {
     SUPPLIES "counted" => SuppliesCounted, supplies_counted::SuppliesCounted, SupplyPoint, "盘点", "counted", "Somebody counted what is really there.";
     SUPPLIES "adjusted" => SuppliesAdjusted, supplies_adjusted::SuppliesAdjusted, SupplyPoint, "调整", "adjusted", "Stock was lost, damaged, expired or found again.";
     SUPPLIES "settled" => SuppliesSettled, settled::Settled, SupplyPoint, "裁定", "settled", "A person settled a conflict of the supply point.";
+    SUPPLIES "point_adopted" => PointAdopted, adopted::Adopted, SupplyPoint, "采纳外来行为", "adopted", "Somebody of the point's area let acts from outside count.";
+    SUPPLIES "point_explained" => PointExplained, explained::Explained, SupplyPoint, "对照说明", "explained", "A contradiction with another record was explained.";
     PLANS "drafted" => PlanDrafted, plan_drafted::PlanDrafted, Plan, "起草", "drafted", "A plan was begun.";
     PLANS "edited" => PlanEdited, edited::Edited, Plan, "修改", "edited", "The plan's text was changed.";
     PLANS "approved" => PlanApproved, plan_approved::PlanApproved, Plan, "批准", "approved", "Somebody approved an exact text.";
     PLANS "issued" => PlanIssued, plan_issued::PlanIssued, Plan, "发布", "issued", "An exact text was put into force.";
     PLANS "superseded" => PlanSuperseded, plan_superseded::PlanSuperseded, Plan, "取代", "superseded", "The plan was replaced by another.";
     PLANS "settled" => PlanSettled, settled::Settled, Plan, "裁定", "settled", "A person settled a conflict of the plan.";
+    PLANS "plan_adopted" => PlanAdopted, adopted::Adopted, Plan, "采纳外来行为", "adopted", "Somebody of the plan's area let acts from outside count.";
+    PLANS "plan_explained" => PlanExplained, explained::Explained, Plan, "对照说明", "explained", "A contradiction with another record was explained.";
     COMMUNITY "reported" => HazardReported, hazard_reported::HazardReported, Hazard, "采集", "reported", "A hazard was reported.";
     COMMUNITY "filed" => HazardFiled, hazard_filed::HazardFiled, Hazard, "立案", "filed", "The hazard was filed.";
     COMMUNITY "dispatched" => HazardDispatched, hazard_dispatched::HazardDispatched, Hazard, "派遣", "dispatched", "The hazard was given to somebody.";
@@ -273,8 +337,21 @@ kinds! {
     COMMUNITY "closed" => HazardClosed, hazard_closed::HazardClosed, Hazard, "核查结案", "closed", "The hazard was checked and closed.";
     COMMUNITY "reopened" => HazardReopened, hazard_reopened::HazardReopened, Hazard, "重新打开", "reopened", "The closed hazard was opened again.";
     COMMUNITY "settled" => HazardSettled, settled::Settled, Hazard, "裁定", "settled", "A person settled a conflict of the hazard.";
+    COMMUNITY "hazard_adopted" => HazardAdopted, adopted::Adopted, Hazard, "采纳外来行为", "adopted", "Somebody of the hazard's area let acts from outside count.";
     COMMUNITY "surveyed" => BuildingSurveyed, building_surveyed::BuildingSurveyed, Building, "登记楼栋", "surveyed", "A building was entered into the register or surveyed again.";
+    COMMUNITY "building_explained" => BuildingExplained, explained::Explained, Building, "对照说明", "explained", "A contradiction with another record was explained.";
     COMMUNITY "listed" => ContactListed, contact_listed::ContactListed, Contact, "登记联络人", "listed", "Somebody holds a post; name and phone are personal.";
+}
+
+/// Whether a kind begins a record. Any other event without parents was written by somebody who should have known more.
+pub(crate) fn begins_a_record(stream: Stream, kind: &str) -> bool {
+    match stream {
+        Stream::INCIDENTS => kind == "reported",
+        Stream::TEAMS | Stream::SUPPLIES => kind == "edited",
+        Stream::PLANS => matches!(kind, "drafted" | "edited"),
+        Stream::COMMUNITY => matches!(kind, "reported" | "surveyed" | "listed"),
+        _ => false,
+    }
 }
 
 /// Every kind that this program knows, by stream and in the order of a record's life.

@@ -6,8 +6,8 @@ use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::limits;
 use crate::record::Rule;
-use crate::state::{Context, Held, PlanState};
 use crate::state::document::ChangeHash;
+use crate::state::{Context, Held, PlanState};
 
 /// Somebody approved an exact text of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Applies<PlanState> for PlanApproved {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, change, text};
+    use crate::scenario::{History, change, said, text};
     use crate::state::{State, StateWord};
 
     #[test]

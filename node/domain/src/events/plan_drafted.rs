@@ -6,8 +6,8 @@ use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::date::Date;
 use crate::limits;
-use crate::state::{Context, PlanState};
 use crate::state::plan::Outline;
+use crate::state::{Context, PlanState};
 
 /// A plan was begun. Its text follows as edits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

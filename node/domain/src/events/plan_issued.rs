@@ -6,8 +6,8 @@ use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::limits;
 use crate::record::Rule;
-use crate::state::{Context, PlanState};
 use crate::state::document::ChangeHash;
+use crate::state::{Context, PlanState};
 
 /// An exact text of a plan was put into force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Applies<PlanState> for PlanIssued {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, change, text};
+    use crate::scenario::{History, change, said, text};
     use crate::state::{State, StateWord};
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
         let view = issued.then(edit).view();
         let State::Plan(plan) = &view.state else { panic!() };
         let in_force = &plan.issued.latest().unwrap().value;
-        assert_eq!((in_force, view.word()), (&heads, StateWord::Issued));
+        assert_eq!((in_force, view.word()), (&heads, StateWord::Revising));
         let raw: Vec<[u8; 32]> = in_force.iter().map(|hash| *hash.as_bytes()).collect();
         let then = crate::documents::Document::load(&plan.document.saved).unwrap().render_at(&raw).unwrap();
         assert_eq!((then.text.as_str(), plan.document.rendered.text.as_str()), ("甲地集合", "乙地集合"));

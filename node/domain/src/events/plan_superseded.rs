@@ -41,7 +41,7 @@ impl Applies<PlanState> for PlanSuperseded {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, record};
+    use crate::scenario::{History, record, said};
     use crate::state::{State, StateWord};
 
     #[test]

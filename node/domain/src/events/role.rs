@@ -1,6 +1,6 @@
 //! What a fact does to others of its record, for finding conflicts by causality.
 
-use linli_core::id::RecordId;
+use linli_core::id::{EventId, RecordId};
 
 use super::settled::Settled;
 use crate::date::Date;
@@ -31,6 +31,21 @@ pub enum Role<'a> {
     Counts(Count<'a>),
     /// Settles a conflict.
     Settles(&'a Settled),
+    /// Lets acts from outside count.
+    Adopts(&'a [EventId]),
+    /// Explains a contradiction between records.
+    Explains(&'a RecordId),
+}
+
+/// What a supply point books once, however often it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Booking<'a> {
+    /// A receipt that bears this reference.
+    Reference(&'a str),
+    /// A transfer that left.
+    Sent(&'a RecordId),
+    /// A transfer that arrived.
+    Arrived(&'a RecordId),
 }
 
 /// A change of stock.

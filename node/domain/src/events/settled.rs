@@ -46,7 +46,7 @@ impl<S> Applies<S> for Settled {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, record, reported};
+    use crate::scenario::{History, record, reported, said};
 
     #[test]
     fn a_settlement_of_something_unknown_changes_nothing() {

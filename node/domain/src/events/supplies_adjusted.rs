@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::role::Movement;
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::limits;
 use crate::state::{Context, SupplyPointState};
-use super::role::Movement;
 
 /// Stock was lost, damaged, expired or found again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,13 +100,19 @@ impl Applies<SupplyPointState> for SuppliesAdjusted {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, received};
-    use crate::state::{State};
+    use crate::scenario::{History, received, said};
+    use crate::state::State;
 
     #[test]
     fn losses_are_negative_and_findings_are_positive() {
         let adjusted = |delta, reason| {
-            Fact::SuppliesAdjusted(SuppliesAdjusted { item: "雨衣".to_owned(), lot: None, delta, reason, said: said("仓管") })
+            Fact::SuppliesAdjusted(SuppliesAdjusted {
+                item: "雨衣".to_owned(),
+                lot: None,
+                delta,
+                reason,
+                said: said("仓管"),
+            })
         };
         let history = History::of([
             received("雨衣", None, 5),

@@ -3,12 +3,13 @@
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
+use super::role::{Booking, Movement};
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::date::Date;
-use crate::state::{Context, Held, SupplyPointState};
-use super::role::Movement;
+use crate::record::Rule;
 use crate::state::supply_point::Transfer;
+use crate::state::{Context, SupplyPointState};
 
 /// Supplies arrived from another point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,10 @@ impl Fields for SuppliesArrived {
             expires: self.expires,
         })
     }
+
+    fn booking(&self) -> Option<Booking<'_>> {
+        Some(Booking::Arrived(&self.transfer))
+    }
 }
 
 impl Applies<SupplyPointState> for SuppliesArrived {
@@ -63,14 +68,19 @@ impl Applies<SupplyPointState> for SuppliesArrived {
         if let Role::Moves(movement) = self.role() {
             state.move_stock(&movement, &self.from_point.to_string(), ctx);
         }
-        let value = Transfer {
-            transfer: self.transfer,
+        let transfer = Transfer {
             item: self.item.clone(),
             lot: self.lot.clone(),
             quantity: self.quantity,
             other: self.from_point,
+            event: ctx.stamp.event,
+            time: ctx.stamp.time,
         };
-        state.arrived.push(Held { value, stamp: ctx.stamp.clone() });
+        state.arrived.insert(self.transfer, transfer);
+    }
+
+    fn broken_rule(&self, state: &SupplyPointState, _ctx: &Context<'_>) -> Option<Rule> {
+        state.rule_of_unit(&self.item, self.unit.as_deref())
     }
 }
 
@@ -78,8 +88,8 @@ impl Applies<SupplyPointState> for SuppliesArrived {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, record};
-    use crate::state::{State};
+    use crate::scenario::{History, record, said};
+    use crate::state::State;
 
     #[test]
     fn a_transfer_arrives_with_its_unit_and_last_day() {
@@ -96,6 +106,6 @@ mod tests {
         let State::SupplyPoint(point) = History::of([arrived]).view().state else { panic!() };
         assert_eq!((point.balance("饼干"), point.stock["饼干"].unit.as_str()), (2, "箱"));
         assert_eq!(point.stock["饼干"].bins["乙"].expires.unwrap().to_string(), "2027-01-01");
-        assert_eq!(point.arrived[0].value.other, record(2));
+        assert_eq!(point.arrived[&record(50)].other, record(2));
     }
 }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::role::Count;
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::limits;
 use crate::state::{Context, SupplyPointState};
-use super::role::Count;
 
 /// Somebody counted what is really there of one lot, or of what bears no lot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,8 +49,8 @@ impl Applies<SupplyPointState> for SuppliesCounted {
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::{History, received, issued, counted};
-    use crate::state::{State};
+    use crate::scenario::{History, counted, issued, received};
+    use crate::state::State;
 
     #[test]
     fn a_count_replaces_the_books_and_movements_go_on_from_it() {

@@ -3,10 +3,11 @@
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
+use super::role::Movement;
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
+use crate::record::Rule;
 use crate::state::{Context, SupplyPointState};
-use super::role::Movement;
 
 /// Supplies were handed out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,16 +58,21 @@ impl Applies<SupplyPointState> for SuppliesIssued {
             state.move_stock(&movement, &self.to, ctx);
         }
     }
+
+    fn broken_rule(&self, state: &SupplyPointState, ctx: &Context<'_>) -> Option<Rule> {
+        state.rule_of_expiry(&self.item, self.lot.as_deref(), ctx)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::{History, received, issued};
-    use crate::state::{State};
+    use crate::scenario::{History, issued, received};
+    use crate::state::State;
 
     #[test]
     fn what_goes_out_is_gone() {
-        let State::SupplyPoint(point) = History::of([received("雨衣", None, 5), issued("雨衣", 2)]).view().state else {
+        let State::SupplyPoint(point) = History::of([received("雨衣", None, 5), issued("雨衣", 2)]).view().state
+        else {
             panic!()
         };
         assert_eq!(point.balance("雨衣"), 3);

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::role::{Booking, Movement};
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
 use crate::date::Date;
+use crate::record::Rule;
 use crate::state::{Context, SupplyPointState};
-use super::role::Movement;
 
 /// Supplies came in from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,10 @@ impl Fields for SuppliesReceived {
             expires: self.expires,
         })
     }
+
+    fn booking(&self) -> Option<Booking<'_>> {
+        self.reference.as_deref().map(Booking::Reference)
+    }
 }
 
 impl Applies<SupplyPointState> for SuppliesReceived {
@@ -63,14 +68,20 @@ impl Applies<SupplyPointState> for SuppliesReceived {
         if let Role::Moves(movement) = self.role() {
             state.move_stock(&movement, &self.from, ctx);
         }
-        state.references.extend(self.reference.clone());
+        if let Some(reference) = &self.reference {
+            state.note_reference(reference);
+        }
+    }
+
+    fn broken_rule(&self, state: &SupplyPointState, _ctx: &Context<'_>) -> Option<Rule> {
+        state.rule_of_unit(&self.item, Some(&self.unit))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::scenario::{History, received};
-    use crate::state::{State};
+    use crate::state::State;
 
     #[test]
     fn what_comes_in_is_there_with_its_lot() {

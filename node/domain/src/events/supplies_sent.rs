@@ -3,11 +3,12 @@
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
+use super::role::{Booking, Movement};
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
-use crate::state::{Context, Held, SupplyPointState};
-use super::role::Movement;
+use crate::record::Rule;
 use crate::state::supply_point::Transfer;
+use crate::state::{Context, SupplyPointState};
 
 /// Supplies left for another point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,10 @@ impl Fields for SuppliesSent {
             expires: None,
         })
     }
+
+    fn booking(&self) -> Option<Booking<'_>> {
+        Some(Booking::Sent(&self.transfer))
+    }
 }
 
 impl Applies<SupplyPointState> for SuppliesSent {
@@ -55,14 +60,19 @@ impl Applies<SupplyPointState> for SuppliesSent {
         if let Role::Moves(movement) = self.role() {
             state.move_stock(&movement, &self.to_point.to_string(), ctx);
         }
-        let value = Transfer {
-            transfer: self.transfer,
+        let transfer = Transfer {
             item: self.item.clone(),
             lot: self.lot.clone(),
             quantity: self.quantity,
             other: self.to_point,
+            event: ctx.stamp.event,
+            time: ctx.stamp.time,
         };
-        state.sent.push(Held { value, stamp: ctx.stamp.clone() });
+        state.sent.insert(self.transfer, transfer);
+    }
+
+    fn broken_rule(&self, state: &SupplyPointState, ctx: &Context<'_>) -> Option<Rule> {
+        state.rule_of_expiry(&self.item, self.lot.as_deref(), ctx)
     }
 }
 
@@ -70,8 +80,8 @@ impl Applies<SupplyPointState> for SuppliesSent {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, record, received};
-    use crate::state::{State};
+    use crate::scenario::{History, received, record, said};
+    use crate::state::State;
 
     #[test]
     fn a_transfer_leaves_the_sender_and_is_remembered() {
@@ -84,6 +94,6 @@ mod tests {
             said: said("仓管"),
         });
         let State::SupplyPoint(point) = History::of([received("雨衣", None, 5), sent]).view().state else { panic!() };
-        assert_eq!((point.balance("雨衣"), point.sent[0].value.transfer), (3, record(50)));
+        assert_eq!((point.balance("雨衣"), point.sent[&record(50)].quantity), (3, 2));
     }
 }

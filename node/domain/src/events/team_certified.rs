@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
 use crate::date::Date;
-use crate::state::{Context, Held, TeamState};
 use crate::state::team::Certificate;
+use crate::state::{Context, Held, TeamState};
 
 /// A member of a team holds a certificate. The name goes into the personal payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,8 @@ impl Applies<TeamState> for TeamCertified {
         };
         state.certificates.retain(|held| {
             let same = held.value.member == value.member && held.value.certificate == value.certificate;
-            !(same && held.value.number == value.number && ctx.has_seen(&held.stamp.event))
+            let replaced = held.value.number == value.number || held.value.expires <= value.expires;
+            !(same && replaced && ctx.has_seen(&held.stamp.event))
         });
         state.certificates.push(Held { value, stamp: ctx.stamp.clone() });
     }
@@ -67,11 +68,14 @@ impl Applies<TeamState> for TeamCertified {
 mod tests {
     use super::*;
     use crate::events::Fact;
-    use crate::scenario::{History, said, day};
-    use crate::state::{State};
+    use std::collections::BTreeMap;
+
+    use crate::documents::Edit;
+    use crate::scenario::{History, change, day, said};
+    use crate::state::State;
 
     #[test]
-    fn three_valid_certificates_make_a_team_certified_until_one_lapses() {
+    fn three_certified_people_make_a_team_ready_until_one_certificate_lapses() {
         let certified = |member: &str, number: &str, expires: &str| {
             Fact::TeamCertified(TeamCertified {
                 member: member.to_owned(),
@@ -82,7 +86,11 @@ mod tests {
                 said: said("队长"),
             })
         };
+        let role = || BTreeMap::from([("role".to_owned(), "队员".to_owned())]);
+        let member = |key: &str| Edit::SetItem { list: "roster".to_owned(), key: key.to_owned(), fields: role() };
+        let roster = Fact::TeamEdited(change(None, 1, &["m1", "m2", "m3"].map(member), "队长"));
         let history = History::of([
+            roster,
             certified("m1", "1", "2027-01-01"),
             certified("m2", "2", "2027-01-01"),
             certified("m3", "3", "2026-10-01"),
@@ -94,7 +102,7 @@ mod tests {
         assert!(team(&history).is_certified(day("2026-10-01")), "the last day counts");
         assert!(!team(&history).is_certified(day("2026-10-02")));
         let renewed = history.then(certified("m3", "3", "2027-10-01")).then(certified("m3", "4", "2027-10-01"));
-        assert_eq!(team(&renewed).certificates_valid(day("2026-10-02")), 3, "one certificate is counted once");
-        assert_eq!(team(&renewed).certificates.len(), 4, "a renewal replaces the same number");
+        assert_eq!(team(&renewed).certified_on(day("2026-10-02")), 3, "one person is counted once");
+        assert_eq!(team(&renewed).certificates.len(), 3, "a renewal replaces the certificate before it");
     }
 }

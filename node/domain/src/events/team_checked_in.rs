@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said};
 use crate::check::{self, Invalid};
-use crate::state::{Context, TeamState};
 use crate::state::team::CheckIn;
+use crate::state::{Context, TeamState};
 
 /// A team reported where it stands and how ready it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::events::Fact;
     use crate::scenario::{History, said};
-    use crate::state::{State};
+    use crate::state::State;
 
     #[test]
     fn the_latest_check_in_is_shown() {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applies, Fields, Said, role::Role};
 use crate::check::{self, Invalid};
-use crate::state::{Context, Held, TeamState};
 use crate::state::team::Deployment;
+use crate::state::{Context, Held, TeamState};
 
 /// A team was sent to an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::events::Fact;
     use crate::scenario::{History, deployed};
-    use crate::state::{StateWord};
+    use crate::state::StateWord;
 
     #[test]
     fn a_team_that_is_sent_out_is_deployed() {

@@ -41,7 +41,7 @@ impl Applies<TeamState> for TeamReleased {
 #[cfg(test)]
 mod tests {
     use crate::scenario::{History, deployed, released};
-    use crate::state::{StateWord};
+    use crate::state::StateWord;
 
     #[test]
     fn coming_back_ends_the_deployment_that_was_known_and_no_other() {

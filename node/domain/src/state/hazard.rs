@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use linli_core::id::EventId;
 use serde::{Deserialize, Serialize};
 
-use super::{Held, Recent, Register, StateWord, TimelineLine};
+use super::{Context, Held, Recent, Register, StateWord, TimelineLine};
 use crate::date::Date;
-use crate::events::incident_reported::Severity;
+use crate::events::hazard_reported::HazardGrade;
 
 /// A hazard after its facts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -16,11 +16,11 @@ pub struct HazardState {
     pub reports: Vec<Held<HazardReport>>,
     /// Who filed it.
     pub filed: Register<()>,
-    /// To whom it was given.
+    /// To whom it was given, since it was last opened.
     pub dispatched: Register<String>,
-    /// What was done about it, by whom.
+    /// What was done about it, by whom, since it was last opened.
     pub handled: Vec<Held<Handling>>,
-    /// What the reporter was told.
+    /// What the reporter was told, since it was last opened.
     pub answered: Register<String>,
     /// Whether it is open.
     pub standing: Register<HazardStanding>,
@@ -38,7 +38,7 @@ pub struct HazardReport {
     /// What is wrong.
     pub summary: String,
     /// How grave.
-    pub severity: Severity,
+    pub grade: HazardGrade,
     /// When it must be done.
     pub due: Option<Date>,
 }
@@ -69,18 +69,23 @@ impl HazardState {
         standing.peek().is_none() || standing.any(|held| matches!(held.value, HazardStanding::Reopened(_)))
     }
 
-    /// Where it stands: the furthest step that was taken.
+    /// Whether somebody handled it whom the writer of `ctx` knew of, since it was last opened.
+    pub(crate) fn was_handled(&self, ctx: &Context<'_>) -> bool {
+        self.handled.iter().any(|held| ctx.has_seen(&held.stamp.event))
+    }
+
+    /// Where it stands: the furthest step that was taken since it was last opened.
     pub fn word(&self, lost: &BTreeSet<EventId>) -> StateWord {
         if !self.is_open(lost) {
             StateWord::CheckedAndClosed
-        } else if !self.standing.all().is_empty() {
-            StateWord::Reopened
         } else if self.answered.latest().is_some() {
             StateWord::Answered
         } else if !self.handled.is_empty() {
             StateWord::Handled
         } else if self.dispatched.latest().is_some() {
             StateWord::Dispatched
+        } else if !self.standing.all().is_empty() {
+            StateWord::Reopened
         } else if self.filed.latest().is_some() {
             StateWord::Filed
         } else {

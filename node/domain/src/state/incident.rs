@@ -82,6 +82,17 @@ impl IncidentState {
         standing.peek().is_none() || standing.any(|held| matches!(held.value, Standing::Reopened(_)))
     }
 
+    /// The teams that were given a task here.
+    pub fn teams(&self) -> BTreeSet<RecordId> {
+        let assignees = self.assignments.latest.iter().map(|held| &held.value.assignee);
+        assignees
+            .filter_map(|assignee| match assignee {
+                Assignee::Team(team) => Some(*team),
+                Assignee::Post(_) => None,
+            })
+            .collect()
+    }
+
     /// Where it stands.
     pub fn word(&self, lost: &BTreeSet<EventId>) -> StateWord {
         match (self.is_open(lost), self.standing.all().is_empty()) {

@@ -8,6 +8,7 @@ pub mod contact;
 pub mod document;
 pub mod hazard;
 pub mod incident;
+pub mod keys;
 pub mod plan;
 pub mod supply_point;
 pub mod team;
@@ -20,6 +21,7 @@ use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Fact;
+use crate::events::role::Booking;
 use crate::graph::Graph;
 use crate::limits::RECENT_MAX;
 
@@ -79,6 +81,11 @@ impl<T> Register<T> {
     pub fn write(&mut self, value: T, ctx: &Context<'_>) {
         self.0.retain(|held| !ctx.has_seen(&held.stamp.event));
         self.0.push(Held { value, stamp: ctx.stamp.clone() });
+    }
+
+    /// Ends what the writer had seen.
+    pub fn forget(&mut self, ctx: &Context<'_>) {
+        self.0.retain(|held| !ctx.has_seen(&held.stamp.event));
     }
 
     /// The last one in fold order.
@@ -308,6 +315,14 @@ impl State {
         }
     }
 
+    /// Whether a supply point has booked this before.
+    pub(crate) fn has_booked(&self, booking: Booking<'_>) -> bool {
+        match self {
+            Self::SupplyPoint(point) => point.has_booked(booking),
+            _ => false,
+        }
+    }
+
     /// Where the record stands, given the events that a settled conflict has put aside.
     pub fn word(&self, lost: &BTreeSet<EventId>) -> StateWord {
         match self {
@@ -348,6 +363,13 @@ macro_rules! state_words {
     };
 }
 
+impl StateWord {
+    /// Whether a plan is in force, and so what people act by, whatever becomes of its next version.
+    pub const fn is_in_force(self) -> bool {
+        matches!(self, Self::Issued | Self::Revising | Self::RevisionApproved | Self::Expired)
+    }
+}
+
 state_words! {
     /// An incident that nobody has checked yet.
     Reported "reported" "已上报" "reported";
@@ -371,6 +393,12 @@ state_words! {
     Approved "approved" "已批准" "approved";
     /// A plan in force.
     Issued "issued" "已发布" "issued";
+    /// A plan in force whose next version is being written.
+    Revising "revising" "已发布，修订中" "issued, being revised";
+    /// A plan in force whose next version is approved and not yet issued.
+    RevisionApproved "revision_approved" "已发布，新版已批准" "issued, new version approved";
+    /// A plan in force whose last day has passed.
+    Expired "expired" "已到期" "expired";
     /// A plan replaced by another.
     Superseded "superseded" "已被取代" "superseded";
     /// A hazard reported (采集).

@@ -53,16 +53,23 @@ impl PlanState {
         self.issued.all().iter().filter(|held| !lost.contains(&held.stamp.event))
     }
 
-    /// Where it stands.
+    /// Whether somebody approved the text as it now stands.
+    pub fn present_is_approved(&self) -> bool {
+        !self.document.heads.is_empty() && self.is_approved(&self.document.heads)
+    }
+
+    /// Where it stands. A plan in force stays in force while its next version is written and approved.
     pub fn word(&self, lost: &BTreeSet<EventId>) -> StateWord {
-        if self.superseded.latest().is_some() {
-            StateWord::Superseded
-        } else if self.in_force(lost).next().is_some() {
-            StateWord::Issued
-        } else if !self.document.heads.is_empty() && self.is_approved(&self.document.heads) {
-            StateWord::Approved
-        } else {
-            StateWord::Draft
+        let mut in_force = self.in_force(lost).peekable();
+        let has_force = in_force.peek().is_some();
+        let present_in_force = in_force.any(|held| held.value == self.document.heads);
+        match (has_force, self.present_is_approved()) {
+            _ if self.superseded.latest().is_some() => StateWord::Superseded,
+            (true, _) if present_in_force => StateWord::Issued,
+            (true, true) => StateWord::RevisionApproved,
+            (true, false) => StateWord::Revising,
+            (false, true) => StateWord::Approved,
+            (false, false) => StateWord::Draft,
         }
     }
 }

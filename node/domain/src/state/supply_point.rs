@@ -2,16 +2,22 @@
 //!
 //! A *bin* is what bears one lot of one item (or no lot). A count says what a bin really held: it replaces all movements
 //! that the counter had seen, and those they had not seen come on top. So the balance is the same in any arrival order.
+//!
+//! A transfer and a receipt with a reference are booked once. What comes in another unit than the item's is set aside:
+//! boxes and bottles never add up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use linli_core::id::{EventId, RecordId};
+use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
 use super::document::DocumentState;
+use super::keys::Keys;
 use super::{Context, Held, Recent};
 use crate::date::Date;
-use crate::events::role::{Count, Movement, Role};
+use crate::events::role::{Booking, Count, Movement, Role};
+use crate::record::Rule;
 
 /// A supply point after its facts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,11 +27,11 @@ pub struct SupplyPointState {
     /// What is there, by item.
     pub stock: BTreeMap<String, Stock>,
     /// Transfers sent from here.
-    pub sent: Vec<Held<Transfer>>,
+    pub sent: BTreeMap<RecordId, Transfer>,
     /// Transfers that arrived here.
-    pub arrived: Vec<Held<Transfer>>,
-    /// References of receipts, so that an import does not book the same line twice.
-    pub references: BTreeSet<String>,
+    pub arrived: BTreeMap<RecordId, Transfer>,
+    /// Hashes of the references of receipts, so that the same line of a list is not booked twice.
+    pub references: Keys<16>,
     /// The latest movements and counts, in fold order.
     pub movements: Recent<Held<Entry>>,
 }
@@ -48,8 +54,6 @@ pub struct Entry {
 /// One half of a transfer as one point knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
-    /// The transfer.
-    pub transfer: RecordId,
     /// The item.
     pub item: String,
     /// The lot, if it bears one.
@@ -58,6 +62,10 @@ pub struct Transfer {
     pub quantity: i64,
     /// The other point.
     pub other: RecordId,
+    /// The event.
+    pub event: EventId,
+    /// When, by its author's clock.
+    pub time: Hlc,
 }
 
 /// An item at a point.
@@ -76,6 +84,19 @@ pub struct Bin {
     pub expires: Option<Date>,
     /// What is there, once for each count that no other count has replaced.
     bases: Vec<Base>,
+    /// What came in another unit and waits for a count.
+    pub aside: Vec<Aside>,
+}
+
+/// A movement in another unit than the item's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The event.
+    pub event: EventId,
+    /// Its unit.
+    pub unit: String,
+    /// How much of it.
+    pub quantity: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +107,7 @@ struct Base {
 
 impl Default for Bin {
     fn default() -> Self {
-        Self { expires: None, bases: vec![Base { count: None, quantity: 0 }] }
+        Self { expires: None, bases: vec![Base { count: None, quantity: 0 }], aside: Vec::new() }
     }
 }
 
@@ -97,9 +118,21 @@ impl Bin {
         self.bases.iter().map(|base| base.quantity).min().unwrap_or(0)
     }
 
-    /// How many counts stand beside each other.
-    pub fn counts(&self) -> usize {
-        self.bases.iter().filter(|base| base.count.is_some()).count()
+    /// The counts that stand beside each other, each with what is there if that one is right.
+    pub fn counts(&self) -> impl Iterator<Item = (EventId, i64)> + '_ {
+        self.bases.iter().filter_map(|base| Some((base.count?, base.quantity)))
+    }
+
+    /// Whether counts that stand beside each other disagree.
+    pub fn is_disputed(&self) -> bool {
+        let mut counts = self.counts();
+        let first = counts.next();
+        first.is_some_and(|(_, first)| counts.any(|(_, other)| other != first))
+    }
+
+    /// Whether it may still leave on a day.
+    pub fn is_good(&self, on: Date) -> bool {
+        self.expires.is_none_or(|day| day >= on)
     }
 }
 
@@ -116,28 +149,49 @@ impl Stock {
         lots
     }
 
-    /// Books a movement.
-    pub(crate) fn book(&mut self, movement: &Movement<'_>) {
-        if let Some(unit) = movement.unit {
-            unit.clone_into(&mut self.unit);
-        }
+    /// Books a movement. The unit that was named first is the item's.
+    pub(crate) fn book(&mut self, movement: &Movement<'_>, event: EventId) {
+        let other_unit = movement.unit.filter(|unit| !self.is_counted_in(unit));
         let bin = self.bins.entry(movement.lot.unwrap_or_default().to_owned()).or_default();
+        if let Some(unit) = other_unit {
+            bin.aside.push(Aside { event, unit: unit.to_owned(), quantity: movement.delta });
+            return;
+        }
         bin.expires = movement.expires.or(bin.expires);
         for base in &mut bin.bases {
             base.quantity = base.quantity.saturating_add(movement.delta);
         }
+        if let Some(unit) = movement.unit {
+            unit.clone_into(&mut self.unit);
+        }
+    }
+
+    /// Whether a unit is the item's, or the item has none yet.
+    pub fn is_counted_in(&self, unit: &str) -> bool {
+        self.unit.is_empty() || self.unit == unit
     }
 
     /// Books a count: it replaces what its author had seen.
     pub(crate) fn count(&mut self, count: &Count<'_>, ctx: &Context<'_>) {
         let unseen = ctx.unseen().filter_map(|folded| match folded.fact.role() {
-            Role::Moves(m) if m.item == count.item && m.lot == count.lot => Some(m.delta),
+            Role::Moves(m) if m.item == count.item && m.lot == count.lot => {
+                m.unit.is_none_or(|unit| unit == self.unit).then_some(m.delta)
+            }
             _ => None,
         });
         let quantity = unseen.fold(count.quantity, i64::saturating_add);
         let bin = self.bins.entry(count.lot.unwrap_or_default().to_owned()).or_default();
         bin.bases.retain(|base| base.count.is_some_and(|id| !ctx.has_seen(&id)));
         bin.bases.push(Base { count: Some(ctx.stamp.event), quantity });
+        bin.aside.retain(|aside| !ctx.has_seen(&aside.event));
+    }
+}
+
+/// What a bin is called: its item, and its lot if it bears one.
+pub fn bin_name(item: &str, lot: Option<&str>) -> String {
+    match lot.unwrap_or_default() {
+        "" => item.to_owned(),
+        lot => format!("{item} · {lot}"),
     }
 }
 
@@ -152,9 +206,36 @@ impl SupplyPointState {
         self.profile.rendered.lists.get("minimums")?.get(item)?.get("quantity")?.parse().ok()
     }
 
+    /// Whether this was booked before.
+    pub fn has_booked(&self, booking: Booking<'_>) -> bool {
+        match booking {
+            Booking::Reference(reference) => self.references.contains(&reference_key(reference)),
+            Booking::Sent(transfer) => self.sent.contains_key(transfer),
+            Booking::Arrived(transfer) => self.arrived.contains_key(transfer),
+        }
+    }
+
+    /// Remembers the reference of a receipt.
+    pub(crate) fn note_reference(&mut self, reference: &str) {
+        self.references.insert(reference_key(reference));
+    }
+
+    /// The rule that a receipt in this unit breaks.
+    pub(crate) fn rule_of_unit(&self, item: &str, unit: Option<&str>) -> Option<Rule> {
+        let stock = self.stock.get(item)?;
+        (!stock.is_counted_in(unit?)).then_some(Rule::OtherUnit)
+    }
+
+    /// The rule that taking from this lot breaks, on the day that the author's clock showed in China.
+    pub(crate) fn rule_of_expiry(&self, item: &str, lot: Option<&str>, ctx: &Context<'_>) -> Option<Rule> {
+        let bin = self.stock.get(item)?.bins.get(lot.unwrap_or_default())?;
+        let day = Date::from_unix_ms(ctx.stamp.time.unix_ms(), CHINA_MINUTES)?;
+        (!bin.is_good(day)).then_some(Rule::LotExpired)
+    }
+
     /// Books a movement and lists it.
     pub(crate) fn move_stock(&mut self, movement: &Movement<'_>, party: &str, ctx: &Context<'_>) {
-        self.stock.entry(movement.item.to_owned()).or_default().book(movement);
+        self.stock.entry(movement.item.to_owned()).or_default().book(movement, ctx.stamp.event);
         self.list(movement.item, movement.lot, movement.delta, party, ctx);
     }
 
@@ -174,4 +255,12 @@ impl SupplyPointState {
         };
         self.movements.push(Held { value, stamp: ctx.stamp.clone() });
     }
+}
+
+/// How far China is ahead of UTC.
+const CHINA_MINUTES: i64 = 480;
+
+/// A reference as the state keeps it: of one length, however long the text is.
+fn reference_key(reference: &str) -> [u8; 16] {
+    *RecordId::derived("linli/reference/1", &[reference.as_bytes()]).as_bytes()
 }

@@ -1,6 +1,6 @@
 //! Teams: a roster as a document; certificates, readiness and deployments as facts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linli_core::id::{EventId, RecordId};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::document::DocumentState;
 use super::{Held, Register, StateWord};
 use crate::date::Date;
 use crate::events::team_checked_in::Readiness;
-use crate::limits::CERTIFICATES_FOR_READY;
+use crate::limits::CERTIFIED_FOR_READY;
 
 /// A team after its facts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,15 +58,41 @@ pub struct Deployment {
 }
 
 impl TeamState {
-    /// Certificates that are valid on a day, each counted once.
-    pub fn certificates_valid(&self, on: Date) -> usize {
-        let valid = self.certificates.iter().filter(|held| held.value.expires >= on);
-        valid.map(|held| (&held.value.member, &held.value.certificate)).collect::<BTreeSet<_>>().len()
+    /// The people on the roster who hold a certificate, each with the last day on which one of theirs is valid.
+    pub fn certified(&self) -> BTreeMap<&str, Date> {
+        let roster = self.profile.list("roster");
+        let on_roster = |member: &str| roster.is_some_and(|roster| roster.contains_key(member));
+        let mut until: BTreeMap<&str, Date> = BTreeMap::new();
+        for certificate in self.certificates.iter().map(|held| &held.value) {
+            if on_roster(&certificate.member) {
+                let day = until.entry(&certificate.member).or_insert(certificate.expires);
+                *day = certificate.expires.max(*day);
+            }
+        }
+        until
     }
 
-    /// Whether it has the certificates that make a team ready on a day.
+    /// What tells the people on the roster apart in every team: a token that serves as their key on the roster, and their
+    /// certificates. Two rosters that both call somebody `m1` do not speak of one person.
+    pub fn people(&self) -> BTreeSet<RecordId> {
+        let Some(roster) = self.profile.list("roster") else { return BTreeSet::new() };
+        let mut people: BTreeSet<RecordId> = roster.keys().filter_map(|member| member.parse().ok()).collect();
+        let held = self.certificates.iter().map(|held| &held.value).filter(|held| roster.contains_key(&held.member));
+        people.extend(held.map(|held| {
+            let parts = [held.issuer.as_bytes(), held.certificate.as_bytes(), held.number.as_bytes()];
+            RecordId::derived("linli/certificate/1", &parts)
+        }));
+        people
+    }
+
+    /// How many people on the roster hold a certificate that is valid on a day.
+    pub fn certified_on(&self, day: Date) -> usize {
+        self.certified().into_values().filter(|until| *until >= day).count()
+    }
+
+    /// Whether enough people are certified on a day to call the team ready.
     pub fn is_certified(&self, on: Date) -> bool {
-        self.certificates_valid(on) >= CERTIFICATES_FOR_READY
+        self.certified_on(on) >= CERTIFIED_FOR_READY
     }
 
     /// Deployments that stand, without those that a settled conflict has put aside.

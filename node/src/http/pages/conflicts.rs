@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::history::byline;
 use super::layout::tag;
 use crate::history::HistoryLine;
-use crate::http::catalogue::form_named;
+use crate::http::catalogue::settling;
 use crate::http::clock;
 use crate::http::forms::{Shown, Source};
 use crate::http::input::Fields;
@@ -106,7 +106,7 @@ impl Sides<'_> {
     }
 
     fn form(&self, view: &RecordView, conflict: &Conflict, operator: &Operator) -> Markup {
-        let Some(form) = form_named("settle_conflict") else { return html! {} };
+        let Some(form) = settling(conflict.class.asks_for_a_count()) else { return html! {} };
         let values = Fields(vec![
             ("record".to_owned(), view.record.to_string()),
             ("conflict".to_owned(), conflict.id.to_string()),

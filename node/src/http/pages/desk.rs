@@ -5,7 +5,7 @@ use axum::response::Response;
 use linli_core::id::RecordId;
 use linli_domain::desk::Desk;
 use linli_domain::figures::Figures;
-use linli_domain::limits::CERTIFICATES_FOR_READY;
+use linli_domain::limits::CERTIFIED_FOR_READY;
 use linli_domain::summary::Summary;
 use maud::{Markup, html};
 
@@ -65,7 +65,7 @@ fn figures_line(lang: Lang, figures: &Figures, as_of: &AsOf) -> Markup {
         0 => String::new(),
         n => format!("{}{}", lang.of("；", "; "), lang.fill(Word::FigureNoPosition, &[&n])),
     };
-    let certified = lang.fill(Word::FigureCertifiedOf, &[&number(figures.teams), &CERTIFICATES_FOR_READY]);
+    let certified = lang.fill(Word::FigureCertifiedOf, &[&number(figures.teams), &CERTIFIED_FOR_READY]);
     html! {
         div.figure { span.name { (lang.t(Word::FigurePoints)) } b { (number(figures.points)) } }
         div.figure { span.name { (lang.t(Word::FigureCovered)) } b { (share) } span.note-line { (covered) (no_position) } }
@@ -86,6 +86,15 @@ fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Mar
             div.stack {
                 (section(lang, "incidents", Word::OpenIncidents, empty(Word::NoOpenIncidents), &rows(&desk.incidents), now_ms))
                 (section(lang, "conflicts", Word::Conflicts, empty(Word::NoConflicts), &conflicts(lang, desk), now_ms))
+                @if !desk.crosschecks.is_empty() {
+                    (section(lang, "crosschecks", Word::CrossChecks, Word::NoneHere, &crosschecks(lang, desk), now_ms))
+                }
+                @if !desk.adoptions.is_empty() {
+                    (section(lang, "adoptions", Word::Adoptions, Word::NoneHere, &adoptions(lang, desk), now_ms))
+                }
+                @if !desk.expired_plans.is_empty() {
+                    (section(lang, "expired-plans", Word::ExpiredPlans, Word::NoneHere, &rows(&desk.expired_plans), now_ms))
+                }
                 (section(lang, "hazards", Word::OpenHazards, empty(Word::NoOpenHazards), &rows(&desk.hazards), now_ms))
                 (desk_teams::section(lang, desk, summaries, as_of))
             }
@@ -116,6 +125,34 @@ fn conflicts(lang: Lang, desk: &Desk) -> Vec<Row> {
         at: Some((Word::HappenedAt, line.conflict.opened_ms)),
     };
     desk.conflicts.iter().map(row).collect()
+}
+
+/// Where two records contradict each other. Each leads to the form that explains it.
+fn crosschecks(lang: Lang, desk: &Desk) -> Vec<Row> {
+    let row = |line: &linli_domain::desk::CrossCheckLine| Row {
+        href: line
+            .check
+            .records
+            .first()
+            .map(|record| format!("/new/explain_check?record={record}&check={}", line.check.id)),
+        title: line.check.subject.clone(),
+        detail: line.titles.join(" · "),
+        tags: vec![("red", lang.of(line.check.class.zh(), line.check.class.en()).to_owned())],
+        at: None,
+    };
+    desk.crosschecks.iter().map(row).collect()
+}
+
+/// Records that were acted on from outside their area.
+fn adoptions(lang: Lang, desk: &Desk) -> Vec<Row> {
+    let row = |line: &linli_domain::desk::AdoptionLine| Row {
+        href: Some(format!("/records/{}?do=adopt_acts#do-adopt_acts", line.record)),
+        title: line.title.clone(),
+        detail: lang.of(line.kind.zh(), line.kind.en()).to_owned(),
+        tags: vec![("orange", lang.fill(Word::ActsFromOutside, &[&line.acts]))],
+        at: None,
+    };
+    desk.adoptions.iter().map(row).collect()
 }
 
 /// What this node has not heard from: nothing on this page includes what they did since.

@@ -67,8 +67,8 @@ fn rows(lang: Lang, group: &Group<'_>, known: &BTreeMap<RecordId, &Summary>) -> 
         known.get(incident).map_or_else(|| incident.to_string(), |summary| heading(lang, summary))
     };
     let row = |line: &&TeamLine| {
-        let mut parts: Vec<String> = line.deployed.iter().map(title).collect();
-        parts.push(lang.fill(Word::CertificatesValid, &[&line.certificates_valid]));
+        let mut parts: Vec<String> = line.deployed.iter().chain(&line.assigned).map(title).collect();
+        parts.push(lang.fill(Word::CertifiedPeople, &[&line.certified]));
         Row {
             href: Some(format!("/records/{}", line.team)),
             title: line.name.clone(),

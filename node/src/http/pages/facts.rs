@@ -110,7 +110,7 @@ impl Reading<'_> {
             @for held in &hazard.reports {
                 dl.facts {
                     dt { (lang.t(Word::Category)) } dd { (held.value.category) }
-                    dt { (lang.t(Word::Severity)) } dd { (labels::severity(lang, held.value.severity)) }
+                    dt { (lang.t(Word::Grade)) } dd { (labels::grade(lang, held.value.grade)) }
                     dt { (lang.t(Word::Place)) } dd { (held.value.place) }
                     dt { (lang.t(Word::Due)) }
                     dd {
@@ -185,7 +185,9 @@ impl Reading<'_> {
                             @if let Some(expires) = bin.expires {
                                 " · " (lang.t(Word::Expires)) " " (expires) " " (labels::expiry(lang, expires, self.today))
                             }
-                            @if bin.counts() > 1 { " " (tag("orange", &lang.fill(Word::TwoCounts, &[&bin.counts()]))) }
+                            @let counts: Vec<String> = bin.counts().map(|(_, quantity)| quantity.to_string()).collect();
+                            @if bin.is_disputed() { " " (tag("orange", &lang.fill(Word::TwoCounts, &[&counts.join(lang.of("、", ", "))]))) }
+                            @for aside in &bin.aside { " " (tag("orange", &lang.fill(Word::AsideInUnit, &[&aside.quantity, &aside.unit]))) }
                         }
                     }
                 } }
@@ -240,10 +242,10 @@ impl Reading<'_> {
                 }
             }
         };
-        let valid = team.certificates_valid(self.today);
+        let valid = team.certified_on(self.today);
         let certificates = html! {
             p {
-                (lang.fill(Word::CertificatesValid, &[&valid])) " "
+                (lang.fill(Word::CertifiedPeople, &[&valid])) " "
                 @if team.is_certified(self.today) { (tag("blue", lang.t(Word::Certified))) } @else { (tag("orange", lang.t(Word::NotCertified))) }
             }
             ul.rows { @for held in &team.certificates { li { div.row {

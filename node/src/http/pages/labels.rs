@@ -1,6 +1,7 @@
 //! Labels of domain values: a word, a shape and a colour that say the same.
 
 use linli_domain::date::Date;
+use linli_domain::events::hazard_reported::HazardGrade;
 use linli_domain::events::incident_reported::Severity;
 use linli_domain::events::team_checked_in::Readiness;
 use linli_domain::limits::EXPIRING_DAYS;
@@ -30,6 +31,21 @@ pub(crate) fn severity(lang: Lang, severity: Severity) -> Markup {
     tag(class, &text)
 }
 
+/// How grave a hazard is.
+pub(crate) fn grade_label(lang: Lang, grade: HazardGrade) -> Label {
+    let class = match grade {
+        HazardGrade::Major => "red",
+        HazardGrade::General => "amber",
+    };
+    (class, lang.of(grade.zh(), grade.en()).to_owned())
+}
+
+/// The same as a tag.
+pub(crate) fn grade(lang: Lang, grade: HazardGrade) -> Markup {
+    let (class, text) = grade_label(lang, grade);
+    tag(class, &text)
+}
+
 /// Where a record stands.
 pub(crate) fn state_label(lang: Lang, word: StateWord) -> Label {
     let class = match word {
@@ -41,7 +57,8 @@ pub(crate) fn state_label(lang: Lang, word: StateWord) -> Label {
         StateWord::Verified | StateWord::Filed | StateWord::Answered | StateWord::Approved | StateWord::Standby => {
             "blue"
         }
-        StateWord::Issued => "green",
+        StateWord::Issued | StateWord::Revising | StateWord::RevisionApproved => "green",
+        StateWord::Expired => "amber",
         StateWord::Unknown => "unknown",
         StateWord::Closed
         | StateWord::CheckedAndClosed

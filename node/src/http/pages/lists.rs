@@ -123,8 +123,11 @@ pub(crate) async fn page(
 /// Open before closed, grave before slight, late before early; registers by name.
 fn order(summary: &Summary) -> (bool, u8, std::cmp::Reverse<u64>) {
     match &summary.detail {
-        Detail::Incident { open, severity, .. } | Detail::Hazard { open, severity, .. } => {
+        Detail::Incident { open, severity, .. } => {
             (!open, severity.map_or(u8::MAX, |severity| severity as u8), std::cmp::Reverse(summary.last_ms))
+        }
+        Detail::Hazard { open, grade, .. } => {
+            (!open, grade.map_or(u8::MAX, |grade| grade as u8), std::cmp::Reverse(summary.last_ms))
         }
         _ => (false, 0, std::cmp::Reverse(0)),
     }

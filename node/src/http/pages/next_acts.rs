@@ -1,28 +1,46 @@
-//! Which acts fit a record as it stands. The domain decides what is allowed; this decides what is offered.
+//! Which acts fit a record as it stands. The domain decides what is allowed; this decides in which order it is offered.
 
+use linli_domain::commands::{Act, may};
 use linli_domain::record::RecordView;
+use linli_domain::state::State;
 use linli_domain::state::document::DocumentState;
-use linli_domain::state::{State, StateWord};
 
 use crate::http::catalogue::form_named;
 use crate::http::forms::{Form, degrees};
 use crate::http::input::Fields;
 
-/// The forms for a record, the most likely first, with the values that they start from.
+/// The forms for a record, the most likely first, with the values that they start from: just those acts that the domain
+/// allows as the record stands.
 pub(crate) fn next_acts(view: &RecordView) -> Vec<(&'static Form, Fields)> {
-    let (record_name, acts): (&str, Vec<&str>) = match (&view.state, view.word()) {
-        (State::Incident(_), StateWord::Closed) => ("incident", vec!["reopen_incident", "update_incident"]),
-        (State::Incident(incident), _) => {
-            let mut acts = vec!["update_incident", "assign_incident", "close_incident", "link_incident"];
-            if incident.verified.is_empty() {
-                acts.insert(0, "verify_incident");
-            }
-            ("incident", acts)
-        }
-        (State::Hazard(_), word) => ("hazard", hazard_acts(word)),
-        (State::SupplyPoint(_), _) => (
+    let (record_name, acts) = acts_of(&view.state);
+    let allowed = |act: &&str| Act::named(act).is_some_and(|act| may(act, view).is_ok());
+    let of_kind = acts.iter().copied().filter(allowed).map(|act| (act, record_name));
+    let acts = ["adopt_acts"].into_iter().filter(allowed).map(|act| (act, "record")).chain(of_kind);
+    let form = |(act, record_name)| Some((form_named(act)?, Fields(start_values(view, record_name))));
+    acts.filter_map(form).collect()
+}
+
+/// What can be done with each kind of record, in the order in which its life asks for it.
+const fn acts_of(state: &State) -> (&'static str, &'static [&'static str]) {
+    match state {
+        State::Incident(_) => (
+            "incident",
+            &[
+                "verify_incident",
+                "update_incident",
+                "assign_incident",
+                "close_incident",
+                "reopen_incident",
+                "link_incident",
+            ],
+        ),
+        State::Hazard(_) => (
+            "hazard",
+            &["file_hazard", "close_hazard", "handle_hazard", "dispatch_hazard", "reopen_hazard", "answer_hazard"],
+        ),
+        State::SupplyPoint(_) => (
             "point",
-            vec![
+            &[
                 "issue_supplies",
                 "receive_supplies",
                 "send_supplies",
@@ -32,36 +50,9 @@ pub(crate) fn next_acts(view: &RecordView) -> Vec<(&'static Form, Fields)> {
                 "set_point",
             ],
         ),
-        (State::Team(_), StateWord::Deployed) => {
-            ("team", vec!["release_team", "check_in_team", "deploy_team", "certify_member", "set_team"])
-        }
-        (State::Team(_), _) => ("team", vec!["check_in_team", "deploy_team", "certify_member", "set_team"]),
-        (State::Plan(_), StateWord::Superseded) => ("plan", vec![]),
-        (State::Plan(_), StateWord::Approved) => ("plan", vec!["issue_plan", "edit_plan", "supersede_plan"]),
-        (State::Plan(plan), word) => {
-            let mut acts = vec!["edit_plan"];
-            if !plan.document.heads.is_empty() && !plan.is_approved(&plan.document.heads) {
-                acts.insert(0, "approve_plan");
-            }
-            if word == StateWord::Issued {
-                acts.push("supersede_plan");
-            }
-            ("plan", acts)
-        }
-        (State::Building(_) | State::Contact(_) | State::Unknown, _) => ("", vec![]),
-    };
-    let values = start_values(view, record_name);
-    acts.into_iter().filter_map(form_named).map(|form| (form, Fields(values.clone()))).collect()
-}
-
-fn hazard_acts(word: StateWord) -> Vec<&'static str> {
-    match word {
-        StateWord::CheckedAndClosed => vec!["reopen_hazard"],
-        StateWord::Collected => vec!["file_hazard", "dispatch_hazard", "handle_hazard"],
-        StateWord::Filed => vec!["dispatch_hazard", "handle_hazard"],
-        StateWord::Dispatched => vec!["handle_hazard", "dispatch_hazard"],
-        StateWord::Handled => vec!["answer_hazard", "close_hazard", "handle_hazard"],
-        _ => vec!["close_hazard", "handle_hazard", "dispatch_hazard", "answer_hazard"],
+        State::Team(_) => ("team", &["release_team", "check_in_team", "deploy_team", "certify_member", "set_team"]),
+        State::Plan(_) => ("plan", &["issue_plan", "approve_plan", "edit_plan", "supersede_plan"]),
+        State::Building(_) | State::Contact(_) | State::Unknown => ("", &[]),
     }
 }
 

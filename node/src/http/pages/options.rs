@@ -45,8 +45,16 @@ impl Options {
 
 fn choices(node: &Node, lang: Lang, source: Source, all: &[Summary], about: &Fields) -> Vec<(String, String)> {
     let named = |summary: &Summary| (summary.id.to_string(), heading(lang, summary));
+    // Nothing is its own duplicate, its own successor or the other end of its own transfer.
+    let own = match source {
+        Source::SupplyPoints => about.text("point"),
+        Source::Plans => about.text("plan"),
+        Source::Incidents => about.text("incident"),
+        _ => "",
+    };
     let of_kind = |kind: RecordKind| {
-        let mut found: Vec<_> = all.iter().filter(|summary| summary.kind == kind).map(named).collect();
+        let others = all.iter().filter(|summary| summary.kind == kind).map(named).filter(|(id, _)| id != own);
+        let mut found: Vec<_> = others.collect();
         found.sort_by(|a, b| a.1.cmp(&b.1));
         found
     };
@@ -58,7 +66,11 @@ fn choices(node: &Node, lang: Lang, source: Source, all: &[Summary], about: &Fie
             found.into_iter().map(|summary| (summary.id.to_string(), team(lang, summary))).collect()
         }
         Source::Plans => of_kind(RecordKind::Plan),
-        Source::Incidents => latest(lang, all, |detail| matches!(detail, Detail::Incident { open: true, .. })),
+        Source::Incidents => {
+            let mut open = latest(lang, all, |detail| matches!(detail, Detail::Incident { open: true, .. }));
+            open.retain(|(id, _)| id != own);
+            open
+        }
         Source::ClosedIncidents => latest(lang, all, |detail| matches!(detail, Detail::Incident { open: false, .. })),
         Source::Hazards => latest(lang, all, |detail| matches!(detail, Detail::Hazard { open: true, .. })),
         Source::ClosedHazards => latest(lang, all, |detail| matches!(detail, Detail::Hazard { open: false, .. })),

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use linli_domain::record::RecordView;
-use linli_domain::state::{RecordKind, State as RecordState, StateWord};
+use linli_domain::state::{RecordKind, State as RecordState};
 use linli_domain::summary::{Detail, Summary};
 use maud::{Markup, html};
 
@@ -72,7 +72,7 @@ fn read(node: &Node) -> Result<Open, NodeError> {
             (_, RecordKind::SupplyPoint) if open.points.len() < SHOWN_MAX => {
                 open.points.extend(node.view(&summary.id)?)
             }
-            (_, RecordKind::Plan) if summary.state == StateWord::Issued && open.plans.len() < SHOWN_MAX => {
+            (_, RecordKind::Plan) if summary.state.is_in_force() && open.plans.len() < SHOWN_MAX => {
                 let texts = node.view(&summary.id)?.map(|view| in_force(&view)).unwrap_or_default();
                 open.plans.extend(texts.into_iter().map(|issued| (summary.title.clone(), issued.text)));
             }

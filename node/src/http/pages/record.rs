@@ -154,7 +154,7 @@ impl Page {
 
     fn tags(&self, lang: Lang) -> Markup {
         let kind = lang.of(self.view.kind.zh(), self.view.kind.en());
-        let (class, state) = labels::state_label(lang, self.view.word());
+        let (class, state) = labels::state_label(lang, Summary::from(&self.view).state_on(today()));
         html! { p.tags { (tag("plain", kind)) (tag(class, &state)) (tag("plain", &format!("{} {}", lang.t(Word::AreaCode), self.view.area))) } }
     }
 
@@ -167,9 +167,11 @@ impl Page {
                 p { strong { (lang.t(Word::Marks)) } }
                 ul { @for mark in &view.marks.latest { li { a href={ "#e-" (mark.event.short()) } { (lang.of(mark.rule.zh(), mark.rule.en())) } } } }
             } }
-            @if view.unsettled_total + view.missing_parents_total + view.unknown.total > 0 { div.note {
-                @if view.unsettled_total > 0 { (line(Word::NotCounted, &[&view.unsettled_total, &view.waiting])) }
+            @if view.unsettled_total + view.missing_parents_total + view.unknown.total + view.repeated.total > 0 { div.note {
+                @if view.outside > 0 { (line(Word::OutsideWaits, &[&view.outside])) }
+                @if view.unsettled_total > view.outside { (line(Word::NotCounted, &[&(view.unsettled_total - view.outside), &view.waiting])) }
                 @if view.missing_parents_total > 0 { (line(Word::MissingParents, &[&view.missing_parents_total])) }
+                @if view.repeated.total > 0 { (line(Word::RepeatedActs, &[&view.repeated.total])) }
                 @if view.unknown.total > 0 { (line(Word::UnknownEvents, &[&view.unknown.total])) }
             } }
         }

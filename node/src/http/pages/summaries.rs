@@ -26,7 +26,10 @@ pub(crate) fn row(lang: Lang, summary: &Summary, today: Date) -> Row {
     // A register's entry is simply there; saying so on every line would hide what differs. A team that is not out is as
     // ready as it last said, which stands before.
     if !matches!(summary.state, StateWord::Listed | StateWord::Surveyed | StateWord::Standby) {
-        tags.push(labels::state_label(lang, summary.state));
+        tags.push(labels::state_label(lang, summary.state_on(today)));
+    }
+    if summary.outside > 0 {
+        tags.push(("orange", lang.fill(Word::ActsFromOutside, &[&summary.outside])));
     }
     if summary.incomplete > 0 {
         tags.push(("unknown", lang.t(Word::Incomplete).to_owned()));
@@ -46,20 +49,20 @@ fn describe(lang: Lang, detail: &Detail, today: Date, tags: &mut Vec<labels::Lab
             tags.extend(severity.map(|severity| labels::severity_label(lang, severity)));
             String::new()
         }
-        Detail::Hazard { severity, due, open, .. } => {
-            tags.extend(severity.map(|severity| labels::severity_label(lang, severity)));
+        Detail::Hazard { grade, due, open, .. } => {
+            tags.extend(grade.map(|grade| labels::grade_label(lang, grade)));
             if *open && due.is_some_and(|due| due < today) {
                 tags.push(("red", lang.t(Word::Overdue).to_owned()));
             }
             due.map(|due| format!("{} {due}", lang.t(Word::Due))).unwrap_or_default()
         }
-        Detail::Team { certificates_expire, readiness, members, .. } => {
+        Detail::Team { certified_until, readiness, members, .. } => {
             tags.push(match readiness {
                 Some(readiness) => labels::readiness_label(lang, *readiness),
                 None => ("unknown", lang.t(Word::NotCheckedIn).to_owned()),
             });
-            let valid = certificates_expire.iter().filter(|day| **day >= today).count();
-            let certificates = lang.fill(Word::CertificatesValid, &[&valid]);
+            let valid = certified_until.iter().filter(|day| **day >= today).count();
+            let certificates = lang.fill(Word::CertifiedPeople, &[&valid]);
             match members {
                 0 => certificates,
                 n => format!("{certificates} · {}", lang.fill(Word::Members, &[n])),

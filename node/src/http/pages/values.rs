@@ -1,6 +1,7 @@
 //! Values of payloads as people read them: records by their title, fixed values by their words, ids shortened.
 
 use linli_core::id::RecordId;
+use linli_domain::events::hazard_reported::HazardGrade;
 use linli_domain::events::incident_reported::Severity;
 use linli_domain::events::plan_drafted::Tier;
 use maud::{Markup, html};
@@ -69,6 +70,10 @@ fn fixed(lang: Lang, key: &str, text: &str) -> Option<&'static str> {
         ("severity", _) => {
             let severity: Severity = serde_json::from_value(text.into()).ok()?;
             return Some(lang.of(severity.zh(), severity.en()));
+        }
+        ("grade", _) => {
+            let grade: HazardGrade = serde_json::from_value(text.into()).ok()?;
+            return Some(lang.of(grade.zh(), grade.en()));
         }
         ("tier", _) => {
             let tier: Tier = serde_json::from_value(text.into()).ok()?;

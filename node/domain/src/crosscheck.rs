@@ -1,0 +1,321 @@
+//! Cross-checks (对照): where two records contradict each other, as after a cut in which both sides began a record of one
+//! thing. A conflict is found inside one record; this looks across.
+//!
+//! A pure function over summaries: nodes that show the same records show the same cross-checks, under the same ids. One
+//! ends when the records agree again (a plan is replaced, a team comes back), or when somebody explains it by an event
+//! in either record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use linli_core::area::Area;
+use linli_core::id::RecordId;
+use serde::{Deserialize, Serialize};
+
+use crate::events::plan_drafted::Tier;
+use crate::limits::CROSSCHECKS_MAX;
+use crate::summary::{Detail, Summary, TransferLine};
+
+/// What kind of contradiction it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckClass {
+    /// Two plans are in force for one scope.
+    TwoPlansInForce,
+    /// One person is out with two teams at different incidents.
+    OnePersonTwoPlaces,
+    /// One team has tasks at two open incidents.
+    OneTeamTwoTasks,
+    /// A team is still at an incident that was closed.
+    TeamAtClosedIncident,
+    /// One address is in the register twice.
+    OneAddressTwoBuildings,
+    /// One transfer was booked in at two points.
+    OneTransferTwoArrivals,
+    /// Another quantity arrived than was sent.
+    LostOnTheWay,
+    /// One act has begun two records.
+    OneActTwoRecords,
+}
+
+impl CheckClass {
+    /// The class as it enters an id.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TwoPlansInForce => "two_plans_in_force",
+            Self::OnePersonTwoPlaces => "one_person_two_places",
+            Self::OneTeamTwoTasks => "one_team_two_tasks",
+            Self::TeamAtClosedIncident => "team_at_closed_incident",
+            Self::OneAddressTwoBuildings => "one_address_two_buildings",
+            Self::OneTransferTwoArrivals => "one_transfer_two_arrivals",
+            Self::LostOnTheWay => "lost_on_the_way",
+            Self::OneActTwoRecords => "one_act_two_records",
+        }
+    }
+
+    /// The Chinese term.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::TwoPlansInForce => "同一范围两份预案在施行",
+            Self::OnePersonTwoPlaces => "一人同时在两处出动",
+            Self::OneTeamTwoTasks => "一队两处任务",
+            Self::TeamAtClosedIncident => "事件已结束，队伍未归队",
+            Self::OneAddressTwoBuildings => "同一地址登记了两栋",
+            Self::OneTransferTwoArrivals => "同一调拨在两处入库",
+            Self::LostOnTheWay => "在途差异",
+            Self::OneActTwoRecords => "同一行为建了两条记录",
+        }
+    }
+
+    /// The English term.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::TwoPlansInForce => "two plans in force for one scope",
+            Self::OnePersonTwoPlaces => "one person out at two places",
+            Self::OneTeamTwoTasks => "one team with tasks at two places",
+            Self::TeamAtClosedIncident => "incident closed, team still there",
+            Self::OneAddressTwoBuildings => "one address, two buildings",
+            Self::OneTransferTwoArrivals => "one transfer booked in at two points",
+            Self::LostOnTheWay => "difference on the way",
+            Self::OneActTwoRecords => "one act began two records",
+        }
+    }
+}
+
+/// A contradiction between two records.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CrossCheck {
+    /// Follows from the class, the records and what they say: the same at every node.
+    pub id: RecordId,
+    /// What kind of contradiction.
+    pub class: CheckClass,
+    /// The two records, ascending.
+    pub records: Vec<RecordId>,
+    /// What it is about, for people.
+    pub subject: String,
+}
+
+impl CrossCheck {
+    /// `key` tells apart what two records contradict each other about; unlike the subject it never depends on a title.
+    fn new(class: CheckClass, pair: [RecordId; 2], key: &[&[u8]], subject: String) -> Self {
+        let mut records = pair.to_vec();
+        records.sort_unstable();
+        let mut parts: Vec<&[u8]> = vec![class.code().as_bytes()];
+        parts.extend(records.iter().map(|record| record.as_bytes().as_slice()));
+        parts.extend(key);
+        Self { id: RecordId::derived("linli/crosscheck/1", &parts), class, records, subject }
+    }
+}
+
+/// Everything that contradicts between the records and that nobody has explained, ascending by id.
+pub fn crosschecks(summaries: &[Summary]) -> Vec<CrossCheck> {
+    let all: BTreeMap<RecordId, &Summary> = summaries.iter().map(|summary| (summary.id, summary)).collect();
+    let mut found = BTreeSet::new();
+    plans(&all, &mut found);
+    buildings(&all, &mut found);
+    acts(&all, &mut found);
+    transfers(&all, &mut found);
+    let out = teams_out(&all);
+    tasks(&all, &out, &mut found);
+    people(&all, &out, &mut found);
+    let explained = |check: &CrossCheck| {
+        check.records.iter().any(|record| all.get(record).is_some_and(|known| known.explained.contains(&check.id)))
+    };
+    found.into_iter().filter(|check| !explained(check)).take(CROSSCHECKS_MAX).collect()
+}
+
+/// Whether another plan is in force for the scope of this one, so that both must not be.
+pub fn in_force_for_the_same(plan: &Summary, other: &Summary) -> bool {
+    let same = scope_of(plan).is_some_and(|scope| scope_of(other) == Some(scope));
+    same && other.id != plan.id && other.state.is_in_force() && overlap(&plan.area, &other.area)
+}
+
+type All<'s> = BTreeMap<RecordId, &'s Summary>;
+type Found = BTreeSet<CrossCheck>;
+
+/// A plan's tier and scope.
+fn scope_of(summary: &Summary) -> Option<(Tier, &str)> {
+    match &summary.detail {
+        Detail::Plan { tier: Some(tier), scope, .. } => Some((*tier, scope.trim())),
+        _ => None,
+    }
+}
+
+fn overlap(one: &Area, other: &Area) -> bool {
+    one.contains(other) || other.contains(one)
+}
+
+/// Of records that claim the same, each later one with the first that it contradicts.
+fn pairs<'s, K: Ord>(
+    all: &All<'s>,
+    key: impl Fn(&'s Summary) -> Option<K>,
+    contradict: impl Fn(&Summary, &Summary) -> bool,
+    mut found: impl FnMut(&Summary, &Summary),
+) {
+    let mut groups: BTreeMap<K, Vec<&Summary>> = BTreeMap::new();
+    for summary in all.values() {
+        if let Some(key) = key(summary) {
+            groups.entry(key).or_default().push(summary);
+        }
+    }
+    for group in groups.values() {
+        for (n, later) in group.iter().enumerate() {
+            if let Some(first) = group.iter().take(n).find(|first| contradict(first, later)) {
+                found(first, later);
+            }
+        }
+    }
+}
+
+fn plans(all: &All<'_>, found: &mut Found) {
+    fn in_force(summary: &Summary) -> Option<(Tier, &str)> {
+        scope_of(summary).filter(|_| summary.state.is_in_force())
+    }
+    pairs(
+        all,
+        in_force,
+        |first, later| overlap(&first.area, &later.area),
+        |first, later| {
+            let scope = scope_of(later).map(|(_, scope)| scope.to_owned()).unwrap_or_default();
+            found.insert(CrossCheck::new(CheckClass::TwoPlansInForce, [first.id, later.id], &[], scope));
+        },
+    );
+}
+
+fn buildings(all: &All<'_>, found: &mut Found) {
+    fn address(summary: &Summary) -> Option<&str> {
+        let is_building = matches!(summary.detail, Detail::Building { .. });
+        Some(summary.title.trim()).filter(|address| is_building && !address.is_empty())
+    }
+    pairs(
+        all,
+        address,
+        |first, later| overlap(&first.area, &later.area),
+        |first, later| {
+            let subject = later.title.trim().to_owned();
+            found.insert(CrossCheck::new(CheckClass::OneAddressTwoBuildings, [first.id, later.id], &[], subject));
+        },
+    );
+}
+
+fn acts(all: &All<'_>, found: &mut Found) {
+    pairs(
+        all,
+        |summary| summary.begun_by,
+        |_, _| true,
+        |first, later| {
+            let subject = later.begun_by.map(|act| act.to_string()).unwrap_or_default();
+            found.insert(CrossCheck::new(CheckClass::OneActTwoRecords, [first.id, later.id], &[], subject));
+        },
+    );
+}
+
+/// Where each transfer arrived, and how much of it.
+pub(crate) fn arrivals(summaries: &All<'_>) -> BTreeMap<RecordId, Vec<(RecordId, i64)>> {
+    let mut arrivals: BTreeMap<RecordId, Vec<(RecordId, i64)>> = BTreeMap::new();
+    for summary in summaries.values() {
+        if let Detail::SupplyPoint { arrived, .. } = &summary.detail {
+            for line in arrived {
+                arrivals.entry(line.transfer).or_default().push((summary.id, line.quantity));
+            }
+        }
+    }
+    arrivals
+}
+
+fn transfers(all: &All<'_>, found: &mut Found) {
+    let arrivals = arrivals(all);
+    for (transfer, points) in &arrivals {
+        let Some(((first, _), later)) = points.split_first() else { continue };
+        for (point, quantity) in later {
+            let class = CheckClass::OneTransferTwoArrivals;
+            found.insert(CrossCheck::new(class, [*first, *point], &[transfer.as_bytes()], quantity.to_string()));
+        }
+    }
+    let sent = all.values().flat_map(|summary| match &summary.detail {
+        Detail::SupplyPoint { sent, .. } => sent.iter().map(|line| (summary.id, line)).collect(),
+        _ => Vec::new(),
+    });
+    for (from, line) in sent {
+        let Some((to, arrived)) = arrivals.get(&line.transfer).and_then(|points| points.first()) else { continue };
+        if *arrived != line.quantity {
+            found.insert(lost_on_the_way(from, *to, line, *arrived));
+        }
+    }
+}
+
+fn lost_on_the_way(from: RecordId, to: RecordId, line: &TransferLine, arrived: i64) -> CrossCheck {
+    let (sent_be, arrived_be) = (line.quantity.to_be_bytes(), arrived.to_be_bytes());
+    let key: [&[u8]; 3] = [line.transfer.as_bytes(), &sent_be, &arrived_be];
+    let subject = format!("{} {} → {arrived}", line.item, line.quantity);
+    CrossCheck::new(CheckClass::LostOnTheWay, [from, to], &key, subject)
+}
+
+/// A team that is out: where it is deployed, and where else it has a task at an open incident.
+struct Out {
+    deployed: BTreeSet<RecordId>,
+    all: BTreeSet<RecordId>,
+}
+
+fn teams_out(all: &All<'_>) -> BTreeMap<RecordId, Out> {
+    let mut out: BTreeMap<RecordId, Out> = BTreeMap::new();
+    for summary in all.values() {
+        if let Detail::Team { deployed, .. } = &summary.detail {
+            out.insert(summary.id, Out { deployed: deployed.clone(), all: deployed.clone() });
+        }
+    }
+    for summary in all.values() {
+        if let Detail::Incident { open: true, teams, .. } = &summary.detail {
+            for team in teams {
+                if let Some(out) = out.get_mut(team) {
+                    out.all.insert(summary.id);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn tasks(all: &All<'_>, out: &BTreeMap<RecordId, Out>, found: &mut Found) {
+    let is_closed = |incident: &RecordId| {
+        all.get(incident).is_some_and(|known| matches!(known.detail, Detail::Incident { open: false, .. }))
+    };
+    for (team, out) in out {
+        let title = || all.get(team).map(|known| known.title.clone()).unwrap_or_default();
+        for incident in out.deployed.iter().filter(|incident| is_closed(incident)) {
+            found.insert(CrossCheck::new(CheckClass::TeamAtClosedIncident, [*team, *incident], &[], title()));
+        }
+        // Two deployments of one team contradict each other inside its own record.
+        let open: Vec<&RecordId> = out.all.iter().filter(|incident| !is_closed(incident)).collect();
+        let Some((first, later)) = open.split_first() else { continue };
+        let both_deployed =
+            |one: &RecordId, other: &RecordId| out.deployed.contains(one) && out.deployed.contains(other);
+        for incident in later.iter().filter(|incident| !both_deployed(first, incident)) {
+            let key = [team.as_bytes().as_slice()];
+            found.insert(CrossCheck::new(CheckClass::OneTeamTwoTasks, [**first, **incident], &key, title()));
+        }
+    }
+}
+
+fn people(all: &All<'_>, out: &BTreeMap<RecordId, Out>, found: &mut Found) {
+    let mut teams_of: BTreeMap<RecordId, Vec<RecordId>> = BTreeMap::new();
+    for summary in all.values() {
+        if let Detail::Team { people, .. } = &summary.detail
+            && out.get(&summary.id).is_some_and(|out| !out.all.is_empty())
+        {
+            for person in people {
+                teams_of.entry(*person).or_default().push(summary.id);
+            }
+        }
+    }
+    let places = |team: &RecordId| out.get(team).map(|out| &out.all);
+    for teams in teams_of.values() {
+        let Some((first, later)) = teams.split_first() else { continue };
+        for team in later.iter().filter(|team| places(team) != places(first)) {
+            let names = [first, team].map(|team| all.get(team).map(|known| known.title.as_str()).unwrap_or_default());
+            found.insert(CrossCheck::new(CheckClass::OnePersonTwoPlaces, [*first, *team], &[], names.join("、")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
