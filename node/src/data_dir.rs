@@ -20,6 +20,9 @@ use data_encoding::HEXLOWER;
 use linli_core::sign::SecretKey;
 use zeroize::Zeroizing;
 
+/// Random bytes of the command line's token.
+const TOKEN_BYTES: usize = 32;
+
 /// A data directory, existing or to be made.
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -103,12 +106,13 @@ impl DataDir {
     /// When it is not there (no node lives here), readable by others, or malformed.
     pub fn read_key(&self, name: KeyName) -> anyhow::Result<SecretKey> {
         let path = self.key_file(name);
-        let text = Zeroizing::new(self.read_secret(&path).with_context(|| {
-            format!(
+        if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
+            bail!(
                 "no node lives in {}. Create one with `linli init` or `linli join`, or name its place with --data-dir",
                 self.root.display()
-            )
-        })?);
+            );
+        }
+        let text = Zeroizing::new(self.read_secret(&path)?);
         let seed: Option<[u8; 32]> = HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|b| b.try_into().ok());
         let seed = Zeroizing::new(seed.with_context(|| format!("{} is damaged: restore it", path.display()))?);
         Ok(SecretKey::from_seed(&seed))
@@ -121,9 +125,14 @@ impl DataDir {
     pub fn api_token(&self) -> anyhow::Result<String> {
         let path = self.root.join("api-token");
         if path.exists() {
-            return Ok(self.read_secret(&path)?.trim().to_owned());
+            let token = self.read_secret(&path)?.trim().to_owned();
+            if is_token(&token) {
+                return Ok(token);
+            }
+            // A power cut at the first start leaves it empty, and an empty token would let nobody in.
+            std::fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
         }
-        let mut random = [0u8; 32];
+        let mut random = [0u8; TOKEN_BYTES];
         getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("the system gives no randomness: {e}"))?;
         let token = HEXLOWER.encode(&random);
         self.write_secret(&path, &token)?;
@@ -169,6 +178,10 @@ impl DataDir {
     }
 }
 
+fn is_token(text: &str) -> bool {
+    HEXLOWER.decode(text.as_bytes()).is_ok_and(|bytes| bytes.len() == TOKEN_BYTES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +198,23 @@ mod tests {
         let path = dir.key_file(KeyName::Node);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(format!("{:#}", dir.read_key(KeyName::Node).unwrap_err()).contains("chmod 600"));
+        // A key that is there and must not be used is no reason to make another node of this directory.
+        assert!(!format!("{:#}", dir.read_key(KeyName::Node).unwrap_err()).contains("linli init"));
         assert_eq!(dir.api_token().unwrap(), dir.api_token().unwrap());
+    }
+
+    #[test]
+    fn a_token_that_a_power_cut_left_empty_or_half_is_drawn_anew() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path().to_owned());
+        let first = dir.api_token().unwrap();
+        let path = temp.path().join("api-token");
+        for left in ["", "\n", &first[..20]] {
+            std::fs::write(&path, left).unwrap();
+            let token = dir.api_token().unwrap();
+            assert!(is_token(&token) && token != first, "{token}");
+            assert_eq!(dir.api_token().unwrap(), token);
+        }
     }
 
     #[test]

@@ -17,4 +17,5 @@ pub mod operators;
 pub mod peers;
 pub mod projector;
 pub mod status;
+pub mod store_health;
 pub mod words;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::now_ms;
 use crate::node::{Node, NodeError};
 use crate::peers::PeerLine;
+use crate::store_health::StoreTroubles;
 
 /// After this long without a sign of life a node counts as silent, in milliseconds. Peers ping every few seconds.
 pub const SILENT_AFTER_MS: u64 = 60_000;
@@ -116,6 +117,8 @@ pub struct AsOf {
     pub nodes_known: u64,
     /// Those of them that are silent.
     pub silent: Vec<SilentNode>,
+    /// What is wrong with the store here, in both languages: a number may lack what is missing.
+    pub store: Vec<String>,
 }
 
 impl Node {
@@ -161,7 +164,8 @@ impl Node {
             forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
         };
-        status.degraded = needs_attention(&status);
+        let StoreTroubles { troubles, extents } = self.store_troubles();
+        status.degraded = [troubles, extents, needs_attention(&status)].concat();
         if let Err(error) = forks {
             // No forks known is not the same as no forks.
             tracing::error!(%error, "could not look for forks");
@@ -188,6 +192,7 @@ impl Node {
             complete_ms: lag.complete_ms.map(|ms| if lag.events == 0 { now_ms } else { ms }),
             nodes_known: peers.len() as u64,
             silent,
+            store: self.store_troubles().troubles,
         }
     }
 

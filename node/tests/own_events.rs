@@ -1,17 +1,26 @@
-//! What this node signs itself: under which incarnation, and as of when.
+//! What this node signs itself: under which incarnation, as of when, and what it says when it cannot or when some of it is
+//! gone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod browser;
 mod district;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use browser::Served;
 use district::{act, deliver, done, logs_of, now_ms, two_streets};
+use linli::enrolment::Enrolment;
+use linli::node::Node;
+use linli_core::enrol::Ticket;
 use linli_core::event::ReceivedEvent;
 use linli_core::id::{EventId, LogId, RecordId, Stream};
 use linli_core::testkit::key;
 use linli_core::time::Hlc;
 use linli_domain::events::incident_updated::IncidentUpdated;
 use linli_domain::events::{Fact, Said};
-use linli_store::{LocalDraft, LocalWriter, Store};
+use linli_store::{LocalDraft, LocalWriter, OpenOptions, Store};
 use serde_json::json;
 
 fn log_in(store: &Store, stream: Stream) -> (LogId, Vec<ReceivedEvent>) {
@@ -96,4 +105,81 @@ fn question_about(district: &linli_core::testkit::District, record: RecordId, pa
     };
     let writer = LocalWriter::open(Store::in_memory(), None, asking.key, &mut || 1).unwrap();
     writer.write(draft, now_ms() + 600_000, &mut || [6; 16]).unwrap()
+}
+
+/// A node on a disk of its own, whose store is in `dir`.
+fn node_on_disk(dir: &Path) -> Arc<Node> {
+    let district = two_streets();
+    let store = Store::open(dir, OpenOptions::default()).unwrap();
+    if store.frontier().is_empty() {
+        let ticket = Ticket { federation: district.federation(), charter: district.charter_events(), peers: vec![] };
+        Enrolment::keep(&store, district.nodes[0].key.public(), &ticket).unwrap();
+    }
+    let node = Node::assemble(store, key(1), district::API_TOKEN.to_owned(), None, now_ms()).unwrap();
+    node.rebuild().unwrap();
+    node
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// What everybody who looks at a node is told: machines, a person at a page, and somebody at the command line.
+fn everybody_is_told(served: &Served, zh: &str, en: &str) {
+    let page = served.operator("值守员").get("/");
+    assert!(page.body.contains(zh), "the desk is silent: {zh}");
+    let ready = served.visitor().get("/readyz");
+    assert_eq!(ready.status, 503, "{}", ready.body);
+    assert!(ready.body.contains(en), "{}", ready.body);
+    let degraded = served.node.status().degraded;
+    assert!(degraded.iter().any(|line| line.contains(zh) && line.contains(en)), "{degraded:?}");
+}
+
+fn metric(served: &Served, line: &str) -> Option<u64> {
+    let page = served.visitor().get("/metrics").body;
+    page.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
+}
+
+fn report(place: &str) -> serde_json::Value {
+    json!({"do": "report_incident", "category": "内涝", "severity": "III", "place": place, "summary": "积水"})
+}
+
+#[test]
+fn acts_that_were_acknowledged_and_are_gone_are_told_on_every_page_to_monitors_and_at_the_command_line() {
+    // given a node that stopped in order, and its store as it was two acts before
+    let dir = tempfile::tempdir().unwrap();
+    let (home, before) = (dir.path().join("home"), dir.path().join("before"));
+    let node = node_on_disk(&home);
+    done(&node, "值班", report("东门"));
+    node.close().unwrap();
+    copy(&home, &before);
+    let kept: Vec<_> = ["西门", "南门"].map(|place| done(&node, "值班", report(place))).into();
+    node.close().unwrap();
+    std::fs::copy(home.join("heads"), before.join("heads")).unwrap();
+    // when the older store is started with the word of the later one on what was durable
+    let served = Served::over(node_on_disk(&before));
+    // then what is missing is told with its extent
+    everybody_is_told(&served, "曾记录在本节点的 2 条动态缺失", "2 events that were recorded here are missing");
+    assert!(served.node.status().degraded.iter().any(|line| line.contains("missing: log") && line.contains("2 to 3")));
+    assert_eq!(metric(&served, "linli_store_events_missing{known_by=\"heads_file\"}"), Some(2));
+    assert!(kept.iter().all(|record| served.node.view(record).unwrap().is_none()));
+}
+
+#[test]
+fn a_directory_that_is_deleted_under_a_running_node_is_told_and_no_act_is_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let served = Served::over(node_on_disk(&home));
+    done(&served.node, "值班", report("东门"));
+    let looking = served.operator("值守员");
+    std::fs::rename(&home, dir.path().join("away")).unwrap();
+    act(&served.node, "值班", report("西门")).unwrap_err();
+    assert!(looking.get("/").body.contains("已被删除、移走或替换"));
+    assert_eq!(served.visitor().get("/readyz").status, 503);
+    assert_eq!(metric(&served, "linli_store_write_failures_total"), Some(1));
+    assert!(served.node.status().degraded.iter().any(|line| line.contains("was deleted, moved or replaced")));
 }

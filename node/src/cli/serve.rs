@@ -3,8 +3,10 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use linli_store::StoreError;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -42,15 +44,13 @@ impl Serve {
     pub(super) fn run(self, context: Context) -> Outcome {
         let config = self.overlay(context.config);
         start_logging(&config)?;
+        if let Some(failure) = impossible_clock(SystemTime::now()) {
+            return Err(failure);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            let node = Node::open_behind(&context.dir, now_ms()).map_err(|error| {
-                Failure::new(
-                    Code::Error,
-                    format!("{error:#}"),
-                    "linli status, if it runs already; linli init, if it is new",
-                )
-            })?;
+            let node = Node::open_behind(&context.dir, now_ms())
+                .map_err(|error| Failure::new(Code::Error, format!("{error:#}"), next_after(&error)))?;
             let listener = listen(&context.dir, config.http).await?;
             Ok(run(node, listener, config, &self.operator, context.json).await?)
         })
@@ -66,6 +66,35 @@ impl Serve {
         config
     }
 }
+
+/// A time that HTTP has no date for: the server library ends every connection on which it would have to say it.
+fn impossible_clock(now: SystemTime) -> Option<Failure> {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH);
+    if since_1970.is_ok_and(|since| since < HTTP_DATE_MAX) {
+        return None;
+    }
+    let message = "本机时钟早于1970年或晚于9999年 / this machine's clock stands before 1970 or after the year 9999";
+    Some(Failure::new(Code::Error, message, "set the clock, such as with timedatectl set-time, then linli serve"))
+}
+
+/// What helps against what keeps a node from starting. Never to make a new node: it would take the old one's place.
+fn next_after(error: &anyhow::Error) -> &'static str {
+    match error.chain().find_map(|cause| cause.downcast_ref::<StoreError>()) {
+        Some(StoreError::InUse) => "a node runs here already: linli status",
+        Some(StoreError::LittleRoom { .. }) => "make room on that disk, then linli serve",
+        Some(StoreError::NewerFormat { .. }) => {
+            "start the program that wrote it, or restore a copy from before the upgrade"
+        }
+        Some(StoreError::Damaged(_)) => {
+            "restore the data directory from a copy or join anew; your events at other nodes are not lost"
+        }
+        Some(_) => "check the disk, who owns the data directory, and its permissions; then linli serve",
+        None => "mend that, then linli serve",
+    }
+}
+
+/// From the year 10,000 on a date has five digits.
+const HTTP_DATE_MAX: Duration = Duration::from_secs(253_402_300_800);
 
 /// Takes the address of the pages and notes it where commands look for it.
 async fn listen(dir: &DataDir, address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -143,4 +172,30 @@ fn start_logging(config: &Config) -> Outcome {
         LogFormat::Json => registry.with(layer.json().with_filter(filter)).init(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_no_answer_could_be_dated_by_keeps_the_node_from_starting() {
+        assert!(impossible_clock(SystemTime::UNIX_EPOCH).is_none());
+        for impossible in [SystemTime::UNIX_EPOCH - Duration::from_secs(1), SystemTime::UNIX_EPOCH + HTTP_DATE_MAX] {
+            let failure = impossible_clock(impossible).unwrap();
+            assert!(failure.message.contains("clock") && failure.next.contains("timedatectl"), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn nobody_whose_store_cannot_be_opened_is_told_to_make_a_new_node() {
+        let damaged = StoreError::Damaged("block checksum mismatch in 000012.sst".into());
+        for error in [damaged, StoreError::InUse, StoreError::Backend("Read-only file system".into())] {
+            let error = anyhow::Error::from(crate::node::NodeError::from(error));
+            assert!(!next_after(&error).contains("init"), "{error:#}");
+        }
+        let error = anyhow::Error::from(crate::node::NodeError::from(StoreError::Damaged("a table".into())));
+        assert!(next_after(&error).contains("restore"), "{error:#}");
+        assert!(next_after(&anyhow::Error::from(StoreError::InUse)).contains("runs here already"));
+    }
 }

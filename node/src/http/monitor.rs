@@ -6,7 +6,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use tracing::Instrument;
 
 use super::App;
@@ -19,6 +21,8 @@ pub(crate) struct HttpMetrics {
     seconds: Option<HistogramVec>,
     lag_events: Option<IntGauge>,
     complete_seconds: Option<IntGauge>,
+    events_missing: Option<IntGaugeVec>,
+    write_failures: Option<IntCounter>,
 }
 
 impl HttpMetrics {
@@ -39,7 +43,18 @@ impl HttpMetrics {
             "linli_projection_complete_timestamp_seconds",
             "The read models hold all that was durable at this time; 0 while that is not known of any.",
         );
+        let events_missing = IntGaugeVec::new(
+            Opts::new(
+                "linli_store_events_missing",
+                "Events that were durable here and are missing, by how it is known.",
+            ),
+            &["known_by"],
+        );
+        let write_failures =
+            IntCounter::new("linli_store_write_failures_total", "Durable writes that the disk refused.");
         Self {
+            events_missing: events_missing.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
+            write_failures: write_failures.ok().filter(|count| registry.register(Box::new(count.clone())).is_ok()),
             lag_events: lag_events.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             complete_seconds: complete_seconds.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             requests: requests.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
@@ -81,6 +96,14 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, HttpErro
     if let (Some(events), Some(seconds)) = (&app.metrics.lag_events, &app.metrics.complete_seconds) {
         events.set(i64::try_from(lag.lag_events).unwrap_or(i64::MAX));
         seconds.set(i64::try_from(lag.complete_ms.unwrap_or(0) / 1_000).unwrap_or(i64::MAX));
+    }
+    if let Some(missing) = &app.metrics.events_missing {
+        for (known_by, events) in app.node.events_missing() {
+            missing.with_label_values(&[known_by]).set(i64::try_from(events).unwrap_or(i64::MAX));
+        }
+    }
+    if let Some(failures) = &app.metrics.write_failures {
+        failures.inc_by(app.node.write_failures().saturating_sub(failures.get()));
     }
     let text =
         TextEncoder::new().encode_to_string(&app.node.metrics().gather()).map_err(|e| HttpError::internal(&e))?;

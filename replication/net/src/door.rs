@@ -206,7 +206,7 @@ fn keep_evidence(store: &Store, run: Vec<VerifiedEvent>) {
     match store.append(vec![run]) {
         Err(AppendError::Store(error)) => tracing::error!(%error, "evidence of a fork cannot be kept"),
         // The store answers with the fork, or knows the branch already.
-        Ok(_) | Err(AppendError::Fork { .. } | AppendError::Gap { .. }) => {}
+        Ok(_) | Err(AppendError::Fork { .. } | AppendError::Gap { .. } | AppendError::TooManyLogs { .. }) => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commit thread: plans what waits, writes it in one batch with one sync, and only then answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -8,10 +9,12 @@ use linli_core::event::{Slot, VerifiedEvent};
 use linli_core::frontier::Frontier;
 use linli_core::id::{Head, LogId, RecordId};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Batch};
 use crate::codec::LogNumber;
 use crate::error::{AppendError, StoreError};
+use crate::losses::Missing;
 use crate::plan::{Plan, Planned};
+use crate::tended::Place;
 
 /// Most requests in one batch: bounds its memory; 64 clients fit several times over.
 pub const GROUP_MAX: usize = 512;
@@ -66,12 +69,24 @@ pub struct Shared {
     pub frontier: RwLock<Arc<Frontier>>,
     /// Local numbers of logs.
     pub numbers: RwLock<BTreeMap<LogId, LogNumber>>,
+    /// The number of the next log.
+    pub next_log: AtomicU32,
+    /// Most logs that are held.
+    pub logs_max: usize,
     /// Whom to tell of new heads.
     pub listeners: RwLock<Vec<Listener>>,
     /// Whom to tell of personal payloads.
     pub payload_listeners: RwLock<Vec<PayloadListener>>,
+    /// Counts the states of the frontier that were published.
+    pub published: AtomicU64,
+    /// What was durable here and is missing.
+    pub missing: Mutex<Missing>,
+    /// The directory; none in memory and for readers.
+    pub place: Option<Place>,
     /// Why nothing more is acknowledged, if a durable write failed.
-    pub poisoned: Mutex<Option<String>>,
+    pub poisoned: Mutex<Option<StoreError>>,
+    /// How many durable writes have failed.
+    pub failures: AtomicU64,
     /// Held while payloads are planned and written, and while one is erased: a payload that is being filled in must
     /// not overtake its own erasure.
     pub payloads: Mutex<()>,
@@ -105,8 +120,42 @@ impl Shared {
     }
 
     /// Why nothing more is acknowledged.
-    pub fn poison(&self) -> Option<String> {
+    pub fn poison(&self) -> Option<StoreError> {
         self.poisoned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Refuses once a write has failed, until the store has been opened anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`] with the cause.
+    pub fn is_sound(&self) -> Result<(), StoreError> {
+        self.poison().map_or(Ok(()), |why| Err(StoreError::Poisoned(why.to_string())))
+    }
+
+    /// The one way in which anything is made durable: once it has failed, nothing more is written or acknowledged, for
+    /// nobody knows what of it is on disk.
+    ///
+    /// # Errors
+    /// When this write fails, or one has before.
+    pub fn write_durably(&self, batch: Batch<'_>) -> Result<(), StoreError> {
+        self.is_sound()?;
+        self.backend.write(batch, true).inspect_err(|error| self.failed(error))
+    }
+
+    /// Notes that a durable write failed. A store that is read only has not.
+    pub fn failed(&self, error: &StoreError) {
+        if !matches!(error, StoreError::ReadOnly) {
+            tracing::error!(%error, "a write to disk failed: nothing is acknowledged until the store has been reopened");
+            self.failures.fetch_add(1, Ordering::SeqCst);
+            *self.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+
+    /// Tells whoever listens of new heads, if there are any.
+    pub fn tell_heads(&self, heads: &[(LogId, Head)]) {
+        if !heads.is_empty() {
+            self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter().for_each(|listener| listener(heads));
+        }
     }
 
     /// Tells whoever listens, if there is anything to tell.
@@ -152,45 +201,40 @@ fn commit(shared: &Shared, group: Vec<Request>) {
     let mut plan = Plan::new(shared);
     let mut outcomes = vec![];
     for request in &group {
-        outcomes.push(match shared.poison() {
-            Some(why) => Err(AppendError::Store(StoreError::Poisoned(why))),
-            None => plan.request(&request.runs, request.keep_evidence),
-        });
+        let sound = shared.is_sound().map_err(AppendError::from);
+        outcomes.push(sound.and_then(|()| plan.request(&request.runs, request.keep_evidence)));
     }
     let Planned { batch, heads, new_logs, news } = plan.finish();
-    let written = if batch.is_empty() { Ok(()) } else { shared.backend.write(batch, true) };
-    drop(payloads);
-    match written {
-        Ok(()) => publish(shared, &heads, new_logs),
-        Err(ref error) => {
-            tracing::error!(%error, "a write to disk failed: nothing is acknowledged until the store is reopened");
-            *shared.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        }
+    let written = if batch.is_empty() { Ok(()) } else { shared.write_durably(batch) };
+    if written.is_ok() {
+        publish(shared, &heads, new_logs);
     }
+    drop(payloads);
     for (Request { runs, answer, .. }, outcome) in group.into_iter().zip(outcomes) {
         let outcome = match (&written, outcome) {
             (Ok(()), outcome) => outcome,
             (Err(_), Err(bad_input)) => Err(bad_input),
+            (Err(StoreError::Poisoned(why)), Ok(_)) => Err(AppendError::Store(StoreError::Poisoned(why.clone()))),
             (Err(error), Ok(_)) => Err(AppendError::Store(StoreError::Poisoned(error.to_string()))),
         };
         // Whoever asked may have stopped waiting; what is durable stays.
         let _ = answer.send((outcome, runs));
     }
-    if written.is_ok() && !heads.is_empty() {
-        for listener in shared.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            listener(&heads);
-        }
-    }
     if written.is_ok() {
+        shared.tell_heads(&heads);
         shared.tell(&news);
     }
 }
 
 fn publish(shared: &Shared, heads: &[(LogId, Head)], new_logs: BTreeMap<LogId, LogNumber>) {
+    if let Some(last) = new_logs.values().max() {
+        shared.next_log.store(last.saturating_add(1), Ordering::SeqCst);
+    }
     shared.numbers.write().unwrap_or_else(PoisonError::into_inner).extend(new_logs);
     let mut frontier = shared.frontier.write().unwrap_or_else(PoisonError::into_inner);
     let frontier = Arc::make_mut(&mut frontier);
     for (log, head) in heads {
         frontier.advance(log, *head);
     }
+    shared.published.fetch_add(1, Ordering::SeqCst);
 }

@@ -133,16 +133,21 @@ pub trait Backend: Send + Sync {
     /// One value.
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Walks from `from` (inclusive) to `to` (exclusive), ascending.
-    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError>;
+    /// Walks from `from` (inclusive) to `to` (exclusive), ascending, one for each family: they last as long as `visit`.
+    fn walks(&self, families: &[Family], from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// Up to `limit` pairs from `from` (inclusive) to `to` (exclusive), ascending.
     fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
-        let (mut walk, mut pairs) = (self.walk(family, from, to)?, vec![]);
-        while let Some((key, value)) = walk.pair().filter(|_| pairs.len() < limit) {
-            pairs.push((key.to_vec(), value.to_vec()));
-            walk.step()?;
-        }
+        let mut pairs = vec![];
+        self.walks(&[family], from, to, &mut |walks| {
+            for walk in walks {
+                while let Some((key, value)) = walk.pair().filter(|_| pairs.len() < limit) {
+                    pairs.push((key.to_vec(), value.to_vec()));
+                    walk.step()?;
+                }
+            }
+            Ok(())
+        })?;
         Ok(pairs)
     }
 
@@ -155,9 +160,27 @@ pub trait Backend: Send + Sync {
     /// Makes deleted keys of a range unreadable in the files themselves.
     fn purge(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
 
+    /// Brings all that was written into files that do not depend on a log of writes.
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether what was written is still where it was written to.
+    fn is_in_place(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Opens the database anew after a failed write.
+    fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Empties a family.
     fn clear(&self, family: Family) -> Result<(), StoreError>;
 }
+
+/// What is done with walks, in the order of their families.
+pub type Visit<'v> = dyn FnMut(&mut [Box<dyn Walk + '_>]) -> Result<(), StoreError> + 'v;
 
 /// A walk over a range, standing on one pair after another. Pairs are lent, not copied: a run of events is read by three
 /// walks side by side, and stops where it is long enough.

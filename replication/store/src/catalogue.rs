@@ -5,7 +5,8 @@ use linli_core::event::Slot;
 /// A column family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
-    /// `format` → on-disk version (u32 BE). Written when the store is opened.
+    /// `format` → on-disk version (u32 BE). Written when the store is opened. `heads` → nothing, once there is a heads file.
+    /// `next_log` → number of the next log (u32 BE). Written by append.
     Meta,
     /// Log id (CBOR) → local log number (u32 BE). Written by append.
     Logs,
@@ -57,6 +58,11 @@ impl Family {
         }
     }
 
+    /// Whether its keys begin with a log's number and a position.
+    pub const fn is_by_log(self) -> bool {
+        matches!(self, Self::Entries | Self::Op | Self::Pii | Self::Lacking | Self::Forks)
+    }
+
     /// Bytes of one block on disk: what is compressed and read at a time. Events are read in runs, where larger blocks
     /// compress better and with less work for each; everything else is read key by key.
     pub const fn block_bytes(self) -> usize {
@@ -92,6 +98,10 @@ pub const SLOT_FAMILIES: [(Slot, Family); 2] = [(Slot::Op, Family::Op), (Slot::P
 pub const DISK_FORMAT: u32 = 2;
 /// Key of the version in [`Family::Meta`].
 pub const META_FORMAT: &[u8] = b"format";
+/// Key in [`Family::Meta`] that is there once a heads file was written: without it, a store has none yet.
+pub const META_HEADS: &[u8] = b"heads";
+/// Key in [`Family::Meta`] of the number (u32 BE) that the next log gets. Stores of earlier versions have none.
+pub const META_NEXT_LOG: &[u8] = b"next_log";
 /// Memory for uncompressed blocks, in bytes: reads are mostly of recent events.
 pub const BLOCK_CACHE_BYTES: usize = 16 << 20;
 /// zstd level of what has settled on disk. Level 1 takes half the time of the default, which during a catch-up is time

@@ -1,5 +1,7 @@
 //! What can go wrong, apart by whose fault it is: a failing disk never blames a peer.
 
+use std::path::PathBuf;
+
 use linli_core::id::{EventId, LogId};
 
 /// The store or its disk is at fault.
@@ -9,8 +11,24 @@ pub enum StoreError {
     #[error("storage: {0}")]
     Backend(String),
     /// What is on disk does not decode: a damaged disk, or a defect.
-    #[error("damaged: {0}")]
+    #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The disk has no room for what an open store needs.
+    #[error(
+        "{directory} has {} MiB free, and a store needs {} MiB to open: make room and start again",
+        free >> 20, needed >> 20, directory = directory.display()
+    )]
+    LittleRoom {
+        /// Where.
+        directory: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are needed.
+        needed: u64,
+    },
+    /// The directory, or the files in it, are not there any more or are others.
+    #[error("the store's directory {} was deleted, moved or replaced while the node was running", .0.display())]
+    DirectoryGone(PathBuf),
     /// The store was written by a newer program.
     #[error(
         "the store is of format {found}, and this program reads up to {known}: start the program that wrote it, or restore a backup from before the upgrade"
@@ -28,7 +46,7 @@ pub enum StoreError {
     #[error("the store was opened for reading only")]
     ReadOnly,
     /// A durable write failed before; nothing more is acknowledged until the store is opened anew.
-    #[error("a write to disk failed earlier ({0}): restart the node after checking the disk")]
+    #[error("a write to disk failed ({0}): nothing more is recorded until the disk takes writes again")]
     Poisoned(String),
 }
 
@@ -56,6 +74,12 @@ pub enum AppendError {
         ours: EventId,
         /// Theirs.
         theirs: EventId,
+    },
+    /// Another log would be one too many. No peer is to blame for the one that comes last.
+    #[error("this store holds {most} logs, and no more fit: take away those that do not count")]
+    TooManyLogs {
+        /// How many fit.
+        most: usize,
     },
     /// Our own fault.
     #[error(transparent)]

@@ -80,9 +80,7 @@ impl Store {
         if self.inner.read_only {
             return Err(StoreError::ReadOnly.into());
         }
-        if let Some(why) = shared.poison() {
-            return Err(StoreError::Poisoned(why).into());
-        }
+        shared.is_sound()?;
         let Some((number, height)) = shared.durable(log) else { return Ok(0) };
         let (mut batch, mut news, mut filled) = (Batch::default(), PayloadNews::default(), 0);
         let erasing_waits = shared.payloads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +100,7 @@ impl Store {
             filled += 1;
         }
         if !batch.is_empty() {
-            shared.backend.write(batch, true)?;
+            shared.write_durably(batch)?;
         }
         drop(erasing_waits);
         shared.tell(&news);
@@ -117,15 +115,19 @@ fn header_of(entry: &[u8]) -> Result<Header, StoreError> {
 /// From format 1 to 2: the index of lacking payloads, found out from all entries.
 pub fn index_lacking(backend: &dyn Backend) -> Result<(), StoreError> {
     let mut batch = Batch::default();
-    let mut entries = backend.walk(Family::Entries, &[], &[0xff; 64])?;
-    while let Some((key, entry)) = entries.pair() {
-        if header_of(entry)?.pii.is_some() && backend.get(Family::Pii, key)?.is_none() {
-            batch.put(Family::Lacking, key, &[]);
+    backend.walks(&[Family::Entries], &[], &[0xff; 64], &mut |walks| {
+        for entries in walks {
+            while let Some((key, entry)) = entries.pair() {
+                if header_of(entry)?.pii.is_some() && backend.get(Family::Pii, key)?.is_none() {
+                    batch.put(Family::Lacking, key, &[]);
+                }
+                if batch.size_bytes() >= MIGRATED_BYTES {
+                    backend.write(std::mem::take(&mut batch), false)?;
+                }
+                entries.step()?;
+            }
         }
-        if batch.size_bytes() >= MIGRATED_BYTES {
-            backend.write(std::mem::take(&mut batch), false)?;
-        }
-        entries.step()?;
-    }
+        Ok(())
+    })?;
     backend.write(batch, true)
 }

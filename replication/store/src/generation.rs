@@ -8,8 +8,6 @@
 //! That costs a new log and nothing else, so every doubt is decided that way.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +16,7 @@ use linli_core::frontier::Frontier;
 use linli_core::id::AuthorKey;
 
 use crate::codec::log_key;
+use crate::durable_file;
 
 const FILE: &str = "generation";
 const MARKER: &str = "generation.marker";
@@ -93,25 +92,13 @@ impl Generation {
     fn write(&self, state: &str, incarnation: u64, heights: &str) -> std::io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         if marker_identity(directory).is_none() {
-            write_durably(
-                directory,
-                MARKER,
-                "The inode and change time of this file tell a copy from the original.\n",
-            )?;
+            let text = b"The inode and change time of this file tell a copy from the original.\n";
+            durable_file::write(directory, MARKER, text)?;
         }
         let marker = marker_identity(directory).unwrap_or_default();
         let body = format!("state {state}\nincarnation {incarnation:016x}\nmarker {marker}\nheights {heights}\n");
-        write_durably(directory, FILE, &format!("{body}check {}\n", checksum(&body)))
+        durable_file::write(directory, FILE, format!("{body}check {}\n", checksum(&body)).as_bytes())
     }
-}
-
-fn write_durably(directory: &Path, name: &str, text: &str) -> std::io::Result<()> {
-    let temporary = directory.join(format!("{name}.new"));
-    let mut file = File::create(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, directory.join(name))?;
-    File::open(directory)?.sync_all()
 }
 
 fn marker_identity(directory: &Path) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::{Backend, Batch, Pairs, Walk};
+use crate::backend::{Backend, Batch, Pairs, Visit, Walk};
 use crate::catalogue::Family;
 use crate::error::StoreError;
 
@@ -27,10 +27,15 @@ impl Backend for Memory {
         Ok(self.lock().get(&(family, key.to_vec())).cloned())
     }
 
-    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError> {
-        let mut steps = Steps { memory: self, family, from: from.to_vec(), to: to.to_vec(), ahead: VecDeque::new() };
-        steps.look_ahead()?;
-        Ok(Box::new(steps))
+    fn walks(&self, families: &[Family], from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut walks: Vec<Box<dyn Walk + '_>> = vec![];
+        for family in families {
+            let (family, from, to) = (*family, from.to_vec(), to.to_vec());
+            let mut steps = Steps { memory: self, family, from, to, ahead: VecDeque::new() };
+            steps.look_ahead()?;
+            walks.push(Box::new(steps));
+        }
+        visit(&mut walks)
     }
 
     fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {

@@ -4,13 +4,14 @@
 //! fork stays. Later requests of the group see what earlier ones have planned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use linli_core::event::{ReceivedEvent, Slot, VerifiedEvent, event_id};
 use linli_core::id::{EventId, Head, LogId};
 
 use crate::append::{Appended, PayloadNews, Shared};
 use crate::backend::{Batch, Mark, prefix_end};
-use crate::catalogue::{Family, SLOT_FAMILIES};
+use crate::catalogue::{Family, META_NEXT_LOG, SLOT_FAMILIES};
 use crate::codec::{Entry, LogNumber, entry_key, fork_key, log_key, slot_value};
 use crate::error::{AppendError, StoreError};
 
@@ -97,7 +98,10 @@ impl<'r> Plan<'r> {
     }
 
     /// What is to be written and told.
-    pub fn finish(self) -> Planned<'r> {
+    pub fn finish(mut self) -> Planned<'r> {
+        if let Some(last) = self.new_logs.values().max() {
+            self.batch.put(Family::Meta, META_NEXT_LOG, &[&last.saturating_add(1).to_be_bytes()]);
+        }
         let head = |growth: &Growth| {
             growth.ids.last().map(|id| Head { seq: growth.height + growth.ids.len() as u64, id: *id })
         };
@@ -138,7 +142,7 @@ impl<'r> Plan<'r> {
         {
             return Err(Refusal::Branch(Branch { seq: height, ours: ours.id, theirs, events: fresh }));
         }
-        self.grow(&log, height, fresh);
+        self.grow(&log, height, fresh).map_err(Refusal::Other)?;
         done.new += fresh.len() as u64;
         done.heads.push((log, last.event().head()));
         Ok(())
@@ -188,8 +192,8 @@ impl<'r> Plan<'r> {
         Err(StoreError::Damaged(format!("log {log}: its entries changed while they were read")))
     }
 
-    fn grow(&mut self, log: &LogId, height: u64, fresh: &'r [VerifiedEvent]) {
-        let number = self.number(log).unwrap_or_else(|| self.open_log(log));
+    fn grow(&mut self, log: &LogId, height: u64, fresh: &'r [VerifiedEvent]) -> Result<(), AppendError> {
+        let number = self.number(log).map_or_else(|| self.open_log(log), Ok)?;
         let mut lacks = false;
         for event in fresh {
             lacks |= self.put_event(number, event.event());
@@ -200,6 +204,7 @@ impl<'r> Plan<'r> {
         let growth = self.grown.entry(log.clone()).or_insert(Growth { height, ids: vec![] });
         self.undo.push(Undo::Growth(log.clone(), growth.ids.len()));
         growth.ids.extend(fresh.iter().map(|event| event.event().id()));
+        Ok(())
     }
 
     /// Says whether the event came without its personal payload.
@@ -226,12 +231,17 @@ impl<'r> Plan<'r> {
         self.shared.number(log).or_else(|| self.new_logs.get(log).copied())
     }
 
-    fn open_log(&mut self, log: &LogId) -> LogNumber {
-        let number = (self.shared.logs() + self.new_logs.len()) as LogNumber;
+    fn open_log(&mut self, log: &LogId) -> Result<LogNumber, AppendError> {
+        let most = self.shared.logs_max;
+        let next = self.shared.next_log.load(Ordering::SeqCst);
+        let number = LogNumber::try_from(self.new_logs.len()).ok().and_then(|new| next.checked_add(new));
+        let Some(number) = number.filter(|_| self.shared.logs() + self.new_logs.len() < most) else {
+            return Err(AppendError::TooManyLogs { most });
+        };
         self.new_logs.insert(log.clone(), number);
         self.undo.push(Undo::NewLog(log.clone()));
         self.batch.put(Family::Logs, &log_key(log), &[&number.to_be_bytes()]);
-        number
+        Ok(number)
     }
 
     /// The event at a position that is taken, durable or planned.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, Direction,
-    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    DBRecoveryMode, Direction, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use crate::backend::{Backend, Batch, Walk, prefix_end};
+use crate::backend::{Backend, Batch, Visit, Walk, prefix_end};
 use crate::catalogue::{BLOCK_CACHE_BYTES, COMPRESSION_LEVEL, DISK_FORMAT, Family, META_FORMAT};
 use crate::error::StoreError;
 
@@ -23,6 +23,9 @@ const READ_ONLY_PAUSE: Duration = Duration::from_millis(20);
 /// few files.
 const OPENING_THREADS: i32 = 1;
 
+/// The family that RocksDB makes by itself; nothing is in it.
+const DEFAULT_FAMILY: &str = "default";
+
 /// RocksDB's own default; zstd does not look at it.
 const ZSTD_WINDOW_BITS: i32 = -14;
 
@@ -30,6 +33,8 @@ const ZSTD_WINDOW_BITS: i32 = -14;
 pub struct Rocks {
     db: DB,
     read_only: bool,
+    /// What was found damaged in its write-ahead logs: what stood behind that place is not here.
+    pub damage: Option<String>,
 }
 
 impl Rocks {
@@ -39,8 +44,8 @@ impl Rocks {
     /// [`StoreError::InUse`] when another process has it, or what RocksDB says.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
         refuse_unknown_families(path)?;
-        let db = if read_only { open_beside_a_writer(path)? } else { open_for_writing(path)? };
-        Ok(Self { db, read_only })
+        let (db, damage) = if read_only { (open_beside_a_writer(path)?, None) } else { open_for_writing(path)? };
+        Ok(Self { db, read_only, damage })
     }
 
     fn family(&self, family: Family) -> Result<&ColumnFamily, StoreError> {
@@ -58,17 +63,31 @@ fn opening(files_max: i32) -> Options {
     options
 }
 
-fn open_for_writing(path: &Path) -> Result<DB, StoreError> {
-    let mut options = opening(256);
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_max_background_jobs(2);
-    options.set_keep_log_file_num(2);
-    options.set_max_total_wal_size(64 << 20);
-    DB::open_cf_descriptors(&options, path, families()).map_err(|error| match error.to_string() {
-        text if text.contains("lock") => StoreError::InUse,
-        text => StoreError::Backend(text),
-    })
+/// Gives the database, and what was found damaged in its write-ahead logs.
+///
+/// First in the mode in which RocksDB refuses anything but an unfinished last write, as a power cut leaves it. Its default
+/// would open and be silent. Where it refuses, what stands before the damage is still opened, for a node that shows most
+/// of what it had and fetches the rest from others helps more than one that does not start; but then somebody knows.
+fn open_for_writing(path: &Path) -> Result<(DB, Option<String>), StoreError> {
+    let attempt = |mode| {
+        let mut options = opening(256);
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_max_background_jobs(2);
+        options.set_keep_log_file_num(2);
+        options.set_max_total_wal_size(64 << 20);
+        options.set_wal_recovery_mode(mode);
+        DB::open_cf_descriptors(&options, path, families())
+    };
+    match attempt(DBRecoveryMode::TolerateCorruptedTailRecords) {
+        Ok(db) => Ok((db, None)),
+        Err(error) if error.kind() == ErrorKind::Corruption => {
+            let damage = error.to_string();
+            let db = attempt(DBRecoveryMode::PointInTime).map_err(failed)?;
+            Ok((db, Some(damage)))
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// RocksDB reads the manifest first and the write-ahead logs after it. If a writer flushes in between, the log with the
@@ -108,7 +127,10 @@ fn files_in_force(path: &Path) -> Option<(String, u64, BTreeSet<OsString>)> {
 
 fn families() -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    Family::ALL.iter().map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(*f, &cache))).collect()
+    let ours = Family::ALL.iter().map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(*f, &cache)));
+    // RocksDB always has this one, and reserves room on disk by the largest buffer of all families: with its own options
+    // that were 64 MB at each start.
+    ours.chain([ColumnFamilyDescriptor::new(DEFAULT_FAMILY, family_options(Family::Meta, &cache))]).collect()
 }
 
 /// RocksDB would refuse families that we do not name with words that help nobody. They come from a newer program, and
@@ -117,7 +139,7 @@ fn refuse_unknown_families(path: &Path) -> Result<(), StoreError> {
     let options = Options::default();
     // Where nothing is stored yet there is no list of families, and opening says what is wrong with the path.
     let Ok(names) = DB::list_cf(&options, path) else { return Ok(()) };
-    let known = |name: &String| name == "default" || Family::ALL.iter().any(|family| family.name() == name);
+    let known = |name: &String| name == DEFAULT_FAMILY || Family::ALL.iter().any(|family| family.name() == name);
     let Some(unknown) = names.iter().find(|name| !known(name)) else { return Ok(()) };
     let db = DB::open_cf_for_read_only(&options, path, [Family::Meta.name()], false).map_err(failed)?;
     let meta = db.cf_handle(Family::Meta.name()).ok_or_else(|| StoreError::Damaged("no family meta".into()))?;
@@ -146,7 +168,20 @@ fn family_options(family: Family, cache: &Cache) -> Options {
 }
 
 fn failed(error: rocksdb::Error) -> StoreError {
-    StoreError::Backend(error.to_string())
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::Corruption => StoreError::Damaged(text),
+        ErrorKind::IOError if is_held(&text) => StoreError::InUse,
+        _ => StoreError::Backend(text),
+    }
+}
+
+/// What RocksDB says when another process, or this one, has the database open. A path may have any words in it, so that
+/// its beginning and its end count.
+fn is_held(text: &str) -> bool {
+    let by_another =
+        text.starts_with("IO error: While lock file: ") && text.ends_with("Resource temporarily unavailable");
+    by_another || text.starts_with("IO error: lock hold by current process")
 }
 
 /// A RocksDB iterator that knows its end.
@@ -171,13 +206,17 @@ impl Backend for Rocks {
         self.db.get_cf(self.family(family)?, key).map_err(failed)
     }
 
-    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(to);
-        let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
-        iterator.seek(from);
-        iterator.status().map_err(failed)?;
-        Ok(Box::new(Steps(iterator)))
+    fn walks(&self, families: &[Family], from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut walks: Vec<Box<dyn Walk + '_>> = vec![];
+        for family in families {
+            let mut options = ReadOptions::default();
+            options.set_iterate_upper_bound(to);
+            let mut iterator = self.db.raw_iterator_cf_opt(self.family(*family)?, options);
+            iterator.seek(from);
+            iterator.status().map_err(failed)?;
+            walks.push(Box::new(Steps(iterator)));
+        }
+        visit(&mut walks)
     }
 
     fn last(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -229,6 +268,14 @@ impl Backend for Rocks {
         // Files that nobody needs any more are deleted in the background; this deletes them before it returns.
         self.db.disable_file_deletions().map_err(failed)?;
         self.db.enable_file_deletions().map_err(failed)
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        if self.read_only {
+            return Ok(());
+        }
+        let families: Vec<&ColumnFamily> = Family::ALL.iter().map(|f| self.family(*f)).collect::<Result<_, _>>()?;
+        self.db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(failed)
     }
 
     fn clear(&self, family: Family) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::append::Shared;
 use crate::backend::{Backend, Batch, Pairs, prefix_end};
 use crate::catalogue::Family;
 use crate::error::StoreError;
@@ -65,7 +66,7 @@ impl Projection {
 /// Settings of this node. Every write is durable when it returns.
 #[derive(Clone)]
 pub struct Local {
-    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Local {
@@ -74,7 +75,7 @@ impl Local {
     /// # Errors
     /// When the database fails.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.backend.get(Family::Local, key)
+        self.shared.backend.get(Family::Local, key)
     }
 
     /// Sets a key.
@@ -84,7 +85,7 @@ impl Local {
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.put(Family::Local, key, &[value]);
-        self.backend.write(batch, true)
+        self.shared.write_durably(batch)
     }
 
     /// Deletes a key.
@@ -94,7 +95,7 @@ impl Local {
     pub fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.delete(Family::Local, key);
-        self.backend.write(batch, true)
+        self.shared.write_durably(batch)
     }
 
     /// Up to `limit` pairs whose keys start with `prefix`, ascending, past `after`.
@@ -102,7 +103,7 @@ impl Local {
     /// # Errors
     /// When the database fails.
     pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Pairs, StoreError> {
-        scan(&*self.backend, Family::Local, prefix, after, limit)
+        scan(&*self.shared.backend, Family::Local, prefix, after, limit)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store itself: opening, the one door, reading whole logs, erasing payloads.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -9,22 +9,23 @@ use std::thread::JoinHandle;
 use linli_core::event::{Slot, StoredEvent, VerifiedEvent, event_id};
 use linli_core::frontier::Frontier;
 use linli_core::id::{EventId, Head, LogId};
-use linli_core::limits;
+use linli_core::limits::FRAME_EVENTS_MAX;
 use linli_core::sign::KeyCache;
 
 use crate::append::{Answer, Appended, GROUP_MAX, Listener, PayloadListener, Request, Shared, commit_loop};
 use crate::backend::{Backend, Batch, Walk};
-use crate::catalogue::{DISK_FORMAT, Family, META_FORMAT};
-use crate::codec::{ERASED, Entry, LogNumber, entry_key, log_of, read_log_key, seq_of};
+use crate::catalogue::Family;
+use crate::codec::{ERASED, Entry, entry_key, log_of, seq_of};
+use crate::disk::Disk;
 use crate::error::{AppendError, StoreError};
-use crate::fill::index_lacking;
+use crate::limits::LOGS_MAX;
+use crate::losses::{Losses, Missing};
 use crate::memory::Memory;
+use crate::open::{Before, Loaded, check_format, load_heads};
 use crate::rocks::Rocks;
 use crate::run::Run;
 use crate::side::{Local, Projection};
-
-/// Most logs that are opened: far above a district's, and a bound on memory.
-const LOGS_MAX: usize = 1_000_000;
+use crate::tended::{Place, Tender};
 
 /// How to open a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) read_only: bool,
     requests: RwLock<Option<SyncSender<Request>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
+    tender: Mutex<Option<Tender>>,
 }
 
 impl Drop for Inner {
@@ -74,6 +76,11 @@ impl Inner {
                 let _ = committer.join();
             }
         }
+        let Some(tender) = self.tender.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        tender.stop();
+        if let Err(error) = self.shared.settle() {
+            tracing::warn!(%error, "the store was not settled: the next start replays the log of writes");
+        }
     }
 }
 
@@ -83,10 +90,26 @@ impl Store {
     /// # Errors
     /// When another process has it, it is of a newer format, or the disk fails.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self, StoreError> {
-        if !options.read_only {
-            std::fs::create_dir_all(path).map_err(|e| StoreError::Backend(format!("{}: {e}", path.display())))?;
+        if options.read_only {
+            return Self::over(Arc::new(Rocks::open(path, true)?), true);
         }
-        Self::over(Arc::new(Rocks::open(path, options.read_only)?), options.read_only)
+        let refused = |e: std::io::Error| StoreError::Backend(format!("{}: {e}", path.display()));
+        std::fs::create_dir_all(path).map_err(refused)?;
+        let before = Before::opening(path)?;
+        let (disk, damage) = match Disk::open(path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                before.forget();
+                return Err(error);
+            }
+        };
+        let backend = Arc::new(disk);
+        check_format(&*backend, false)?;
+        let loaded = load_heads(&*backend)?;
+        let missing = before.opened(path, &*backend, &loaded.frontier, damage);
+        let store = Self::start(backend, loaded, false, LOGS_MAX, Some(Place::of(path)), missing)?;
+        store.inner.shared.begin_noting(path)?;
+        Ok(store)
     }
 
     /// Opens a store for reading, also beside a process that writes it.
@@ -107,14 +130,39 @@ impl Store {
     /// Over any backend.
     pub(crate) fn over(backend: Arc<dyn Backend>, read_only: bool) -> Result<Self, StoreError> {
         check_format(&*backend, read_only)?;
-        let (numbers, frontier) = load_heads(&*backend)?;
+        let loaded = load_heads(&*backend)?;
+        Self::start(backend, loaded, read_only, LOGS_MAX, None, Missing::default())
+    }
+
+    /// Over any backend, for fewer logs.
+    #[cfg(test)]
+    pub(crate) fn over_at_most(backend: Arc<dyn Backend>, logs_max: usize) -> Result<Self, StoreError> {
+        let loaded = load_heads(&*backend)?;
+        Self::start(backend, loaded, false, logs_max, None, Missing::default())
+    }
+
+    fn start(
+        backend: Arc<dyn Backend>,
+        loaded: Loaded,
+        read_only: bool,
+        logs_max: usize,
+        place: Option<Place>,
+        missing: Missing,
+    ) -> Result<Self, StoreError> {
+        let is_tended = place.is_some();
         let shared = Arc::new(Shared {
             backend,
-            frontier: RwLock::new(Arc::new(frontier)),
-            numbers: RwLock::new(numbers),
+            frontier: RwLock::new(Arc::new(loaded.frontier)),
+            numbers: RwLock::new(loaded.numbers),
+            next_log: AtomicU32::new(loaded.next_log),
+            logs_max,
             listeners: RwLock::default(),
             payload_listeners: RwLock::default(),
+            published: AtomicU64::default(),
+            missing: Mutex::new(missing),
+            place,
             poisoned: Mutex::default(),
+            failures: AtomicU64::default(),
             payloads: Mutex::default(),
         });
         let (requests, waiting) = sync_channel(GROUP_MAX);
@@ -122,10 +170,37 @@ impl Store {
         let committer = std::thread::Builder::new()
             .name("linli-commit".into())
             .spawn(move || commit_loop(&committing, &waiting))
-            .map_err(|e| StoreError::Backend(format!("no commit thread: {e}")))?;
+            .map_err(no_thread)?;
+        let tender = if is_tended { Some(Tender::start(shared.clone()).map_err(no_thread)?) } else { None };
         let (requests, committer) = (RwLock::new(Some(requests)), Mutex::new(Some(committer)));
-        let inner = Inner { shared, read_only, requests, committer };
+        let inner = Inner { shared, read_only, requests, committer, tender: Mutex::new(tender) };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What was durable here and is missing. Empty is well; what is back is no longer in it.
+    pub fn losses(&self) -> Losses {
+        let here = self.frontier();
+        self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner).losses(&here)
+    }
+
+    /// Why nothing can be written now; none is well. The store opens itself anew when the disk takes writes again.
+    pub fn write_trouble(&self) -> Option<StoreError> {
+        self.inner.shared.poison()
+    }
+
+    /// How many durable writes have failed since the store was opened.
+    pub fn write_failures(&self) -> u64 {
+        self.inner.shared.failures.load(Ordering::SeqCst)
+    }
+
+    /// A peer says that it has this head of an own log, which is ahead of ours.
+    pub(crate) fn told_by_peer(&self, log: &LogId, head: Head) {
+        self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner).told(log, head);
+    }
+
+    /// Brings everything into the files themselves and notes the heads: after an orderly stop nothing depends on replay.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        if self.inner.read_only { Ok(()) } else { self.inner.shared.settle() }
     }
 
     /// Finishes what waits and lets go of the disk as soon as the last clone is gone.
@@ -200,27 +275,30 @@ impl Store {
         let (mut run, mut bytes) = (Run::default(), 0usize);
         let Some((number, height)) = self.inner.shared.durable(log) else { return Ok(run) };
         let (from, end) = (entry_key(number, from_seq), entry_key(number, height + 1));
-        let walk = |family| self.inner.shared.backend.walk(family, &from, &end);
-        let (mut entries, mut op, mut pii) = (walk(Family::Entries)?, walk(Family::Op)?, walk(Family::Pii)?);
-        while let Some((key, value)) = entries.pair().filter(|_| run.len() < events_max) {
-            let entry = Entry::read(value)?;
-            let op = if entry.op.is_some() { None } else { value_at(&mut *op, key)? };
-            let pii = value_at(&mut *pii, key)?;
-            let rows = [op, pii].into_iter().flatten().map(<[u8]>::len);
-            bytes = bytes.saturating_add(entry.size_bytes() + rows.sum::<usize>());
-            if bytes > bytes_max && !run.is_empty() {
-                break;
+        let families = [Family::Entries, Family::Op, Family::Pii];
+        self.inner.shared.backend.walks(&families, &from, &end, &mut |walks| {
+            let [entries, op, pii] = walks else { return Ok(()) };
+            while let Some((key, value)) = entries.pair().filter(|_| run.len() < events_max) {
+                let entry = Entry::read(value)?;
+                let op = if entry.op.is_some() { None } else { value_at(&mut **op, key)? };
+                let pii = value_at(&mut **pii, key)?;
+                let rows = [op, pii].into_iter().flatten().map(<[u8]>::len);
+                bytes = bytes.saturating_add(entry.size_bytes() + rows.sum::<usize>());
+                if bytes > bytes_max && !run.is_empty() {
+                    break;
+                }
+                run.push(value, op, pii);
+                entries.step()?;
             }
-            run.push(value, op, pii);
-            entries.step()?;
-        }
+            Ok(())
+        })?;
         Ok(run)
     }
 
     /// As [`Store::read`], and ends on a signed event, so that the run can be proven: what a frame is made of.
     ///
     /// If no event within the bounds is signed, the run is longer than asked for, up to the next signature, which is
-    /// never further than [`limits::FRAME_EVENTS_MAX`].
+    /// never further than [`FRAME_EVENTS_MAX`].
     ///
     /// # Errors
     /// As [`Store::read`].
@@ -231,7 +309,7 @@ impl Store {
             return Ok(run);
         }
         let mut keys = KeyCache::default();
-        for events in read + 1..=limits::FRAME_EVENTS_MAX {
+        for events in read + 1..=FRAME_EVENTS_MAX {
             let Some(mut event) = self.event(log, from_seq + events as u64 - 1)? else { break };
             if event.confirm(&mut keys) {
                 return self.rows(log, from_seq, events, usize::MAX);
@@ -279,7 +357,7 @@ impl Store {
                 batch.put_entry(Family::Entries, &key, event.event(), false);
                 families.push(Family::Entries);
             }
-            shared.backend.write(batch, true)?;
+            shared.write_durably(batch)?;
         }
         families.into_iter().try_for_each(|family| shared.backend.purge(family, &key, &[&key[..], &[0]].concat()))
     }
@@ -316,8 +394,12 @@ impl Store {
 
     /// Node-local settings.
     pub fn local(&self) -> Local {
-        Local { backend: self.inner.shared.backend.clone() }
+        Local { shared: self.inner.shared.clone() }
     }
+}
+
+fn no_thread(error: std::io::Error) -> StoreError {
+    StoreError::Backend(format!("the system gives no thread: {error}"))
 }
 
 fn stopped() -> StoreError {
@@ -337,52 +419,6 @@ fn value_at<'w>(walk: &'w mut dyn Walk, key: &[u8]) -> Result<Option<&'w [u8]>, 
         walk.step()?;
     }
     Ok(walk.pair().filter(|(at, _)| *at == key).map(|(_, value)| value))
-}
-
-/// Brings a store from one on-disk format to the next.
-type Migration = fn(&dyn Backend) -> Result<(), StoreError>;
-
-/// Steps from an older on-disk format to the next: (from, step). Format 2 has an index of lacking payloads; rows of format 1
-/// are read as they are.
-const MIGRATIONS: &[(u32, Migration)] = &[(1, index_lacking)];
-
-fn check_format(backend: &dyn Backend, read_only: bool) -> Result<(), StoreError> {
-    let found = match backend.get(Family::Meta, META_FORMAT)? {
-        Some(bytes) => {
-            let bytes = bytes.try_into().map_err(|_| StoreError::Damaged("on-disk version".into()))?;
-            u32::from_be_bytes(bytes)
-        }
-        None if read_only => return Err(StoreError::Damaged("no on-disk version: nothing was stored here".into())),
-        None => DISK_FORMAT,
-    };
-    if found > DISK_FORMAT {
-        return Err(StoreError::NewerFormat { found, known: DISK_FORMAT });
-    }
-    if read_only {
-        return Ok(());
-    }
-    for (_, step) in MIGRATIONS.iter().filter(|(from, _)| *from >= found) {
-        step(backend)?;
-    }
-    let mut batch = Batch::default();
-    batch.put(Family::Meta, META_FORMAT, &[&DISK_FORMAT.to_be_bytes()]);
-    backend.write(batch, true)
-}
-
-/// Numbers and heads of all logs, by seeking each log's end: no scan of entries.
-fn load_heads(backend: &dyn Backend) -> Result<(BTreeMap<LogId, LogNumber>, Frontier), StoreError> {
-    let (mut numbers, mut frontier) = (BTreeMap::new(), Frontier::new());
-    for (key, value) in backend.range(Family::Logs, &[], &[0xff; 64], LOGS_MAX)? {
-        let number = value.try_into().map_err(|_| StoreError::Damaged("log number".into()))?;
-        let (log, number) = (read_log_key(&key)?, LogNumber::from_be_bytes(number));
-        let last = backend.last(Family::Entries, &entry_key(number, 0), &entry_key(number, u64::MAX))?;
-        if let Some(key) = last {
-            let value = backend.get(Family::Entries, &key)?.ok_or_else(|| StoreError::Damaged("head".into()))?;
-            frontier.advance(&log, Head { seq: seq_of(&key)?, id: event_id(Entry::read(&value)?.header) });
-        }
-        numbers.insert(log, number);
-    }
-    Ok((numbers, frontier))
 }
 
 #[cfg(test)]

@@ -199,12 +199,16 @@ impl LocalWriter {
     /// been writing. What was refused never left this process; the next event goes into a new incarnation.
     fn refused(&self, incarnation: u64, error: &AppendError) {
         let mut state = self.lock();
-        if matches!(error, AppendError::Store(_)) || state.incarnation != incarnation {
+        if state.incarnation != incarnation {
+            return;
+        }
+        // Where the log stands is what the store says, also after it has been opened anew.
+        state.heads.clear();
+        if matches!(error, AppendError::Store(_)) {
             return;
         }
         tracing::warn!(%error, "own events stand in the store that were not written here: a new incarnation follows");
         state.superseded = true;
-        state.heads.clear();
     }
 
     fn sign(
@@ -278,7 +282,8 @@ impl LocalWriter {
     }
 
     /// A peer shows a head of a log that we sign: if it is ahead of ours, this store was rolled back, and what is
-    /// written from now on goes into a new incarnation. Says whether that happened.
+    /// written from now on goes into a new incarnation. Says whether that happened. What the peer has and we do not is a
+    /// loss until it is here ([`Store::losses`]).
     pub fn reported_by_peer(&self, log: &LogId, theirs: Head, random: &mut dyn FnMut() -> u64) -> bool {
         let mut state = self.lock();
         let ours = state
@@ -287,7 +292,11 @@ impl LocalWriter {
             .and_then(|(head, _)| *head)
             .or_else(|| self.store.head(log));
         let ahead = ours.is_none_or(|ours| theirs.seq > ours.seq || (theirs.seq == ours.seq && theirs.id != ours.id));
-        if log.author != self.key.public() || log.incarnation != state.incarnation || !ahead || state.moved {
+        if log.author != self.key.public() || !ahead {
+            return false;
+        }
+        self.store.told_by_peer(log, theirs);
+        if log.incarnation != state.incarnation || state.moved {
             return false;
         }
         tracing::warn!(%log, seq = theirs.seq, "a peer holds later events of ours: opening a new incarnation");
@@ -298,12 +307,13 @@ impl LocalWriter {
         true
     }
 
-    /// Notes that this process stops in order, after everything that was written is durable.
+    /// Notes that this process stops in order, after everything that was written is durable and in the files themselves.
     ///
     /// # Errors
     /// When the disk refuses; the next start then opens a new incarnation.
     pub fn close(&self) -> Result<(), WriteError> {
         let mut state = self.lock();
+        self.store.settle()?;
         if state.noted && !state.superseded {
             self.generation.close(state.incarnation, &self.key.public(), &self.store.frontier())?;
             // Whatever is written after this says again that the incarnation is in use.

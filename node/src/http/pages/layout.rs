@@ -217,9 +217,17 @@ pub(crate) fn as_of_line(lang: Lang, as_of: &AsOf) -> Markup {
     } }
 }
 
-/// Says that a page's numbers are behind what is durable here, and since when.
+/// Says what is wrong with the store here, and that a page's numbers are behind what is durable, and since when.
 pub(crate) fn lag_banner(lang: Lang, as_of: &AsOf) -> Markup {
-    html! { @if let Some(text) = lag_text(lang, as_of) { p.note.warn role="status" { (text) } } }
+    html! {
+        @for trouble in &as_of.store { p.note.warn role="alert" { (in_language(lang, trouble)) } }
+        @if let Some(text) = lag_text(lang, as_of) { p.note.warn role="status" { (text) } }
+    }
+}
+
+/// Reasons are said in both languages, because they also go to logs and monitors.
+pub(crate) fn in_language(lang: Lang, both: &str) -> &str {
+    both.split_once(" / ").map_or(both, |(zh, en)| lang.of(zh, en))
 }
 
 /// The same as one sentence; none if everything is shown.
@@ -291,6 +299,7 @@ mod tests {
             complete_ms,
             nodes_known: 0,
             silent: vec![],
+            store: vec![],
         };
         let text = lag_text(Lang::Zh, &behind(1_234, Some(now_ms))).unwrap();
         assert_eq!(text, "本页截至 14:05，尚有 1,234 条待整理");

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::layout::{Frame, as_of_line, lag_text, or_unknown, tag};
+use super::layout::{Frame, as_of_line, in_language, lag_text, or_unknown, tag};
 use super::peers;
 use crate::http::App;
 use crate::http::api::aside;
@@ -56,11 +56,6 @@ fn health(lang: Lang, status: &NodeStatus, as_of: &AsOf) -> Markup {
             div.note { p { (tag("blue", lang.t(Word::StatusOk))) } }
         }
     }
-}
-
-/// Reasons are said in both languages, because they also go to logs and monitors.
-fn in_language(lang: Lang, both: &str) -> &str {
-    both.split_once(" / ").map_or(both, |(zh, en)| lang.of(zh, en))
 }
 
 fn this_node(lang: Lang, status: &NodeStatus) -> Markup {

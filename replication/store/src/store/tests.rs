@@ -11,10 +11,17 @@ use linli_core::time::Hlc;
 use proptest::prelude::*;
 
 mod faulty;
+mod flipped;
+mod logs;
+mod losses;
+mod opening;
 mod payloads;
 
 use super::*;
+use crate::catalogue::{DISK_FORMAT, META_FORMAT};
 use crate::codec::slot_value;
+use crate::heads;
+use crate::rocks::Rocks;
 use crate::writer::{LocalDraft, LocalWriter};
 
 fn proven(run: &[ReceivedEvent]) -> Vec<VerifiedEvent> {
@@ -436,8 +443,9 @@ fn whoever_composes_sees_the_incarnation_that_signs_also_after_a_refused_write()
     let dir = tempfile::tempdir().unwrap();
     let (store, w) = writer(dir.path(), 1);
     let copy = LocalWriter::open(Store::in_memory(), None, key(1), &mut || 1).unwrap();
-    store.append(vec![proven(&[write(&copy, 1)])]).unwrap();
-    w.write(draft(2), 1, &mut || [7; 16]).unwrap_err();
+    assert_eq!(write(&w, 1), write(&copy, 1));
+    store.append(vec![proven(&[write(&copy, 2)])]).unwrap();
+    w.write(draft(3), 1, &mut || [7; 16]).unwrap_err();
     // when the next events are composed, then the incarnation that is promised is the one that stands in them
     for (salt, expected) in [(8, 0x0808_0808_0808_0808), (9, 0x0808_0808_0808_0808)] {
         let mut promised = None;

@@ -1,9 +1,10 @@
 //! A disk that fails on request, and what the store owes to those whom it has answered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
-use crate::backend::{Pairs, Walk};
+use crate::backend::{Pairs, Visit};
 
 /// What the disk does when it fails.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +28,8 @@ impl Backend for Faulty {
         self.inner.get(family, key)
     }
 
-    fn walk(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Box<dyn Walk + '_>, StoreError> {
-        self.inner.walk(family, from, to)
+    fn walks(&self, families: &[Family], from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.inner.walks(families, from, to, visit)
     }
 
     fn range(&self, family: Family, from: &[u8], to: &[u8], limit: usize) -> Result<Pairs, StoreError> {
@@ -114,4 +115,181 @@ fn a_disk_that_fails_at_any_write_loses_nothing_that_was_acknowledged() {
             what_was_acknowledged_is_there_after(Arc::new(Rocks::open(dir.path(), false).unwrap()), nth, fault);
         }
     }
+}
+
+/// A disk that refuses durable writes as long as it is broken, and that may be opened anew.
+struct Breakable {
+    inner: Arc<dyn Backend>,
+    broken: AtomicBool,
+}
+
+impl Backend for Breakable {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(family, key)
+    }
+
+    fn walks(&self, families: &[Family], from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.inner.walks(families, from, to, visit)
+    }
+
+    fn last(&self, family: Family, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.last(family, from, to)
+    }
+
+    fn write(&self, batch: Batch, durable: bool) -> Result<(), StoreError> {
+        let broken = durable && self.broken.load(Ordering::SeqCst);
+        // The bytes arrive, and nobody knows whether they stay: the harder case.
+        self.inner.write(batch, durable && !broken)?;
+        if broken { Err(StoreError::Backend("no space left, as asked".into())) } else { Ok(()) }
+    }
+
+    fn purge(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        self.inner.purge(family, from, to)
+    }
+
+    fn clear(&self, family: Family) -> Result<(), StoreError> {
+        self.inner.clear(family)
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::SeqCst) { Err(StoreError::Backend("still full".into())) } else { Ok(()) }
+    }
+}
+
+fn breakable() -> (Arc<Breakable>, Store) {
+    let disk = Arc::new(Breakable { inner: Arc::new(Memory::default()), broken: AtomicBool::default() });
+    (disk.clone(), Store::over(disk, false).unwrap())
+}
+
+/// Writes something durably, given a log, its events without their payloads, and one payload; says whether it could.
+type Way = fn(&Store, &LogId, &[ReceivedEvent], &(u64, linli_core::event::Payload)) -> bool;
+
+#[test]
+fn every_way_to_write_durably_stops_after_one_has_failed_and_says_why() {
+    let mut author = Author::new(1, "320508005", None);
+    let events = author.write_personal(Stream::COMMUNITY, 4, 20);
+    let log = author.log_id(Stream::COMMUNITY);
+    let withheld: Vec<_> = events.iter().map(|event| event.clone().without_pii()).collect();
+    let payload = (2, events[1].payload(Slot::Pii).unwrap().clone());
+    let ways: [(&str, Way); 4] = [
+        ("append", |store, _, withheld, _| store.append(vec![proven(withheld)]).is_ok()),
+        ("fill", |store, log, _, payload| store.fill(log, std::slice::from_ref(payload)).is_ok()),
+        ("erase", |store, log, _, _| store.erase(log, 3, Slot::Pii).is_ok()),
+        ("settings", |store, _, _, _| store.local().put(b"a", b"b").is_ok()),
+    ];
+    for (first, fails) in ways {
+        let (disk, store) = breakable();
+        store.append(vec![proven(&withheld[..3])]).unwrap();
+        disk.broken.store(true, Ordering::SeqCst);
+        assert!(!fails(&store, &log, &withheld, &payload), "{first}");
+        disk.broken.store(false, Ordering::SeqCst);
+        // The disk works again, and nobody has opened the store anew: nothing more is written.
+        for (second, writes) in ways {
+            assert!(!writes(&store, &log, &withheld, &payload), "{second} after a failed {first}");
+        }
+        let cause = store.write_trouble().unwrap().to_string();
+        assert!(cause.contains("no space left"), "{cause}");
+        assert_eq!((store.write_failures(), store.head(&log).unwrap().seq), (1, 3));
+        store.inner.shared.recover().unwrap();
+        for (way, writes) in ways {
+            assert!(writes(&store, &log, &withheld, &payload), "{way} after a failed {first} and a recovery");
+        }
+    }
+}
+
+#[test]
+fn a_store_goes_on_by_itself_after_a_failed_write_and_shows_what_is_durable() {
+    // given a node with one act, whose disk is full
+    let (disk, store) = breakable();
+    let w = LocalWriter::open(store.clone(), None, key(1), &mut || 1).unwrap();
+    let first = write(&w, 1);
+    disk.broken.store(true, Ordering::SeqCst);
+    let refused = w.write(draft(2), 1_790_000_000_000, &mut || [1; 16]).unwrap_err();
+    assert!(refused.to_string().contains("no space left"), "{refused}");
+    assert!(store.inner.shared.recover().is_err() && store.write_trouble().is_some());
+    assert_eq!(store.head(&first.header().log_id()), Some(first.head()), "what failed is not shown");
+    // when the disk has room again
+    disk.broken.store(false, Ordering::SeqCst);
+    store.inner.shared.recover().unwrap();
+    // then what is on disk is shown, the next act follows it in the same log, and nothing counts as lost
+    let next = write(&w, 3);
+    assert_eq!((next.header().incarnation, next.header().seq), (1, 3));
+    assert!(store.losses().is_empty() && store.write_trouble().is_none() && store.forks().unwrap().is_empty());
+    assert_eq!(store.read(&next.header().log_id(), 1, 9, 1 << 20).unwrap().len(), 3);
+}
+
+#[test]
+fn listeners_hear_of_what_a_recovery_found() {
+    let (disk, store) = breakable();
+    let heard: Arc<Mutex<Vec<(LogId, Head)>>> = Arc::default();
+    let hearing = heard.clone();
+    store.on_append(Box::new(move |heads| hearing.lock().unwrap().extend_from_slice(heads)));
+    let (log, events) = log_of(2);
+    disk.broken.store(true, Ordering::SeqCst);
+    store.append(vec![proven(&events)]).unwrap_err();
+    disk.broken.store(false, Ordering::SeqCst);
+    store.inner.shared.recover().unwrap();
+    assert_eq!(*heard.lock().unwrap(), [(log, events[1].head())]);
+}
+
+#[test]
+fn a_directory_that_is_deleted_under_a_running_store_is_noticed_and_nothing_is_acknowledged() {
+    // given a running store with some acts
+    let dir = tempfile::tempdir().unwrap();
+    let (home, away) = (dir.path().join("store"), dir.path().join("away"));
+    let store = Store::open(&home, OpenOptions::default()).unwrap();
+    let (log, events) = log_of(4);
+    store.append(vec![proven(&events[..1])]).unwrap();
+    // when its directory is moved away, then the next act is not acknowledged
+    std::fs::rename(&home, &away).unwrap();
+    let refused = store.append(vec![proven(&events[..2])]).unwrap_err();
+    assert!(refused.to_string().contains("deleted, moved or replaced"), "{refused}");
+    // and another store in its place is not taken for it
+    std::fs::create_dir(&home).unwrap();
+    assert!(store.inner.shared.recover().is_err());
+    std::fs::remove_dir(&home).unwrap();
+    // when it is put back, then the store goes on by itself
+    std::fs::rename(&away, &home).unwrap();
+    let waiting = std::time::Instant::now();
+    while store.write_trouble().is_some() {
+        assert!(waiting.elapsed().as_secs() < 30, "{:?}", store.write_trouble());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    store.append(vec![proven(&events)]).unwrap();
+    assert_eq!(store.head(&log), Some(events[3].head()));
+    // when it is deleted while nobody writes, then that is noticed within a second or two
+    std::fs::remove_dir_all(&home).unwrap();
+    let waiting = std::time::Instant::now();
+    while store.write_trouble().is_none() {
+        assert!(waiting.elapsed().as_secs() < 5, "nobody noticed");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(matches!(store.write_trouble(), Some(StoreError::DirectoryGone(_))));
+}
+
+#[test]
+fn a_database_is_opened_anew_under_readers_and_writers() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), OpenOptions::default()).unwrap();
+    let (log, events) = log_of(300);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut reads = 0;
+            while store.head(&log).is_none_or(|head| head.seq < 300) {
+                let height = store.head(&log).map_or(0, |head| head.seq);
+                assert!(store.read(&log, 1, usize::MAX, usize::MAX).unwrap().len() as u64 >= height);
+                reads += 1;
+            }
+            reads
+        });
+        for (event, n) in events.iter().zip(0..) {
+            store.append(vec![proven(std::slice::from_ref(event))]).unwrap();
+            if n % 60 == 59 {
+                store.inner.shared.recover().unwrap();
+            }
+        }
+        assert!(reading.join().unwrap() > 0);
+    });
+    assert_eq!(store.read(&log, 1, usize::MAX, usize::MAX).unwrap().len(), 300);
+    assert!(store.losses().is_empty());
 }
