@@ -14,6 +14,7 @@ pub mod import;
 pub mod mesh;
 pub mod node;
 pub mod operators;
+pub mod peer_checks;
 pub mod peers;
 pub mod projector;
 pub mod status;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use linli_core::id::RecordId;
-use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, Reachability, RelayUse};
+use linli_core::id::{LogId, RecordId};
+use linli_net::{Mesh, MeshConfig, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::cli::now_ms;
 use crate::config::{AUTO, Config, Relays};
 use crate::data_dir::DataDir;
 use crate::node::{Node, NodeError, random_u64};
@@ -45,20 +46,19 @@ pub async fn join(node: &Arc<Node>, config: &Config) -> anyhow::Result<()> {
     let mesh_node = MeshNode {
         key: node.key.clone(),
         store: node.store.clone(),
+        incarnation: node.writer.incarnation(),
         federation: node.enrolment.federation,
         charter: Arc::new(move || charter_of.projector.charter()),
         credentials: Arc::new(move || credentials.clone()),
+        clock: Arc::new(now_ms),
         registry: node.metrics().clone(),
     };
     let mesh = Mesh::spawn(mesh_config, mesh_node).await?;
-    let (heeding, mut events) = (node.clone(), mesh.events());
-    tokio::spawn(async move {
-        while let Ok(event) = events.recv().await {
-            if let MeshEvent::PeerReportsOurHead { log, head } = event {
-                heeding.writer.reported_by_peer(&log, head, &mut random_u64);
-            }
-        }
-    });
+    let (heeding, told) = (node.clone(), mesh.clone());
+    let heed = move |log: &LogId, head| {
+        heeding.writer.reported_by_peer(log, head, &mut random_u64);
+    };
+    tokio::spawn(async move { told.heed_own_heads(heed).await });
     let _ = node.mesh.set(mesh);
     Ok(())
 }

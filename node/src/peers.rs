@@ -1,10 +1,11 @@
 //! Other nodes as this one knows them: how far apart, how fast the line is, what went wrong. Unknown stays unknown.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use linli_core::area::Area;
 use linli_core::charter::Role;
-use linli_core::id::AuthorKey;
+use linli_core::id::{AuthorKey, LogId};
 use linli_core::sync::Violation;
 use linli_net::{LinkEstimate, Misbehaviour, PeerStatus, Reason};
 use serde::Serialize;
@@ -12,6 +13,9 @@ use utoipa::ToSchema;
 
 use crate::node::Node;
 use crate::words::Word;
+
+/// How long a receipt waits for the mesh to say who holds an event. It answers within a millisecond unless it is busy.
+const HOLDERS_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Another node.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -52,6 +56,9 @@ pub struct PeerLine {
     pub misbehaved: Option<MisbehavedLine>,
     /// When it is spoken to again, in Unix milliseconds, while it is left alone.
     pub let_back_ms: Option<u64>,
+    /// By how much its clock is ahead of this node's, in milliseconds; less than nothing if it is behind, null if it has
+    /// not said lately what its clock shows.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// One direction of a connection. Whatever was not measured or said is null.
@@ -130,6 +137,8 @@ const fn word_of(reason: Reason) -> Word {
         Reason::OtherFederation => Word::ReasonOtherFederation,
         Reason::NotEnrolled => Word::ReasonNotEnrolled,
         Reason::RefusedByPeer => Word::ReasonRefusedByPeer,
+        Reason::IsCopy => Word::ReasonIsCopy,
+        Reason::WeAreCopied => Word::ReasonWeAreCopied,
         Reason::NoRandomness => Word::ReasonNoRandomness,
         Reason::HelloTimeout => Word::ReasonHelloTimeout,
         Reason::Garbage => Word::ReasonGarbage,
@@ -175,6 +184,7 @@ impl PeerLine {
             refused_for: None,
             misbehaved: None,
             let_back_ms: None,
+            clock_ahead_ms: None,
         }
     }
 
@@ -193,10 +203,19 @@ impl PeerLine {
         self.refused_for = peer.refused_for.map(ReasonLine::from);
         self.misbehaved = peer.misbehaved.map(MisbehavedLine::from);
         self.let_back_ms = peer.let_back_ms;
+        self.clock_ahead_ms = peer.clock_ahead_ms;
     }
 }
 
 impl Node {
+    /// How many connected nodes say that they hold all these events durably, each a log and a position in it: what a
+    /// receipt may count. For threads that may block; a mesh that is too busy to answer soon, or has none, counts nobody.
+    pub fn holders(&self, events: &[(LogId, u64)]) -> usize {
+        let mesh = self.mesh.get().filter(|_| !events.is_empty());
+        let holders = mesh.and_then(|mesh| mesh.holders_within(events.to_vec(), HOLDERS_PATIENCE));
+        holders.map_or(0, |holders| holders.len())
+    }
+
     /// Every other enrolled node and every address that was tried, connected or silent.
     pub fn peers(&self) -> Vec<PeerLine> {
         let charter = self.projector.charter();
@@ -279,6 +298,8 @@ mod tests {
             Reason::OtherFederation,
             Reason::NotEnrolled,
             Reason::RefusedByPeer,
+            Reason::IsCopy,
+            Reason::WeAreCopied,
             Reason::NoRandomness,
             Reason::HelloTimeout,
             Reason::Garbage,

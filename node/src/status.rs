@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::now_ms;
 use crate::node::{Node, NodeError};
+use crate::peer_checks::{ClockDoubt, CopyLine, clock_doubt, clock_lines, copy_lines};
 use crate::peers::PeerLine;
 use crate::store_health::StoreTroubles;
 
@@ -83,6 +84,10 @@ pub struct NodeStatus {
     pub store_bytes: Option<u64>,
     /// Other nodes.
     pub peers: Vec<PeerLine>,
+    /// Nodes of which a copy runs beside them, this one or others.
+    pub copies: Vec<CopyLine>,
+    /// Whether this node's clock is an hour off those of all nodes that were heard, and by how much.
+    pub clock_doubt: Option<ClockDoubt>,
     /// Whether they can call this one: `unknown`, `direct`, `relayed` or `unreachable`.
     pub reachability: &'static str,
     /// Positions at which somebody signed two histories.
@@ -137,7 +142,7 @@ impl Node {
                 own: log.author == self.enrolment.node,
             })
             .collect();
-        let forks = self.store.forks();
+        let (forks, peers) = (self.store.forks(), self.peers());
         let disk_free_bytes = self.dir.as_ref().and_then(|dir| free_bytes(dir.path()));
         let mut status = NodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -159,7 +164,9 @@ impl Node {
             projection_digest: HEXLOWER.encode(&self.projector.digest()),
             disk_free_bytes,
             store_bytes: self.dir.as_ref().and_then(|dir| occupied_bytes(&dir.store())),
-            peers: self.peers(),
+            copies: self.copies(),
+            clock_doubt: clock_doubt(&peers),
+            peers,
             reachability: self.reachability(),
             forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
@@ -230,6 +237,8 @@ fn needs_attention(status: &NodeStatus) -> Vec<String> {
     if status.forks > 0 {
         reasons.push(format!("发现 {} 处日志分叉 / {} forked positions", status.forks, status.forks));
     }
+    reasons.extend(clock_lines(&status.peers));
+    reasons.extend(copy_lines(&status.copies));
     let silent = status.peers.iter().filter(|peer| !peer.connected).count();
     if silent > 0 && silent == status.peers.len() {
         reasons.push("与其他节点全部失联 / no other node is connected".to_owned());

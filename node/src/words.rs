@@ -575,6 +575,8 @@ words! {
     LinksAsOf => "链路情况截至 {}", "Lines as of {}";
     Misbehaves => "行为异常", "Misbehaves";
     MisbehavedSince => "自 {} 起 {} 次，最近 {}", "since {}, {} times, last {}";
+    ClockAhead => "时钟比本节点快 {}", "its clock is {} ahead of this node's";
+    ClockBehind => "时钟比本节点慢 {}", "its clock is {} behind this node's";
     LetBackAt => "{} 起重新往来", "Spoken to again from {} on";
     MisbehavingPeer => "节点 {} 行为异常：{}", "Node {} misbehaves: {}";
 
@@ -586,6 +588,8 @@ words! {
     ReasonOtherFederation => "不属于本辖区联盟", "it is not of this federation";
     ReasonNotEnrolled => "未登记为本辖区节点", "its credentials do not enrol it as a node";
     ReasonRefusedByPeer => "对方不承认本节点的登记", "it refuses our credentials";
+    ReasonIsCopy => "是某节点的副本，该节点正从别处连接", "it is a copy of a node that is connected from elsewhere";
+    ReasonWeAreCopied => "对方正与本节点的副本往来", "it replicates with a copy of this node";
     ReasonNoRandomness => "本机无法取得随机数", "this machine has no randomness";
     ReasonHelloTimeout => "握手超时", "the hello was not completed in time";
     ReasonGarbage => "发来无法识别的数据", "it sent bytes that are no message";

@@ -6,6 +6,7 @@ use super::outcome::Outcome;
 use super::show::plain;
 use super::{Context, now_ms};
 use crate::http::minute;
+use crate::peer_checks::{CLOCK_WARNS_MS, spans};
 use crate::peers::{bytes_text, round_trip_text, span_text};
 use crate::words::Word;
 
@@ -37,6 +38,11 @@ fn describe(peer: &Value, now_ms: u64) -> String {
     if let Some(ms) = peer["let_back_ms"].as_u64() {
         let seconds = ms.saturating_sub(now_ms).div_ceil(1_000);
         text += &format!("\n    {} 秒后重新往来 / spoken to again in {} s", seconds, seconds);
+    }
+    if let Some(ahead) = peer["clock_ahead_ms"].as_i64().filter(|ahead| ahead.unsigned_abs() >= CLOCK_WARNS_MS) {
+        let word = if ahead > 0 { Word::ClockAhead } else { Word::ClockBehind };
+        let (zh, en) = spans(ahead.unsigned_abs());
+        text += &format!("\n    {} / {}", word.zh().replace("{}", &zh), word.en().replace("{}", &en));
     }
     if peer["connected"] == true {
         let round_trip = peer["rtt_ms"].as_u64().map_or("?".to_owned(), round_trip_text);

@@ -245,10 +245,6 @@ pub const SYNC_ANSWER_TIMEOUT_MS: u64 = 30_000;
 /// else who has it: a member that announces warnings and keeps them back must not hold them up.
 pub const SYNC_URGENT_PATIENCE_MS: u64 = 2_000;
 
-/// Most logs of our own of which later heads are reported. A node has one per stream and incarnation; whoever invents
-/// incarnations must not fill our memory.
-pub const SYNC_REPORTED_LOGS_MAX: usize = 1024;
-
 /// How long a peer may confirm none of the pieces on their way to it, in milliseconds, before it is left: the longest
 /// piece on a line that has just become as slow as 64 kbit/s arrives in 32 s.
 pub const SYNC_CONFIRM_TIMEOUT_MS: u64 = 40_000;

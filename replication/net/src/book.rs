@@ -6,13 +6,14 @@
 //! sleeps when it heals.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use linli_core::id::AuthorKey;
 
-use crate::address::{Way, destination, key_in, naming, relay, unnamed};
+use crate::address::{Way, destination, ip, key_in, naming, relay, unnamed};
 use crate::address_file::Remembered;
 use crate::identity::{author_key, peer_id};
 use crate::limits;
@@ -246,7 +247,13 @@ impl Book {
         all.filter(|peer| !peer.addresses.is_empty() || peer.last_heard_unix_ms.is_some()).collect()
     }
 
-    /// Whether an address was proven or given up since the last time this was asked.
+    /// Where members have proven themselves, or are expected by whoever wrote down where.
+    pub(crate) fn proven_places(&self) -> impl Iterator<Item = IpAddr> {
+        let sure = |target: &&Target| target.origin == Origin::Configured || target.proven_unix_ms.is_some();
+        self.targets.iter().filter(sure).filter_map(|target| ip(&target.address))
+    }
+
+    /// Whether an address was proven or given up, or a peer came or went, since the last time this was asked.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
@@ -439,6 +446,13 @@ impl Book {
             oldest.and_then(|key| self.notes.remove(&key));
         }
         self.notes.entry(peer).or_default()
+    }
+
+    /// Replication with a peer began or ended, and it was heard then: that is worth writing down, for whoever looks after a
+    /// crash wants to know who was heard last.
+    pub(crate) fn heard(&mut self, peer: AuthorKey, unix_ms: u64) {
+        self.note(peer).last_heard_unix_ms = Some(unix_ms);
+        self.changed = true;
     }
 
     /// What is remembered, by peer.

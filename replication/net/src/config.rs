@@ -11,6 +11,7 @@ use linli_core::sign::SecretKey;
 use linli_store::Store;
 use prometheus::Registry;
 
+use crate::clocks::WallClock;
 use crate::trouble::{Misbehaviour, Reason};
 
 /// Where to listen and whom to call.
@@ -67,6 +68,9 @@ pub struct MeshNode {
     pub key: SecretKey,
     /// The store that is replicated.
     pub store: Store,
+    /// The incarnation in which this node's writer was opened. Later ones are drawn at random while it runs, so what peers
+    /// may know and this store may have lost was written in this one.
+    pub incarnation: u64,
     /// The federation. Whoever does not know this id is a stranger.
     pub federation: EventId,
     /// The charter as this node knows it now. Called for each hello and now and then; must not block.
@@ -74,6 +78,8 @@ pub struct MeshNode {
     /// The charter events from the genesis down to this node's grant, each with its own signature. Called for each
     /// hello; must not block.
     pub credentials: Arc<dyn Fn() -> Vec<ReceivedEvent> + Send + Sync>,
+    /// This machine's clock, which is told to peers in the greeting and compared with theirs.
+    pub clock: WallClock,
     /// Where the mesh registers its metrics.
     pub registry: Registry,
 }
@@ -88,6 +94,17 @@ pub enum SpawnError {
         address: Multiaddr,
         /// What the system says.
         what: String,
+    },
+    /// Another program has the port.
+    #[error(
+        "端口已被占用，可能是另一个节点 / cannot listen on {address}: another program, perhaps another node, has this port: \
+         {source}"
+    )]
+    InUse {
+        /// The address.
+        address: Multiaddr,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// The transports cannot be set up.
     #[error("cannot set up the transports: {0}")]
@@ -116,14 +133,6 @@ pub enum MeshEvent {
         peer: AuthorKey,
         /// Why, for people.
         reason: String,
-    },
-    /// A peer knows a later head of a log that carries our signature: this store is behind what it once published.
-    /// Whoever writes must open a new incarnation first.
-    PeerReportsOurHead {
-        /// Our log.
-        log: LogId,
-        /// Its head as the peer knows it.
-        head: Head,
     },
     /// One author signed two histories of a log, or a peer says so.
     Forked {
@@ -208,6 +217,20 @@ pub struct PeerStatus {
     pub received_bytes: u64,
     /// Bytes of sync messages sent to it on this connection, as they were on the wire.
     pub sent_bytes: u64,
+    /// By how much its clock is ahead of this node's, in milliseconds; less than nothing if it is behind. None if it has
+    /// not told lately what its clock shows.
+    pub clock_ahead_ms: Option<i64>,
     /// How far replication is.
     pub sync: SyncState,
+}
+
+/// A process that runs beside another one with the same key: a copy of a node, which is to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCopy {
+    /// The key of both.
+    pub of: AuthorKey,
+    /// Where the other process was met. Of this node's own copies, where the peer says that it replicates with one.
+    pub address: Multiaddr,
+    /// The peer that says so; none if this node met it itself.
+    pub told_by: Option<AuthorKey>,
 }

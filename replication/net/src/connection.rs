@@ -5,6 +5,8 @@
 //! and a peer that restarted takes its new connection at once, whatever became of the old one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::AsyncWriteExt;
@@ -18,15 +20,16 @@ use linli_core::id::AuthorKey;
 use linli_core::sync::{Greeting, Input};
 use tokio::sync::oneshot;
 
-use crate::address::{Way, is_loopback, is_of_use, is_relayed};
+use crate::address::{Way, ip, is_loopback, is_of_use, is_relayed};
 use crate::book::{Due, Enough, Tie};
 use crate::config::{MeshEvent, SpawnError};
+use crate::copies::told_until;
 use crate::driver::{Driver, Happened};
-use crate::hello::{self, Greeted, HelloError, Ours};
+use crate::hello::{self, Greeted, HelloError, Instance, Ours, Second};
 use crate::identity::author_key;
 use crate::limits;
 use crate::link::{LinkEvent, Protocol};
-use crate::mesh::BehaviourEvent;
+use crate::mesh::{BehaviourEvent, with_causes};
 use crate::session::{Session, unix_ms};
 use crate::trouble::Reason;
 use crate::whereabouts::Telling;
@@ -44,9 +47,13 @@ pub(crate) struct Connection {
     pub(crate) relayed: bool,
     /// Where the peer is, as this connection sees it.
     pub(crate) remote: Multiaddr,
+    /// Where the peer called us, if it did so directly.
+    called_at: Option<IpAddr>,
     /// Whether this side opened it, and so says hello first.
     pub(crate) dialled: bool,
     pub(crate) telling: Telling,
+    /// Which process the peer is, if it has said so.
+    pub(crate) instance: Option<Instance>,
     last_answer: Option<Instant>,
     since: Instant,
     stage: Stage,
@@ -60,7 +67,10 @@ enum Stage {
     New,
     /// The hello is under way.
     Greeting,
-    /// Enrolled, for these areas, and what the greeting told of the line. No sync stream yet.
+    /// Enrolled, for these areas, and what the greeting told of the line. Held back while another process with the same
+    /// key is probed.
+    Held(Vec<Area>, Greeting),
+    /// The same, and nothing is in the way. No sync stream yet.
     Greeted(Vec<Area>, Greeting),
     /// Replicating.
     Syncing(Vec<Area>),
@@ -70,7 +80,7 @@ impl Connection {
     /// Areas for which the peer has proven to be enrolled on this connection.
     pub(crate) fn areas(&self) -> Vec<Area> {
         match &self.stage {
-            Stage::Greeted(areas, _) | Stage::Syncing(areas) => areas.clone(),
+            Stage::Held(areas, _) | Stage::Greeted(areas, _) | Stage::Syncing(areas) => areas.clone(),
             Stage::New | Stage::Greeting => vec![],
         }
     }
@@ -88,8 +98,11 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Links((_, connection, event))) => self.on_link(connection, event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(found))) => {
-                for (peer, address) in found {
+            SwarmEvent::Behaviour(
+                BehaviourEvent::Mdns(mdns::Event::Discovered(found))
+                | BehaviourEvent::MdnsV6(mdns::Event::Discovered(found)),
+            ) => {
+                for (peer, address) in found.into_iter().filter(|(_, address)| is_of_use(address, true)) {
                     let address = address.with_p2p(peer).unwrap_or_else(|address| address);
                     self.book.found(Instant::now(), address);
                 }
@@ -134,7 +147,7 @@ impl Driver {
                 if let Some(ready) = ready.take() {
                     let address = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
                     // Whoever spawned the mesh may have given up waiting.
-                    let _ = ready.send(Err(SpawnError::Listen { address, what: error.to_string() }));
+                    let _ = ready.send(Err(SpawnError::Listen { address, what: with_causes(&error) }));
                 }
             }
             _ => {}
@@ -162,6 +175,10 @@ impl Driver {
         } else if !relayed && endpoint.is_listener() && self.sessions.contains_key(&peer) {
             self.reach.came_in(peer);
         }
+        let called_at = match endpoint {
+            ConnectedPoint::Listener { local_addr, .. } if !relayed => ip(local_addr),
+            _ => None,
+        };
         let (telling, stage) = (Telling::default(), Stage::New);
         let (round_trip, last_answer, since) = (None, None, now);
         let state = Connection {
@@ -170,8 +187,10 @@ impl Driver {
             round_trip,
             relayed,
             remote,
+            called_at,
             dialled,
             telling,
+            instance: None,
             last_answer,
             since,
             stage,
@@ -247,10 +266,17 @@ impl Driver {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         let opens_sync = self.own_key < state.peer;
         match (event, &state.stage) {
-            (LinkEvent::Opened(Protocol::Hello, stream), Stage::New) if state.dialled => self.greet(connection, stream),
-            (LinkEvent::Accepted(Protocol::Hello, stream), Stage::New) if !state.dialled => {
-                self.greet(connection, stream);
+            (LinkEvent::Opened(hello @ (Protocol::Hello | Protocol::HelloOfOld), stream), Stage::New)
+                if state.dialled =>
+            {
+                self.greet(connection, hello, stream);
             }
+            (LinkEvent::Accepted(hello @ (Protocol::Hello | Protocol::HelloOfOld), stream), Stage::New)
+                if !state.dialled =>
+            {
+                self.greet(connection, hello, stream);
+            }
+            (LinkEvent::Failed { protocol: Protocol::Probe, offered: false }, _) => self.shows_life(connection),
             (LinkEvent::Opened(Protocol::Sync, stream), Stage::Greeted(..)) if opens_sync => {
                 self.start_session(connection, stream);
             }
@@ -293,10 +319,15 @@ impl Driver {
         self.swarm.close_connection(connection);
     }
 
-    fn greet(&mut self, connection: ConnectionId, mut stream: Stream) {
+    fn greet(&mut self, connection: ConnectionId, hello: Protocol, mut stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         state.stage = Stage::Greeting;
         let (peer, dialled, queue) = (state.peer, state.dialled, self.queue.clone());
+        let second = (hello == Protocol::Hello).then(|| Second {
+            instance: self.instance,
+            clock: Arc::clone(&self.node.clock),
+            refused: self.refused_copies(&peer),
+        });
         let of_peer = self.engine.frontier().iter().filter(|(log, _)| log.author == peer);
         let ours = Ours {
             key: self.own_key,
@@ -304,6 +335,7 @@ impl Driver {
             credentials: (self.node.credentials)(),
             charter: (self.node.charter)(),
             heads_of_peer: of_peer.map(|(log, head)| (log.clone(), *head)).collect(),
+            second,
         };
         tokio::spawn(async move {
             let hello = async {
@@ -321,30 +353,60 @@ impl Driver {
     }
 
     pub(crate) fn on_hello(&mut self, connection: ConnectionId, peer: AuthorKey, result: Result<Greeted, HelloError>) {
-        match result {
-            Ok(greeted) => self.on_greeted(connection, peer, greeted),
-            Err(error) => {
-                tracing::info!(peer = %peer.short(), %error, "a hello was not completed");
-                self.metrics.refused_hellos.with_label_values(&[error.label()]).inc();
-                self.note_trouble(peer, Reason::from(&error), error.to_string());
-                if matches!(error, HelloError::OtherFederation | HelloError::NotEnrolled | HelloError::Malformed(_)) {
-                    self.book.shun(Instant::now(), peer);
-                }
-                self.swarm.close_connection(connection);
-                self.tell_state();
-            }
+        let error = match result {
+            Ok(greeted) => return self.on_greeted(connection, peer, greeted),
+            Err(error) => error,
+        };
+        tracing::info!(peer = %peer.short(), %error, "a hello was not completed");
+        self.metrics.refused_hellos.with_label_values(&[error.label()]).inc();
+        if let (HelloError::IsCopy(_), Some(copy)) = (&error, self.connections.get(&connection)) {
+            // The node itself is well, and nothing is noted against it.
+            self.note_copy(peer, None, copy.remote.clone());
+        } else {
+            self.note_trouble(peer, Reason::from(&error), error.to_string());
         }
+        if let HelloError::WeAreCopied(there) = &error {
+            self.copies.told_of_us(peer, Some(there.clone()), told_until(Instant::now()));
+        }
+        if matches!(error, HelloError::OtherFederation | HelloError::NotEnrolled | HelloError::Malformed(_)) {
+            self.book.shun(Instant::now(), peer);
+        }
+        self.swarm.close_connection(connection);
+        self.tell_state();
     }
 
     fn on_greeted(&mut self, connection: ConnectionId, peer: AuthorKey, greeted: Greeted) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        let (peer_id, dialled, relayed) = (state.peer_id, state.dialled, state.relayed);
         if !self.book.visited(Instant::now(), peer) {
             self.break_off(peer, Reason::Visits, "connects again and again".to_owned());
             self.swarm.close_connection(connection);
             return;
         }
-        state.stage = Stage::Greeted(greeted.areas, greeted.greeting);
+        state.round_trip = Some(greeted.round_trip);
+        state.instance = greeted.present.map(|present| present.instance);
+        state.stage = Stage::Held(greeted.areas, greeted.greeting);
+        if let Some(present) = &greeted.present {
+            self.clocks.told(peer, present);
+        }
+        for (log, head) in greeted.heads_of_ours {
+            if head.seq > self.engine.frontier().height(&log) {
+                self.own_heads.report(log, head);
+            }
+        }
+        self.welcome(connection);
+    }
+
+    /// Goes on with a greeted connection, unless another process with the same key stands in the way.
+    pub(crate) fn welcome(&mut self, connection: ConnectionId) {
+        if self.hold_back(connection) {
+            return;
+        }
+        let Some(state) = self.connections.get_mut(&connection) else { return };
+        let (peer, peer_id, dialled, relayed) = (state.peer, state.peer_id, state.dialled, state.relayed);
+        let called_at = state.called_at;
+        if let Stage::Held(areas, greeting) = &state.stage {
+            state.stage = Stage::Greeted(areas.clone(), *greeting);
+        }
         let note = self.book.note(peer);
         (note.refused, note.refused_for) = (None, None);
         if dialled {
@@ -352,10 +414,8 @@ impl Driver {
         } else if !relayed {
             self.reach.came_in(peer);
         }
-        for (log, head) in greeted.heads_of_ours {
-            if head.seq > self.engine.frontier().height(&log) {
-                self.tell(MeshEvent::PeerReportsOurHead { log, head });
-            }
+        if let Some(ip) = called_at {
+            self.places.proven_at(ip);
         }
         let behaviour = self.swarm.behaviour_mut();
         behaviour.links.allow_all(peer_id, connection);
@@ -363,6 +423,15 @@ impl Driver {
         behaviour.relay_client.open(peer_id, connection);
         behaviour.dcutr.open(peer_id, connection);
         self.open_sync(connection);
+    }
+
+    /// This node's clock was set: peers learn by a new greeting how far theirs is from it now.
+    pub(crate) fn greet_anew(&mut self) {
+        tracing::info!("this node's clock was set: peers are greeted anew");
+        let peers: Vec<AuthorKey> = self.sessions.keys().copied().collect();
+        for peer in peers {
+            self.end_session(peer, Reason::Lost, "this node's clock was set".to_owned());
+        }
     }
 
     /// Asks for the sync stream, if that is ours to do and still to be done.
@@ -379,7 +448,7 @@ impl Driver {
 
     fn start_session(&mut self, connection: ConnectionId, stream: Stream) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        let (peer, pii_areas) = (state.peer, state.areas());
+        let (peer, pii_areas, instance) = (state.peer, state.areas(), state.instance);
         let greeting = if let Stage::Greeted(_, greeting) = state.stage { greeting } else { Greeting::Slow };
         state.stage = Stage::Syncing(pii_areas.clone());
         self.next_session += 1;
@@ -392,7 +461,8 @@ impl Driver {
                 self.tell(MeshEvent::Connected { peer });
             }
         }
-        self.book.note(peer).last_heard_unix_ms = Some(unix_ms());
+        self.book.heard(peer, unix_ms());
+        self.note_standing(&peer, instance);
         self.places.changed();
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
         self.input(Input::PeerConnected { peer, pii_areas, greeting });
@@ -404,8 +474,9 @@ impl Driver {
         let Some(session) = self.sessions.remove(&peer) else { return };
         tracing::info!(peer = %peer.short(), reason, "not replicating any more");
         let heard_ms = unix_ms().saturating_sub(u64::try_from(session.traffic.silent_for().as_millis()).unwrap_or(0));
-        self.book.note(peer).last_heard_unix_ms = Some(heard_ms);
+        self.book.heard(peer, heard_ms);
         self.places.gone(&peer);
+        self.copies.gone(Instant::now(), &peer);
         self.metrics.connected_peers.set(i64::try_from(self.sessions.len()).unwrap_or(i64::MAX));
         self.hang_up(session.connection, true);
         self.input(Input::PeerDisconnected { peer });
@@ -416,7 +487,7 @@ impl Driver {
 
     /// Closes a connection, and lets its peer be called again at once: over a dead line closing takes as long as the
     /// system goes on sending what nobody confirms, a minute and more.
-    fn hang_up(&mut self, connection: ConnectionId, replicated: bool) {
+    pub(crate) fn hang_up(&mut self, connection: ConnectionId, replicated: bool) {
         self.book.over(Instant::now(), connection, replicated);
         self.swarm.close_connection(connection);
     }
@@ -428,6 +499,7 @@ impl Driver {
             Ok(round_trip) => {
                 state.round_trip = Some(round_trip);
                 state.last_answer = Some(Instant::now());
+                self.shows_life(event.connection);
             }
             Err(error) => {
                 let session = self.sessions.get(&state.peer).filter(|session| session.connection == event.connection);

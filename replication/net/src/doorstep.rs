@@ -1,9 +1,11 @@
 //! How many connections of one source may be in the making at a time.
 //!
 //! Before a connection is encrypted, nobody knows whose it is; all that tells strangers apart is where they call from. One
-//! machine that opens sockets and says nothing fills its own share of the room, not that of the neighbours.
+//! machine that opens sockets and says nothing fills its own share of the room, not that of the neighbours. The more of the
+//! room is taken, the smaller is the share, so that a few such machines together leave some to a newcomer; and a part of the
+//! room is for places from which members have come before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
@@ -21,11 +23,31 @@ use libp2p::swarm::{
 use crate::address::{ip, is_relayed};
 use crate::limits;
 
-/// Denies a connection from a source that has [`limits::CONNECTIONS_PENDING_PER_SOURCE_MAX`] in the making. Circuits
-/// through relays have no source of their own and are not counted; only members have relays.
+/// Denies a connection from a source that has its share of the room in the making. Circuits through relays have no source
+/// of their own and are not counted; only members have relays.
 #[derive(Debug, Default)]
 pub(crate) struct Doorstep {
     pending: HashMap<ConnectionId, IpAddr>,
+    /// Where members have proven themselves.
+    known: HashSet<IpAddr>,
+}
+
+impl Doorstep {
+    /// Takes note of the places from which members come.
+    pub(crate) fn know(&mut self, places: impl IntoIterator<Item = IpAddr>) {
+        self.known = places.into_iter().map(network).collect();
+    }
+
+    fn has_room_for(&self, source: IpAddr) -> bool {
+        let from_there = self.pending.values().filter(|other| **other == source).count();
+        if self.known.contains(&source) {
+            return from_there < limits::CONNECTIONS_PENDING_PER_SOURCE_MAX;
+        }
+        let strangers = self.pending.values().filter(|other| !self.known.contains(other)).count();
+        let left = limits::CONNECTIONS_PENDING_UNKNOWN_MAX.saturating_sub(strangers);
+        let share = (left / limits::CONNECTIONS_PENDING_SHARE).max(1);
+        left > 0 && from_there < share.min(limits::CONNECTIONS_PENDING_PER_SOURCE_MAX)
+    }
 }
 
 /// A source has too many connections in the making.
@@ -34,8 +56,7 @@ struct Crowded(IpAddr);
 
 impl fmt::Display for Crowded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = limits::CONNECTIONS_PENDING_PER_SOURCE_MAX;
-        write!(f, "{} has {most} connections in the making, and more are not allowed", self.0)
+        write!(f, "{} has as many connections in the making as there is room for", self.0)
     }
 }
 
@@ -44,10 +65,14 @@ impl std::error::Error for Crowded {}
 /// Where a connection comes from, if not through a relay. An IPv6 network of 64 bits counts as one source: a machine has
 /// all of its addresses.
 fn source(remote: &Multiaddr) -> Option<IpAddr> {
-    Some(match ip(remote).filter(|_| !is_relayed(remote))?.to_canonical() {
+    ip(remote).filter(|_| !is_relayed(remote)).map(network)
+}
+
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
         v4 => v4,
-    })
+    }
 }
 
 impl NetworkBehaviour for Doorstep {
@@ -61,8 +86,7 @@ impl NetworkBehaviour for Doorstep {
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         let Some(source) = source(remote) else { return Ok(()) };
-        let pending = self.pending.values().filter(|other| **other == source).count();
-        if pending >= limits::CONNECTIONS_PENDING_PER_SOURCE_MAX {
+        if !self.has_room_for(source) {
             return Err(ConnectionDenied::new(Crowded(source)));
         }
         self.pending.insert(connection, source);
@@ -117,17 +141,46 @@ mod tests {
         doorstep.handle_pending_inbound_connection(ConnectionId::new_unchecked(number), &local, &remote).is_ok()
     }
 
+    /// Calls from there until there is no room any more, and says how often that went well.
+    fn fill(doorstep: &mut Doorstep, first: usize, from: &str) -> usize {
+        (0..1_000).take_while(|n| calls(doorstep, first + n, from)).count()
+    }
+
     #[test]
     fn a_source_that_fills_its_share_keeps_no_other_out_and_is_heard_again_when_one_is_done() {
         let mut doorstep = Doorstep::default();
-        let most = limits::CONNECTIONS_PENDING_PER_SOURCE_MAX;
-        assert!((0..most).all(|number| calls(&mut doorstep, number, "/ip4/10.0.0.2/tcp/9")));
-        assert!(!calls(&mut doorstep, 100, "/ip4/10.0.0.2/udp/9/quic-v1"));
-        assert!(calls(&mut doorstep, 101, "/ip4/10.0.0.3/tcp/9"));
+        assert!(fill(&mut doorstep, 0, "/ip4/10.0.0.2/tcp/9") > 8, "many nodes may share a router");
+        assert!(!calls(&mut doorstep, 2_000, "/ip4/10.0.0.2/udp/9/quic-v1"));
+        assert!(calls(&mut doorstep, 2_001, "/ip4/10.0.0.3/tcp/9"));
         let (peer, any) = (crate::peer_id(&key(1).public()).unwrap(), "/ip4/10.0.0.1/tcp/8421".parse().unwrap());
-        let first = ConnectionId::new_unchecked(0);
-        doorstep.handle_established_inbound_connection(first, peer, &any, &any).unwrap();
-        assert!(calls(&mut doorstep, 102, "/ip4/10.0.0.2/tcp/9"));
+        for n in 0..2 {
+            let done = ConnectionId::new_unchecked(n);
+            doorstep.handle_established_inbound_connection(done, peer, &any, &any).unwrap();
+        }
+        assert!(calls(&mut doorstep, 2_002, "/ip4/10.0.0.2/tcp/9"));
+    }
+
+    #[test]
+    fn four_machines_that_open_sockets_without_end_leave_room_for_a_newcomer() {
+        let mut doorstep = Doorstep::default();
+        let taken: usize = (2..6).map(|n| fill(&mut doorstep, n * 1_000, &format!("/ip4/10.0.0.{n}/tcp/9"))).sum();
+        assert!(taken < limits::CONNECTIONS_PENDING_UNKNOWN_MAX, "{taken}");
+        // Again and again, as fast as they like:
+        assert!((2..6).all(|n| !calls(&mut doorstep, 9_000 + n, &format!("/ip4/10.0.0.{n}/tcp/9"))));
+        assert!(calls(&mut doorstep, 9_100, "/ip4/10.0.0.77/tcp/9"));
+    }
+
+    #[test]
+    fn however_many_machines_do_so_members_come_in_where_they_came_from_before() {
+        let mut doorstep = Doorstep::default();
+        doorstep.know(["10.0.0.200".parse().unwrap(), "fd00::7".parse().unwrap()]);
+        for n in 2..180 {
+            fill(&mut doorstep, n * 1_000, &format!("/ip4/10.0.0.{n}/tcp/9"));
+        }
+        assert!(!calls(&mut doorstep, 900_000, "/ip4/10.0.0.199/tcp/9"));
+        assert!(calls(&mut doorstep, 900_001, "/ip4/10.0.0.200/tcp/9"));
+        assert!(calls(&mut doorstep, 900_002, "/ip6/fd00::9/udp/9/quic-v1"), "the network counts");
+        assert!(doorstep.pending.len() <= limits::CONNECTIONS_PENDING_MAX as usize);
     }
 
     #[test]

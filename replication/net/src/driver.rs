@@ -20,23 +20,29 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::book::Book;
+use crate::clocks::Clocks;
 use crate::config::{MeshConfig, MeshEvent, MeshNode, SpawnError};
 use crate::connection::Connection;
+use crate::copies::Copies;
 use crate::door::{self, BatchDone, Door, Job};
-use crate::hello::{Greeted, HelloError, node_areas};
+use crate::hello::{Greeted, HelloError, Instance, node_areas};
 use crate::limits;
 use crate::memory::Memory;
 use crate::mesh::Behaviour;
 use crate::metrics::Metrics;
+use crate::own_heads::OwnHeads;
 use crate::reach::Reach;
 use crate::session::{Session, SessionEnd};
 use crate::status::{State, Told};
 use crate::trouble::Reason;
 use crate::whereabouts::{Places, Whereabouts};
 
+/// How an answer goes back to whoever asked. Whoever does not wait any more needs none.
+pub(crate) type Answer<T> = Box<dyn FnOnce(T) + Send>;
+
 /// What the handle asks.
 pub(crate) enum Request {
-    Holders(LogId, u64, oneshot::Sender<Vec<AuthorKey>>),
+    Holders(Vec<(LogId, u64)>, Answer<Vec<AuthorKey>>),
     AddPeer(Multiaddr),
     Shutdown(oneshot::Sender<()>),
 }
@@ -112,6 +118,11 @@ pub(crate) struct Driver {
     /// When an own address went away: connections that have shown no life since are doubtful.
     pub(crate) doubted_since: Option<Instant>,
     pub(crate) memory: Memory,
+    pub(crate) own_heads: OwnHeads,
+    pub(crate) clocks: Clocks,
+    pub(crate) copies: Copies,
+    /// Which process this is, to peers.
+    pub(crate) instance: Instance,
     /// As it was when what peers and this node may have was worked out last.
     charter: Arc<Charter>,
     /// Areas whose personal payloads this node may have.
@@ -126,6 +137,8 @@ pub(crate) struct Driver {
     /// When the time that telling took is made up for, at the share that it may have.
     tells_even_at: Instant,
     tell_due: bool,
+    /// When the doorstep was told where members come from.
+    pub(crate) places_told: Option<Instant>,
 }
 
 impl Driver {
@@ -137,6 +150,8 @@ impl Driver {
         events: broadcast::Sender<MeshEvent>,
         config: MeshConfig,
         told: Arc<Told>,
+        own_heads: OwnHeads,
+        instance: Instance,
     ) -> Self {
         let (queue, happened) = mpsc::channel(limits::LOOP_QUEUE);
         let risen = Arc::new(Risen::default());
@@ -153,6 +168,7 @@ impl Driver {
         }
         let memory = Memory::new(config.address_file);
         book.remember(now, memory.recall());
+        let clocks = Clocks::new(now, Arc::clone(&node.clock));
         let mut driver = Self {
             swarm,
             node,
@@ -170,6 +186,10 @@ impl Driver {
             announce: config.announce,
             doubted_since: None,
             memory,
+            own_heads,
+            clocks,
+            copies: Copies::default(),
+            instance,
             charter: Arc::default(),
             own_areas: vec![],
             happened,
@@ -181,18 +201,19 @@ impl Driver {
             told_at: None,
             tells_even_at: now,
             tell_due: false,
+            places_told: None,
         };
         driver.tell_state();
         driver
     }
 
-    /// Runs until the handle asks for the end or is gone. Says through `ready` when all listeners have addresses.
+    /// Runs until the handle asks for the end, and gives whom to tell when all is over, or until the handle is gone. Says through `ready` when all listeners have addresses.
     pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
         listeners: Vec<ListenerId>,
         ready: oneshot::Sender<Result<(), SpawnError>>,
-    ) {
+    ) -> Option<oneshot::Sender<()>> {
         let mut ready = Some(ready).filter(|_| !listeners.is_empty());
         self.listeners_awaited = listeners;
         let mut tick = tokio::time::interval(Duration::from_millis(250));
@@ -205,17 +226,19 @@ impl Driver {
                 () = risen.notify.notified() => self.on_risen(),
                 _ = tick.tick() => self.on_tick(),
                 request = requests.recv() => match request {
-                    Some(Request::Holders(log, seq, answer)) => drop(answer.send(self.holders(&log, seq))),
+                    Some(Request::Holders(events, answer)) => answer(self.holders(&events)),
                     Some(Request::AddPeer(address)) => {
                         self.book.add(Instant::now(), address);
                         self.call_due();
                     }
                     Some(Request::Shutdown(done)) => {
                         self.close_all().await;
-                        let _ = done.send(());
-                        return;
+                        return Some(done);
                     }
-                    None => return self.close_all().await,
+                    None => {
+                        self.close_all().await;
+                        return None;
+                    }
                 },
             }
         }
@@ -330,7 +353,7 @@ impl Driver {
                 self.run_batches();
             }
             Output::Disconnect { peer, reason } => self.on_engine_disconnect(peer, &reason),
-            Output::PeerReportsOurHead { log, head } => self.tell(MeshEvent::PeerReportsOurHead { log, head }),
+            Output::PeerReportsOurHead { log, head } => self.own_heads.report(log, head),
             Output::Forked { peer, log, ours, theirs, proven } => {
                 self.metrics.forks.inc();
                 tracing::warn!(peer = %peer.short(), %log, seq = theirs.seq, proven, "a log has two histories");
@@ -468,8 +491,13 @@ impl Driver {
         self.call_due();
         self.tell_whereabouts();
         self.end_calls_back();
+        self.settle_copies();
+        if self.clocks.was_set(Instant::now()) {
+            self.greet_anew();
+        }
         self.keep_reservations();
         self.save_addresses();
+        self.know_members_places();
         if self.tell_due || self.told_at.is_none_or(|at| at.elapsed() >= limits::TELL_INTERVAL) {
             self.tell_state();
         }
@@ -490,7 +518,10 @@ impl Driver {
         let (peers, reachability) = (self.peer_statuses(), self.reachability());
         let misbehaving = peers.iter().filter(|peer| peer.misbehaved.is_some()).count();
         self.metrics.misbehaving_peers.set(i64::try_from(misbehaving).unwrap_or(i64::MAX));
-        self.told.set(State { peers, listeners: self.swarm.listeners().cloned().collect(), reachability });
+        #[allow(clippy::cast_precision_loss)] // Seconds need no more than 53 bits of them.
+        self.metrics.clock_offset.set(self.clocks.furthest_ms(now) as f64 / 1e3);
+        let (listeners, copies) = (self.swarm.listeners().cloned().collect(), self.copies_told());
+        self.told.set(State { peers, listeners, reachability, copies });
         (self.told_at, self.tell_due) = (Some(now), false);
         self.tells_even_at = self.tells_even_at.max(now) + now.elapsed() * limits::TELL_SHARE;
     }

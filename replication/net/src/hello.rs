@@ -1,15 +1,18 @@
-//! `/linli/hello/1`: both sides prove that they belong to the federation before anything else is said.
+//! `/linli/hello/2`, and `/1` with older nodes: both sides prove that they belong to the federation before anything else is said.
 //!
 //! First each shows that it knows the federation's 256-bit id, by a keyed hash over fresh nonces and both keys, which
 //! the transport has authenticated. A stranger, or a node of another federation, therefore learns nothing: no heads,
 //! no names, not even the id. Then each shows the charter events from the genesis down to its own grant, so that a
 //! newcomer can prove a grant that the other has not heard of. At last each tells which heads it knows of the other's
-//! own logs, so that a restored node hears of its later heads before it writes more. Normative text: `docs/sync.md`.
+//! own logs, so that a restored node hears of its later heads before it writes more. Since the second edition each side
+//! also says which process it is, so that a copy of a node is told from the node that came back, and what its clock says.
+//! Normative text: `docs/sync.md`.
 
 use std::time::{Duration, Instant};
 
 use futures::io::{AsyncRead, AsyncWrite};
 use hmac::{Hmac, KeyInit, Mac};
+use libp2p::Multiaddr;
 use linli_core::area::Area;
 use linli_core::cbor::{CborError, Problem, Reader, Writer};
 use linli_core::chain::verify_single;
@@ -23,8 +26,10 @@ use linli_core::sign::KeyCache;
 use linli_core::sync::Greeting;
 use sha2::Sha256;
 
+use crate::clocks::WallClock;
 use crate::limits;
 use crate::packing::Packer;
+use crate::whereabouts::read_address;
 use crate::wire::{self, WireError};
 
 const RESPONDER_DOMAIN: &[u8] = b"linli/hello/1/r";
@@ -41,6 +46,37 @@ pub(crate) struct Ours {
     pub(crate) charter: std::sync::Arc<Charter>,
     /// Heads that we know of the peer's own logs.
     pub(crate) heads_of_peer: Vec<(LogId, Head)>,
+    /// What only the second edition says; none speaks the first.
+    pub(crate) second: Option<Second>,
+}
+
+/// Tells one run of a process from another with the same key. Drawn at random when a mesh starts.
+pub(crate) type Instance = u64;
+
+/// What is said since the second edition.
+pub(crate) struct Second {
+    pub(crate) instance: Instance,
+    pub(crate) clock: WallClock,
+    /// Other processes with the peer's key that we do not speak with, and where the one is that we replicate with.
+    pub(crate) refused: Option<(Vec<Instance>, Multiaddr)>,
+}
+
+impl Second {
+    /// Where the process is that a copy stands back for.
+    fn elsewhere(&self, peer: &Present) -> Option<&Multiaddr> {
+        let (copies, standing) = self.refused.as_ref()?;
+        copies.contains(&peer.instance).then_some(standing)
+    }
+}
+
+/// What a peer said of itself since the second edition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Present {
+    pub(crate) instance: Instance,
+    /// What its clock said at the moment that this was received, in Unix milliseconds: half a round trip is added.
+    pub(crate) clock_ms: u64,
+    /// When that was.
+    pub(crate) at: Instant,
 }
 
 /// What a completed hello has shown.
@@ -52,6 +88,10 @@ pub(crate) struct Greeted {
     pub(crate) heads_of_ours: Vec<(LogId, Head)>,
     /// What its timing tells of the line.
     pub(crate) greeting: Greeting,
+    /// Of a small message and its answer.
+    pub(crate) round_trip: Duration,
+    /// What it said of itself, in the second edition.
+    pub(crate) present: Option<Present>,
 }
 
 /// Why a hello was not completed.
@@ -72,6 +112,12 @@ pub(crate) enum HelloError {
     /// The other side refuses our charter events.
     #[error("the peer refuses our credentials")]
     RefusedByPeer,
+    /// It is a copy of a node that replicates with us from elsewhere.
+    #[error("it is another process with the key of a node that replicates with us from {0}")]
+    IsCopy(Multiaddr),
+    /// The other side replicates with another process that has our key.
+    #[error("the peer replicates with a copy of this node at {0}")]
+    WeAreCopied(Multiaddr),
     /// Nonces cannot be drawn.
     #[error("no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -89,6 +135,8 @@ impl HelloError {
             Self::OtherFederation => "other_federation",
             Self::NotEnrolled => "not_enrolled",
             Self::RefusedByPeer => "refused_by_peer",
+            Self::IsCopy(_) => "copy",
+            Self::WeAreCopied(_) => "copy_of_us",
             Self::Randomness(_) => "no_randomness",
             Self::Timeout => "timeout",
         }
@@ -153,15 +201,22 @@ async fn finish(
     round_trip: Duration,
 ) -> Result<Greeted, HelloError> {
     let began = Instant::now();
-    send(stream, &mut write_credentials(&ours.credentials)).await?;
-    let credentials = read_credentials(&receive(stream, limits::HELLO_BYTES_MAX).await?);
-    let areas = credentials.and_then(|events| enrolled_areas(&peer, ours, &events));
-    let accepted = areas.is_ok();
-    let heads: &[(LogId, Head)] = if accepted { &ours.heads_of_peer } else { &[] };
-    send(stream, &mut write_verdict(accepted, heads)).await?;
+    send(stream, &mut write_credentials(ours)).await?;
+    let shown = read_shown(&receive(stream, limits::HELLO_BYTES_MAX).await?, ours.second.is_some());
+    let at = Instant::now();
+    let judged = shown.and_then(|shown| {
+        let present = shown.present.map(|(instance, clock_ms)| {
+            let half = u64::try_from(round_trip.as_millis() / 2).unwrap_or(u64::MAX);
+            Present { instance, clock_ms: clock_ms.saturating_add(half), at }
+        });
+        let areas = enrolled_areas(&peer, ours, &shown.credentials)?;
+        let elsewhere = ours.second.as_ref().zip(present.as_ref()).and_then(|(second, of)| second.elsewhere(of));
+        elsewhere.map_or(Ok((areas, present)), |standing| Err(HelloError::IsCopy(standing.clone())))
+    });
+    send(stream, &mut write_verdict(&judged, ours)).await?;
     let verdict = receive(stream, limits::HELLO_BYTES_MAX);
-    let areas = match areas {
-        Ok(areas) => areas,
+    let (areas, present) = match judged {
+        Ok(judged) => judged,
         Err(refused) => {
             // It shall hear ours before the connection ends, but its silence is no reason to forget why it was refused.
             let _ = tokio::time::timeout(limits::VERDICT_WAIT, verdict).await;
@@ -170,14 +225,14 @@ async fn finish(
     };
     let verdict = verdict.await;
     let credentials_took = began.elapsed();
-    let (accepted, heads_of_ours) = read_verdict(&verdict?)?;
-    if !accepted {
-        return Err(HelloError::RefusedByPeer);
+    let verdict = read_verdict(&verdict?, ours.second.is_some())?;
+    if !verdict.accepted {
+        return Err(verdict.elsewhere.map_or(HelloError::RefusedByPeer, HelloError::WeAreCopied));
     }
-    let heads_of_ours = heads_of_ours.into_iter().filter(|(log, _)| log.author == ours.key).collect();
+    let heads_of_ours = verdict.heads.into_iter().filter(|(log, _)| log.author == ours.key).collect();
     let greeting = Greeting::of(round_trip, credentials_took);
     tracing::debug!(peer = %peer.short(), ?round_trip, ?credentials_took, ?greeting, "said hello");
-    Ok(Greeted { areas, heads_of_ours, greeting })
+    Ok(Greeted { areas, heads_of_ours, greeting, round_trip, present })
 }
 
 /// The areas in which the peer is enrolled as a node, by what we know or by what it shows.
@@ -259,41 +314,69 @@ fn read_nonce_and_tag(message: &[u8]) -> Result<(Nonce, Tag), CborError> {
     Ok(both)
 }
 
-fn write_credentials(events: &[ReceivedEvent]) -> Writer {
+/// What a peer shows in its fourth message.
+struct Shown {
+    credentials: Vec<ReceivedEvent>,
+    /// Which process it is, and its clock in Unix milliseconds.
+    present: Option<(Instance, u64)>,
+}
+
+fn write_credentials(ours: &Ours) -> Writer {
     let mut w = Writer::new();
-    w.array(events.len());
-    for event in events {
+    if let Some(second) = &ours.second {
+        w.array(3).bytes(&second.instance.to_be_bytes()).uint((second.clock)());
+    }
+    w.array(ours.credentials.len());
+    for event in &ours.credentials {
         write_credential(&mut w, event);
     }
     w
 }
 
-fn read_credentials(message: &[u8]) -> Result<Vec<ReceivedEvent>, HelloError> {
+fn read_shown(message: &[u8], second: bool) -> Result<Shown, HelloError> {
     let mut r = Reader::new(message);
+    let mut present = None;
+    if second {
+        r.array_of(3, "a process, a clock and credentials")?;
+        present = Some((u64::from_be_bytes(r.byte_array()?), r.uint()?));
+    }
     let len = r.array_of_at_most(GRANT_CHAIN_MAX, "number of credentials")?;
-    let mut events = Vec::with_capacity(len);
+    let mut credentials = Vec::with_capacity(len);
     for _ in 0..len {
-        events.push(read_credential(&mut r).map_err(|_| HelloError::NotEnrolled)?);
+        credentials.push(read_credential(&mut r).map_err(|_| HelloError::NotEnrolled)?);
     }
     r.finish()?;
-    Ok(events)
+    Ok(Shown { credentials, present })
 }
 
-fn write_verdict(accepted: bool, heads: &[(LogId, Head)]) -> Writer {
+/// What a peer says in its last message.
+struct Verdict {
+    accepted: bool,
+    heads: Vec<(LogId, Head)>,
+    /// Where another process with the receiver's key is, for whose sake it is not accepted.
+    elsewhere: Option<Multiaddr>,
+}
+
+fn write_verdict<T>(judged: &Result<T, HelloError>, ours: &Ours) -> Writer {
+    let heads: &[(LogId, Head)] = if judged.is_ok() { &ours.heads_of_peer } else { &[] };
     let heads = &heads[..heads.len().min(limits::HELLO_HEADS_MAX)];
     let mut w = Writer::new();
-    w.array(2).bool(accepted).array(heads.len());
+    w.array(if ours.second.is_some() { 3 } else { 2 }).bool(judged.is_ok()).array(heads.len());
     for (log, head) in heads {
         w.array(3);
         write_log_id(&mut w, log);
         w.uint(head.seq).bytes(head.id.as_bytes());
     }
+    if ours.second.is_some() {
+        let elsewhere = if let Err(HelloError::IsCopy(standing)) = judged { Some(standing) } else { None };
+        w.bytes_or_null(elsewhere.map(AsRef::as_ref));
+    }
     w
 }
 
-fn read_verdict(message: &[u8]) -> Result<(bool, Vec<(LogId, Head)>), CborError> {
+fn read_verdict(message: &[u8], second: bool) -> Result<Verdict, CborError> {
     let mut r = Reader::new(message);
-    r.array_of(2, "a verdict and heads")?;
+    r.array_of(if second { 3 } else { 2 }, "a verdict and what belongs to it")?;
     let accepted = r.bool()?;
     let len = r.array_of_at_most(limits::HELLO_HEADS_MAX, "number of heads")?;
     let mut heads = Vec::with_capacity(len);
@@ -307,8 +390,9 @@ fn read_verdict(message: &[u8]) -> Result<(bool, Vec<(LogId, Head)>), CborError>
         }
         heads.push((log, Head { seq, id: EventId::from_bytes(r.byte_array()?) }));
     }
+    let elsewhere = if !second || r.null() { None } else { Some(read_address(&mut r)?) };
     r.finish()?;
-    Ok((accepted, heads))
+    Ok(Verdict { accepted, heads, elsewhere })
 }
 
 #[cfg(test)]

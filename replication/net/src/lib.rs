@@ -11,20 +11,26 @@
 mod address;
 mod address_file;
 mod book;
+mod clocks;
 mod config;
 mod connection;
+mod copies;
 mod door;
 mod doorstep;
 mod driver;
 mod gate;
 mod hello;
 mod identity;
+mod interfaces;
 pub mod limits;
 mod link;
 mod memory;
 mod mesh;
 mod metrics;
+mod own_addresses;
+mod own_heads;
 mod packing;
+mod ports;
 mod reach;
 mod session;
 mod status;
@@ -34,13 +40,15 @@ mod trouble;
 mod whereabouts;
 mod wire;
 
+pub use clocks::WallClock;
 pub use config::{
-    LinkEstimate, MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, RelayUse, SpawnError,
-    SyncState,
+    LinkEstimate, MeshClosed, MeshConfig, MeshEvent, MeshNode, NodeCopy, PeerStatus, Reachability, RelayUse,
+    SpawnError, SyncState,
 };
 pub use door::{BatchDone, HeadsAhead, Job, Proven, append_batch, append_proven, prove_batch, read_frame};
 pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
+pub use own_heads::OwnHeadsTold;
 pub use packing::{Packer, UnpackError, unpack};
 pub use trouble::{Misbehaviour, Reason};

@@ -14,6 +14,11 @@ pub const HELLO_BYTES_MAX: usize = 512 * 1024;
 /// Most own logs whose heads are shown in a hello. A node has one log per stream and incarnation.
 pub const HELLO_HEADS_MAX: usize = 1024;
 
+/// Most own logs of which peers' later heads are kept. A store that was rolled back lacks heads of logs that it wrote in
+/// one incarnation, of which a greeting shows so many; and any one of them opens a new incarnation, after which none of
+/// that one matters.
+pub const OWN_HEADS_MAX: usize = HELLO_HEADS_MAX;
+
 /// Messages below this length are not worth compressing, in bytes.
 pub const COMPRESS_BYTES_MIN: usize = 256;
 
@@ -37,6 +42,30 @@ pub const APPEND_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Batches that are verified and appended at a time, each of other logs: one computes while the other syncs.
 pub const APPENDS_AT_A_TIME: usize = 2;
+
+/// Least time that a standing connection has to answer a probe when another process with the same key has come. A node
+/// that crashed and came back waits so long before it is served.
+pub const PROBE_WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// Round trips of the standing connection that are added to it: a line that is busy answers late.
+pub const PROBE_ROUND_TRIPS: u32 = 4;
+
+/// Most time that it has: less than a hello may take, so that whoever waits is still there.
+pub const PROBE_WAIT_MAX: Duration = Duration::from_secs(4);
+
+/// How long people are told of a copy after it was last met. It calls again every 12 s at least.
+pub const COPY_TOLD_FOR: Duration = Duration::from_secs(120);
+
+/// Most processes with one key that are told apart beside the one that replicates: nobody clones a node more often
+/// without noticing, and a further one is only probed for again.
+pub const COPIES_PER_PEER_MAX: usize = 4;
+
+/// How long it is believed how far a peer's clock is from ours: a clock without any time source loses a second a day.
+pub const CLOCK_BELIEVED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// A step of this node's own clock after which peers are greeted anew, to learn how far it is from theirs now. Time
+/// services slew what is less.
+pub const CLOCK_SET_MIN: Duration = Duration::from_secs(10);
 
 /// How often a live connection is probed.
 pub const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -74,9 +103,19 @@ pub const CONNECTIONS_IN_MAX: u32 = 192;
 /// Most connections that are being set up in one direction.
 pub const CONNECTIONS_PENDING_MAX: u32 = 64;
 
-/// Most of them that come from one address, over IPv6 from one network of 64 bits: four machines at least must join to
-/// keep newcomers out for the ten seconds that a silent socket is waited for. Many nodes may share a router's address, but
-/// a connection is in the making for a few round trips only.
+/// Most of them that come from places from which no member has come: the rest is kept for members.
+pub const CONNECTIONS_PENDING_UNKNOWN_MAX: usize = 48;
+
+/// How often it is worked out where members come from: a pass over the known addresses.
+pub const PLACES_TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// One address, over IPv6 one network of 64 bits, may have this part of what is left of them: 12 while there is no other,
+/// and each further machine that joins in gets less, so that two dozen are needed to keep newcomers out for the ten seconds
+/// that a silent socket is waited for. Many nodes may share a router's address, but a connection is in the making for a few
+/// round trips only.
+pub const CONNECTIONS_PENDING_SHARE: usize = 3;
+
+/// Most of them from one place from which members have come before.
 pub const CONNECTIONS_PENDING_PER_SOURCE_MAX: usize = 16;
 
 /// Most connections to one peer: a new one, both sides dialling at once, one through a relay, and old ones that are dead
@@ -114,7 +153,7 @@ pub const ADDRESS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longest file of remembered addresses, in bytes: all peers with all their addresses.
 pub const ADDRESS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// How soon a newly proven address is written down. A crash before that costs a search.
+/// How soon a newly proven address, or that a peer came or went, is written down. A crash before that costs a search.
 pub const ADDRESSES_SAVED_AFTER: Duration = Duration::from_secs(2);
 
 /// How often it is written down when peers were last heard. After a crash the status page is wrong by so much.
@@ -165,6 +204,10 @@ pub const WHEREABOUTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Most places at which peers saw us that are remembered: one per router and kind of IP.
 pub const OBSERVED_MAX: usize = 4;
+
+/// How often it is read which interfaces have a carrier: three small tables of the system. A bridge to which something is
+/// plugged in is told of so much later.
+pub const INTERFACES_READ_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a peer that was asked to call back may take. Its calls time out by then.
 pub const CALL_BACK_PATIENCE: Duration = Duration::from_secs(12);

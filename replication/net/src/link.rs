@@ -24,20 +24,26 @@ use libp2p::swarm::{
 /// The protocols between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// `/linli/hello/1`
+    /// `/linli/hello/2`. Asked for together with the first edition, which older nodes speak.
     Hello,
+    /// `/linli/hello/1`
+    HelloOfOld,
     /// `/linli/sync/1`
     Sync,
     /// `/linli/whereabouts/1`
     Whereabouts,
+    /// `/linli/probe/1`, which nobody offers: that a peer says so shows that it is there.
+    Probe,
 }
 
 impl Protocol {
     const fn name(self) -> StreamProtocol {
         match self {
-            Self::Hello => StreamProtocol::new("/linli/hello/1"),
+            Self::Hello => StreamProtocol::new("/linli/hello/2"),
+            Self::HelloOfOld => StreamProtocol::new("/linli/hello/1"),
             Self::Sync => StreamProtocol::new("/linli/sync/1"),
             Self::Whereabouts => StreamProtocol::new("/linli/whereabouts/1"),
+            Self::Probe => StreamProtocol::new("/linli/probe/1"),
         }
     }
 }
@@ -163,8 +169,8 @@ impl ConnectionHandler for Link {
 
     fn listen_protocol(&self) -> SubstreamProtocol<Offer> {
         let offered: &[Protocol] = match self.all_allowed {
-            true => &[Protocol::Hello, Protocol::Sync, Protocol::Whereabouts],
-            false => &[Protocol::Hello],
+            true => &[Protocol::Hello, Protocol::HelloOfOld, Protocol::Sync, Protocol::Whereabouts],
+            false => &[Protocol::Hello, Protocol::HelloOfOld],
         };
         SubstreamProtocol::new(Offer(offered.to_vec()), ())
     }
@@ -179,7 +185,11 @@ impl ConnectionHandler for Link {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }
         if let Some(protocol) = self.to_open.pop_front() {
-            let protocol = SubstreamProtocol::new(Offer(vec![protocol]), protocol);
+            let asked = match protocol {
+                Protocol::Hello => vec![Protocol::Hello, Protocol::HelloOfOld],
+                other => vec![other],
+            };
+            let protocol = SubstreamProtocol::new(Offer(asked), protocol);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending

@@ -1,9 +1,11 @@
 //! When the file of remembered addresses is written, and who may write it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::address::ip;
 use crate::address_file::{self, Remembered};
 use crate::driver::Driver;
 use crate::limits;
@@ -50,6 +52,18 @@ impl Driver {
             let remembered = self.remembered();
             tokio::task::spawn_blocking(move || save(&path, &remembered));
         }
+    }
+
+    /// Those who wait at the door are told apart by where they call from: members come first.
+    pub(crate) fn know_members_places(&mut self) {
+        if self.places_told.is_some_and(|told| told.elapsed() < limits::PLACES_TOLD_EVERY) {
+            return;
+        }
+        self.places_told = Some(Instant::now());
+        let sessions = self.sessions.values().filter_map(|session| self.connections.get(&session.connection));
+        let met = sessions.filter(|connection| !connection.relayed).filter_map(|connection| ip(&connection.remote));
+        let places: Vec<IpAddr> = self.book.proven_places().chain(met).collect();
+        self.swarm.behaviour_mut().doorstep.know(places);
     }
 
     /// Writes everything down and waits until it is there.

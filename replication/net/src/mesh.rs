@@ -11,28 +11,32 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
 use libp2p::{PeerId, SwarmBuilder, dcutr, mdns, noise, ping, relay, tcp, yamux};
-use linli_core::id::{AuthorKey, LogId};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use linli_core::id::{AuthorKey, Head, LogId};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::address::is_of_use;
-use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, PeerStatus, Reachability, SpawnError};
+use crate::config::{MeshClosed, MeshConfig, MeshEvent, MeshNode, NodeCopy, PeerStatus, Reachability, SpawnError};
 use crate::doorstep::Doorstep;
 use crate::driver::{Driver, Request};
 use crate::gate::Gated;
+use crate::interfaces::Interfaces;
 use crate::link::Links;
 use crate::metrics::Metrics;
+use crate::own_heads::{OwnHeads, OwnHeadsTold};
 use crate::status::Told;
-use crate::{identity, limits};
+use crate::{identity, limits, ports};
 
 /// What libp2p runs on each connection. Relays and hole punching are for members only.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    doorstep: Doorstep,
+    pub(crate) doorstep: Doorstep,
     limits: connection_limits::Behaviour,
     pub(crate) links: Links,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
+    /// The same over IPv6, for a LAN that has nothing else: libp2p's speaks one of both.
+    mdns_v6: Toggle<mdns::tokio::Behaviour>,
     pub(crate) relay: Gated<relay::Behaviour>,
     pub(crate) relay_client: Gated<relay::client::Behaviour>,
     pub(crate) dcutr: Gated<dcutr::Behaviour>,
@@ -47,17 +51,29 @@ impl Mesh {
     /// # Errors
     /// [`SpawnError`] when an address cannot be listened on, or metrics are registered already.
     pub async fn spawn(config: MeshConfig, node: MeshNode) -> Result<MeshHandle, SpawnError> {
+        ports::check(&config.listen).await?;
         let metrics = Metrics::register(&node.registry)?;
         let mut swarm = build_swarm(&config, &node)?;
         let listeners = listen(&mut swarm, &config.listen)?;
         let (request_sender, requests) = mpsc::channel(16);
         let (event_sender, _) = broadcast::channel(limits::EVENTS_QUEUE);
         let key = node.key.public();
+        let instance = getrandom::u64().map_err(|error| SpawnError::Transport(error.to_string()))?;
+        let own_heads = OwnHeads::new(key, node.incarnation);
+        let own_heads_told = own_heads.subscribe();
         let told = Arc::new(Told::default());
-        let driver = Driver::new(swarm, node, metrics, event_sender.clone(), config, Arc::clone(&told));
+        let driver =
+            Driver::new(swarm, node, metrics, event_sender.clone(), config, Arc::clone(&told), own_heads, instance);
         let (ready_sender, ready) = oneshot::channel();
-        let task = tokio::spawn(driver.run(requests, listeners, ready_sender));
-        let handle = MeshHandle { key, requests: request_sender, events: event_sender, told, task: Arc::new(task) };
+        let task = tokio::spawn(async move {
+            // The driver is dropped with all its sockets before anybody is told that it has ended.
+            if let Some(done) = driver.run(requests, listeners, ready_sender).await {
+                // Whoever asked may have given up waiting.
+                let _ = done.send(());
+            }
+        });
+        let (requests, events, task) = (request_sender, event_sender, Arc::new(task));
+        let handle = MeshHandle { key, requests, events, told, own_heads: own_heads_told, task };
         match tokio::time::timeout(limits::LISTEN_TIMEOUT, ready).await {
             Ok(Ok(Err(error))) => Err(error),
             // An interface that is not up yet gets its address later.
@@ -76,17 +92,31 @@ fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<Vec<L
             Ok(listener) if only_v6 || !any_v6(address) => awaited.push(listener),
             Ok(_) => {}
             Err(error) if any_v6(address) && !only_v6 => tracing::warn!(%address, %error, "not listening over IPv6"),
-            Err(error) => return Err(SpawnError::Listen { address: address.clone(), what: error.to_string() }),
+            Err(error) => return Err(SpawnError::Listen { address: address.clone(), what: with_causes(&error) }),
         }
     }
     Ok(awaited)
+}
+
+/// What an error says, and whatever lies below it: some of libp2p's say nothing themselves.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    let mut said: Vec<String> = vec![];
+    for cause in causes.filter(|cause| !cause.is_empty()) {
+        if !said.iter().any(|said| said.contains(&cause)) {
+            said.push(cause);
+        }
+    }
+    said.join(": ")
 }
 
 fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>, SpawnError> {
     let transport = |error: String| SpawnError::Transport(error);
     let keypair = identity::keypair(&node.key).ok_or_else(|| transport("the key is no Ed25519 key".into()))?;
     let own = keypair.public().to_peer_id();
-    let mdns = config.mdns.then(|| mdns_behaviour(own)).transpose().map_err(|error| transport(error.to_string()))?;
+    let mdns_of = |enable_ipv6| mdns_behaviour(own, enable_ipv6).map_err(|error| transport(error.to_string()));
+    let mdns = config.mdns.then(|| mdns_of(false)).transpose()?;
+    let mdns_v6 = (config.mdns && Interfaces::read().have_v6()).then(|| mdns_of(true)).transpose()?;
     let behaviour = |relay_client| Behaviour {
         doorstep: Doorstep::default(),
         limits: connection_limits::Behaviour::new(
@@ -102,6 +132,7 @@ fn build_swarm(config: &MeshConfig, node: &MeshNode) -> Result<Swarm<Behaviour>,
             ping::Config::new().with_interval(limits::PING_INTERVAL).with_timeout(limits::PING_TIMEOUT),
         ),
         mdns: mdns.into(),
+        mdns_v6: mdns_v6.into(),
         relay: Gated::new(relay_behaviour(own)),
         relay_client: Gated::new(relay_client),
         dcutr: Gated::new(dcutr::Behaviour::new(own)),
@@ -153,9 +184,9 @@ fn few_streams() -> yamux::Config {
     config
 }
 
-fn mdns_behaviour(own: PeerId) -> std::io::Result<mdns::tokio::Behaviour> {
-    let config =
-        mdns::Config { ttl: limits::MDNS_TTL, query_interval: limits::MDNS_QUERY_INTERVAL, ..mdns::Config::default() };
+fn mdns_behaviour(own: PeerId, enable_ipv6: bool) -> std::io::Result<mdns::tokio::Behaviour> {
+    let (ttl, query_interval) = (limits::MDNS_TTL, limits::MDNS_QUERY_INTERVAL);
+    let config = mdns::Config { ttl, query_interval, enable_ipv6 };
     mdns::tokio::Behaviour::new(config, own)
 }
 
@@ -166,6 +197,7 @@ pub struct MeshHandle {
     requests: mpsc::Sender<Request>,
     events: broadcast::Sender<MeshEvent>,
     told: Arc<Told>,
+    own_heads: watch::Receiver<OwnHeadsTold>,
     task: Arc<JoinHandle<()>>,
 }
 
@@ -181,12 +213,45 @@ impl MeshHandle {
         self.told.peers()
     }
 
-    /// Connected peers that say they hold a log durably at least up to `seq`: what a receipt may count.
+    /// Connected peers that say they hold all these events durably, each a log and a position in it: what a receipt may
+    /// count. Costs a look at each event and peer.
     ///
     /// # Errors
     /// [`MeshClosed`].
-    pub async fn holders(&self, log: LogId, seq: u64) -> Result<Vec<AuthorKey>, MeshClosed> {
-        self.ask(|answer| Request::Holders(log, seq, answer)).await
+    pub async fn holders(&self, events: Vec<(LogId, u64)>) -> Result<Vec<AuthorKey>, MeshClosed> {
+        let (answer_sender, answer) = oneshot::channel();
+        let answered = Box::new(move |holders| drop(answer_sender.send(holders)));
+        self.requests.send(Request::Holders(events, answered)).await.map_err(|_| MeshClosed)?;
+        answer.await.map_err(|_| MeshClosed)
+    }
+
+    /// The same for a thread that is no task: waits up to `patience` for a mesh that is busy. None if it gave no answer.
+    pub fn holders_within(&self, events: Vec<(LogId, u64)>, patience: Duration) -> Option<Vec<AuthorKey>> {
+        let (answer_sender, answer) = std::sync::mpsc::sync_channel(1);
+        // Whoever has given up waiting needs no answer.
+        let answered = Box::new(move |holders| drop(answer_sender.try_send(holders)));
+        self.requests.try_send(Request::Holders(events, answered)).ok()?;
+        answer.recv_timeout(patience).ok()
+    }
+
+    /// The latest heads of this node's own logs that peers know and the store does not have: the store is behind what it
+    /// once published, and whoever writes must open a new incarnation first. State, not messages: what was told stays,
+    /// merged, however late it is read. Ends with the mesh.
+    pub fn own_heads(&self) -> watch::Receiver<OwnHeadsTold> {
+        self.own_heads.clone()
+    }
+
+    /// Has each of them heeded as long as the mesh runs, however many are told at once. On a thread that may block, for
+    /// whoever writes may be held by something long.
+    pub async fn heed_own_heads(&self, heed: impl Fn(&LogId, Head) + Send + Sync + 'static) {
+        let (heed, mut told) = (Arc::new(heed), self.own_heads());
+        while told.changed().await.is_ok() {
+            let (heed, heads) = (Arc::clone(&heed), told.borrow_and_update().clone());
+            let all = move || heads.iter().for_each(|(log, head)| heed(log, *head));
+            if let Err(error) = tokio::task::spawn_blocking(all).await {
+                tracing::error!(%error, "what peers know of our own logs was not heeded; it is tried again with the next");
+            }
+        }
     }
 
     /// Addresses that are listened on and at which other machines may call; where there are none, those for this
@@ -201,6 +266,11 @@ impl MeshHandle {
     /// Whether other nodes can call this one. Never waits.
     pub fn reachability(&self) -> Reachability {
         self.told.reachability()
+    }
+
+    /// Copies of nodes, this one or others, that run beside them: one of each pair is to be stopped. Never waits.
+    pub fn copies(&self) -> Vec<NodeCopy> {
+        self.told.copies()
     }
 
     /// Calls an address from now on, as if it had been configured.
@@ -229,11 +299,5 @@ impl MeshHandle {
             // Without an answer it has ended already.
             let _ = done.await;
         }
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, MeshClosed> {
-        let (answer_sender, answer) = oneshot::channel();
-        self.requests.send(request(answer_sender)).await.map_err(|_| MeshClosed)?;
-        answer.await.map_err(|_| MeshClosed)
     }
 }

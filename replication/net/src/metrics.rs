@@ -1,6 +1,6 @@
 //! What the mesh counts. Base units, `_total` for counters, labels of low cardinality.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Metrics of one mesh.
 #[derive(Debug, Clone)]
@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) disconnects: IntCounterVec,
     pub(crate) connected_peers: IntGauge,
     pub(crate) misbehaving_peers: IntGauge,
+    pub(crate) clock_offset: Gauge,
     pub(crate) forks: IntCounter,
     pub(crate) failed_appends: IntCounter,
     pub(crate) slowed_messages: IntCounter,
@@ -38,6 +39,11 @@ impl Metrics {
         let misbehaving_peers =
             IntGauge::new("linli_mesh_misbehaving_peers", "Peers that broke a rule of the protocol lately.")?;
         registry.register(Box::new(misbehaving_peers.clone()))?;
+        let clock_offset = Gauge::new(
+            "linli_peer_clock_offset_seconds",
+            "Largest difference between this node's clock and that of a peer heard in the last 24 hours.",
+        )?;
+        registry.register(Box::new(clock_offset.clone()))?;
         Ok(Self {
             received_bytes: counter("received_bytes_total", "Bytes of sync messages received, as on the wire.")?,
             sent_bytes: counter("sent_bytes_total", "Bytes of sync messages sent, as on the wire.")?,
@@ -50,6 +56,7 @@ impl Metrics {
             disconnects: by_reason("broken_sessions_total", "Replication ended by a rule, by the rule.")?,
             connected_peers,
             misbehaving_peers,
+            clock_offset,
             forks: counter("forks_total", "Times a peer showed another history of a log.")?,
             slowed_messages: counter("slowed_messages_total", "Messages after which a busy peer had to wait.")?,
             failed_appends: counter("failed_appends_total", "Frames that our own store failed to take.")?,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
 use linli_core::charter::Role;
 use linli_core::id::{AuthorKey, LogId};
 use linli_core::sync::Moved;
 
-use crate::config::{LinkEstimate, PeerStatus, Reachability, SyncState};
+use crate::config::{LinkEstimate, NodeCopy, PeerStatus, Reachability, SyncState};
 use crate::driver::Driver;
 use crate::session::{Session, unix_ms};
 
@@ -23,6 +23,7 @@ pub(crate) struct State {
     pub(crate) peers: Vec<PeerStatus>,
     pub(crate) listeners: Vec<Multiaddr>,
     pub(crate) reachability: Reachability,
+    pub(crate) copies: Vec<NodeCopy>,
 }
 
 impl Told {
@@ -46,6 +47,11 @@ impl Told {
         self.lock().reachability
     }
 
+    /// Copies of nodes that run beside them.
+    pub(crate) fn copies(&self) -> Vec<NodeCopy> {
+        self.lock().copies.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Replaced as a whole, so it is whole whatever a panicking thread was doing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -65,10 +71,10 @@ impl Driver {
         keys.into_iter().map(|peer| self.peer_status(peer)).collect()
     }
 
-    /// Connected peers that say they hold a log durably at least up to `seq`.
-    pub(crate) fn holders(&self, log: &LogId, seq: u64) -> Vec<AuthorKey> {
-        let holds = |peer: &&AuthorKey| self.engine.head_of_peer(peer, log).is_some_and(|head| head.seq >= seq);
-        self.sessions.keys().filter(holds).copied().collect()
+    /// Connected peers that say they hold all these events durably.
+    pub(crate) fn holders(&self, events: &[(LogId, u64)]) -> Vec<AuthorKey> {
+        let holds_all = |peer: &&AuthorKey| events.iter().all(|(log, seq)| self.engine.is_held_by(peer, log, *seq));
+        self.sessions.keys().filter(holds_all).copied().collect()
     }
 
     fn peer_status(&self, peer: AuthorKey) -> PeerStatus {
@@ -112,6 +118,7 @@ impl Driver {
             }),
             received_bytes: session.map_or(0, |session| session.traffic.received_bytes()),
             sent_bytes: session.map_or(0, |session| session.traffic.sent_bytes()),
+            clock_ahead_ms: self.clocks.ahead_ms(Instant::now(), &peer),
             sync,
         }
     }

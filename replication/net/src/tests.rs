@@ -8,6 +8,7 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 use libp2p::multiaddr::Protocol as AddressPart;
 use libp2p::swarm::{ConnectionId, NetworkBehaviour, Stream as Substream, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, SwarmBuilder, noise, ping, relay, tcp, yamux};
+use linli_core::area::Area;
 use linli_core::cbor::Writer;
 use linli_core::chain::verify_single;
 use linli_core::charter::Charter;
@@ -17,7 +18,8 @@ use linli_core::id::{Head, LogId, Stream};
 use linli_core::sign::{KeyCache, SecretKey};
 use linli_core::sync::{Coverage, Message};
 use linli_core::testkit::{Author, District, key};
-use linli_store::Store;
+use linli_core::time::Hlc;
+use linli_store::{LocalDraft, LocalWriter, Store};
 use prometheus::Registry;
 
 use crate::hello::{self, Greeted, HelloError, Ours};
@@ -152,9 +154,11 @@ fn parts(district: &District, n: usize, store: &Store) -> MeshNode {
     MeshNode {
         key: district.nodes[n].key.clone(),
         store: store.clone(),
+        incarnation: district.nodes[n].log_id(Stream::TEAMS).incarnation,
         federation: district.federation(),
         charter: Arc::new(move || Arc::clone(&charter)),
         credentials: Arc::new(move || credentials.clone()),
+        clock: Arc::new(wall_ms),
         registry: Registry::new(),
     }
 }
@@ -181,14 +185,21 @@ impl Scene {
 
     /// Completes a hello as the enrolled node, and opens the sync stream.
     async fn sync_as_enrolled(&self, address: Multiaddr) -> Option<(Hostile, Substream)> {
+        self.sync_telling(address, vec![]).await
+    }
+
+    /// The same, and tells in the hello of heads of the honest node's own logs.
+    async fn sync_telling(&self, address: Multiaddr, heads: Vec<(LogId, Head)>) -> Option<(Hostile, Substream)> {
         let mut peer = Hostile::call(&self.hostile_key(), address).await?;
-        let mut stream = peer.open(Protocol::Hello).await?;
+        // As an older node does, so that these are spoken with as well.
+        let mut stream = peer.open(Protocol::HelloOfOld).await?;
         let ours = Ours {
             key: self.hostile_key().public(),
             federation: self.district.federation(),
             credentials: vec![self.district.genesis.clone(), self.district.grants[self.hostile].clone()],
             charter: Arc::new(Charter::default()),
-            heads_of_peer: vec![],
+            heads_of_peer: heads,
+            second: None,
         };
         let greeted: Result<Greeted, HelloError> = hello::initiate(&mut stream, self.honest.key(), &ours).await;
         greeted.ok()?;
@@ -270,6 +281,87 @@ async fn a_stranger_gets_no_place_on_a_relay_and_no_circuit_and_a_member_gets_bo
     // The same call is granted to a member: here another process with the member's key.
     let mut other = Hostile::call(&member_key, address.clone()).await.unwrap();
     assert!(!other.reserve(address).await, "not before its own hello, whoever it is");
+}
+
+/// Writes as a node does.
+fn write(writer: &LocalWriter, area: &Area, count: u64) -> Vec<ReceivedEvent> {
+    let mut drawn = 0u8;
+    let mut salt = || {
+        drawn = drawn.wrapping_add(1);
+        [drawn; 16]
+    };
+    let draft = LocalDraft {
+        area: area.clone(),
+        stream: Stream::TEAMS,
+        record: None,
+        kind: "reported".parse().unwrap(),
+        parents: vec![],
+        after: Hlc::default(),
+        grant: None,
+        op: Some(vec![0xa0]),
+        pii: None,
+    };
+    (0..count).map(|n| writer.write(draft.clone(), 1_790_000_000_000 + n, &mut salt).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_greeting_full_of_invented_heads_does_not_switch_off_the_guard_of_a_store_that_was_rolled_back() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let keys = [0, 1].map(|n: usize| district.nodes[n].key.public());
+    let (victim, hostile) = if keys[0] < keys[1] { (1, 0) } else { (0, 1) };
+    // Given a node that wrote nine events, and goes on from an image of its disk that has three of them,
+    let (store, witness) = (Store::in_memory(), Store::in_memory());
+    let mut author = district.nodes[victim].clone();
+    let (run, log) = (author.write_many(Stream::TEAMS, 9, 50), author.log_id(Stream::TEAMS));
+    for (store, run) in [(&store, &run[..3]), (&witness, &run[..])] {
+        put(store, &district.charter_events());
+        put(store, run);
+    }
+    let key = district.nodes[victim].key.clone();
+    let writer = LocalWriter::open(store.clone(), None, key, &mut || log.incarnation).unwrap();
+    let writer = Arc::new(writer);
+    let listen = LISTEN.iter().map(|address| address.parse().unwrap()).collect();
+    let node = parts(&district, victim, &store);
+    let registry = node.registry.clone();
+    assert_eq!(node.incarnation, writer.incarnation());
+    let honest = Mesh::spawn(MeshConfig { listen, ..MeshConfig::default() }, node).await.unwrap();
+    let (heeding, told) = (Arc::clone(&writer), honest.clone());
+    let heed = move |log: &LogId, head| {
+        heeding.reported_by_peer(log, head, &mut || 1_000);
+    };
+    tokio::spawn(async move { told.heed_own_heads(heed).await });
+    let addresses = honest.listen_addrs();
+    let scene = Scene { district, honest, store, registry, addresses, hostile };
+    // when a member greets first with as many heads of its own logs as a greeting takes, all made up,
+    let invent = |n| (LogId { incarnation: 1_000_000 + n, ..log.clone() }, Head { seq: 99, id: head_id(n) });
+    let invented = (0..limits::HELLO_HEADS_MAX as u64).map(invent).collect();
+    let (peer, stream) = scene.sync_telling(scene.addresses[0].clone(), invented).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(writer.incarnation(), log.incarnation, "nothing was written in those");
+    drop((peer, stream));
+    // and then an honest one that has the later events,
+    let config = MeshConfig { peers: vec![scene.addresses[0].clone()], ..MeshConfig::default() };
+    let honest_peer = Mesh::spawn(config, parts(&scene.district, hostile, &witness)).await.unwrap();
+    let moved = async {
+        while writer.incarnation() == log.incarnation {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), moved).await.expect("it hears of what it wrote once");
+    // then what it writes next begins a log of its own, and all of it reaches the other.
+    let next = write(&writer, &log.area, 20);
+    let arrived = async {
+        while witness.frontier().height(&next[0].header().log_id()) < 20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arrived).await.unwrap();
+    assert!(witness.forks().unwrap().is_empty() && scene.store.forks().unwrap().is_empty());
+    honest_peer.shutdown().await;
+}
+
+fn head_id(n: u64) -> linli_core::id::EventId {
+    linli_core::id::EventId::from_bytes([n as u8; 32])
 }
 
 #[tokio::test]
@@ -357,4 +449,9 @@ async fn bytes_that_are_no_message_end_the_connection() {
     assert_eq!(scene.counted("linli_mesh_broken_sessions_total"), 1.0);
     assert!(!scene.honest.is_closed());
     assert_eq!(scene.store.frontier().events(), 7);
+}
+
+/// Milliseconds since 1970.
+fn wall_ms() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
 }

@@ -29,6 +29,10 @@ pub enum Reason {
     NotEnrolled,
     /// It refuses our credentials.
     RefusedByPeer,
+    /// It is another process with the key of one that replicates with us.
+    IsCopy,
+    /// It replicates with another process that has our key.
+    WeAreCopied,
     /// This machine has no randomness to say hello with.
     NoRandomness,
     /// The hello was not completed in time.
@@ -62,6 +66,8 @@ impl Reason {
             Self::OtherFederation => "other_federation",
             Self::NotEnrolled => "not_enrolled",
             Self::RefusedByPeer => "refused_by_peer",
+            Self::IsCopy => "copy",
+            Self::WeAreCopied => "copy_of_us",
             Self::NoRandomness => "no_randomness",
             Self::HelloTimeout => "timeout",
             Self::Garbage => "garbage",
@@ -104,6 +110,8 @@ impl Reason {
             | Self::OtherFederation
             | Self::NotEnrolled
             | Self::RefusedByPeer
+            | Self::IsCopy
+            | Self::WeAreCopied
             | Self::NoRandomness
             | Self::HelloTimeout => false,
         }
@@ -118,6 +126,8 @@ impl From<&HelloError> for Reason {
             HelloError::OtherFederation => Self::OtherFederation,
             HelloError::NotEnrolled => Self::NotEnrolled,
             HelloError::RefusedByPeer => Self::RefusedByPeer,
+            HelloError::IsCopy(_) => Self::IsCopy,
+            HelloError::WeAreCopied(_) => Self::WeAreCopied,
             HelloError::Randomness(_) => Self::NoRandomness,
             HelloError::Timeout => Self::HelloTimeout,
         }

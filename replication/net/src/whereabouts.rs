@@ -6,6 +6,7 @@
 //! repeated. A peer that lies makes us call in vain; whoever answers proves its key. Normative text: `docs/sync.md`.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use futures::AsyncWriteExt;
@@ -14,12 +15,14 @@ use libp2p::swarm::{ConnectionId, Stream};
 use linli_core::cbor::{CborError, Problem, Reader, Writer};
 use linli_core::id::AuthorKey;
 
-use crate::address::{Way, is_of_use, is_relayed, listening_there, relay};
+use crate::address::{ip, is_of_use, is_relayed, listening_there, relay};
 use crate::driver::{Driver, Happened};
 use crate::hello::node_areas;
 use crate::identity::author_key;
+use crate::interfaces::Interfaces;
 use crate::limits;
 use crate::link::Protocol;
+use crate::own_addresses::in_order;
 use crate::packing::Packer;
 use crate::trouble::Reason;
 use crate::wire;
@@ -33,7 +36,7 @@ pub(crate) struct Whereabouts {
     pub(crate) call_back: bool,
     /// All addresses at which the sender may be called; empty if nothing has changed.
     pub(crate) own: Vec<Multiaddr>,
-    /// Addresses of other nodes, as they told the sender.
+    /// Addresses of other nodes, as they told the sender; by the receiver's own key, where a copy of it was met.
     pub(crate) others: BTreeMap<AuthorKey, Vec<Multiaddr>>,
 }
 
@@ -79,7 +82,7 @@ fn read_addresses(r: &mut Reader<'_>, max: usize) -> Result<Vec<Multiaddr>, Cbor
     (0..len).map(|_| read_address(r)).collect()
 }
 
-fn read_address(r: &mut Reader<'_>) -> Result<Multiaddr, CborError> {
+pub(crate) fn read_address(r: &mut Reader<'_>) -> Result<Multiaddr, CborError> {
     let start = r.offset();
     let bytes = r.bytes_of_at_most(limits::ADDRESS_BYTES_MAX, "an address")?;
     Multiaddr::try_from(bytes.to_vec()).map_err(|_| Reader::error(start, Problem::Expected("a multiaddr")))
@@ -110,6 +113,11 @@ pub(crate) struct Places {
     of_peers: BTreeMap<AuthorKey, Vec<Multiaddr>>,
     /// Where peers saw us, the newest first.
     observed: VecDeque<Multiaddr>,
+    /// Own IP addresses at which peers saw us or called us, the latest first.
+    proven: Vec<IpAddr>,
+    /// Which own addresses lead nowhere at the moment, and when that was read.
+    interfaces: Interfaces,
+    interfaces_read: Option<Instant>,
     version: u64,
 }
 
@@ -133,7 +141,31 @@ impl Places {
     /// Forgets where we were seen: we are elsewhere now.
     pub(crate) fn moved(&mut self) {
         self.observed.clear();
+        self.proven.clear();
         self.changed();
+    }
+
+    /// A peer saw us at an IP address or called us there: of many, it is one that works.
+    pub(crate) fn proven_at(&mut self, ip: IpAddr) {
+        if ip.is_unspecified() || self.proven.contains(&ip) {
+            return;
+        }
+        self.proven.insert(0, ip);
+        self.proven.truncate(limits::OBSERVED_MAX);
+        self.changed();
+    }
+
+    /// Finds out anew, now and then, which interfaces have a carrier.
+    fn look_at_interfaces(&mut self, now: Instant) {
+        if self.interfaces_read.is_some_and(|read| now.duration_since(read) < limits::INTERFACES_READ_EVERY) {
+            return;
+        }
+        self.interfaces_read = Some(now);
+        let interfaces = Interfaces::read();
+        if interfaces != self.interfaces {
+            self.interfaces = interfaces;
+            self.changed();
+        }
     }
 
     fn observe(&mut self, address: Multiaddr) {
@@ -150,6 +182,7 @@ impl Driver {
     /// Tells each peer what it has not been told yet.
     pub(crate) fn tell_whereabouts(&mut self) {
         let now = Instant::now();
+        self.places.look_at_interfaces(now);
         let sessions: Vec<(AuthorKey, ConnectionId)> =
             self.sessions.iter().map(|(peer, session)| (*peer, session.connection)).collect();
         for (peer, connection) in sessions {
@@ -182,6 +215,11 @@ impl Driver {
         let own = self.own_addresses(here);
         let charter = (self.node.charter)();
         let mut others = BTreeMap::new();
+        let copies: Vec<Multiaddr> =
+            self.copies.of(&peer).filter(|a| is_of_use(a, here)).cloned().into_iter().collect();
+        if telling.told_others.get(&peer).map_or(&[][..], Vec::as_slice) != copies {
+            others.insert(peer, copies);
+        }
         for other in self.sessions.keys().filter(|other| **other != peer) {
             let of_use = |a: &&Multiaddr| is_of_use(a, here) && relay(a).and_then(|r| author_key(&r)) != Some(peer);
             let addresses = self.places.of(other).iter().filter(of_use).take(limits::PASSED_ON_ADDRESSES_MAX);
@@ -205,8 +243,7 @@ impl Driver {
     fn own_addresses(&self, on_this_machine: bool) -> Vec<Multiaddr> {
         let listeners: Vec<&Multiaddr> = self.swarm.listeners().collect();
         let relayed = self.swarm.external_addresses().chain(listeners.iter().copied()).filter(|a| is_relayed(a));
-        let mut direct: Vec<&Multiaddr> = listeners.iter().copied().filter(|a| !is_relayed(a)).collect();
-        direct.sort_by_key(|address| Way::of(address));
+        let direct = listeners.iter().copied().filter(|a| !is_relayed(a));
         let mut own: Vec<Multiaddr> = vec![];
         let mut per_relay = BTreeMap::new();
         for address in relayed.filter(|address| is_of_use(address, on_this_machine)) {
@@ -216,12 +253,14 @@ impl Driver {
                 own.push(address.clone());
             }
         }
-        let found_out = || direct.iter().copied().chain(&self.places.observed).collect();
-        let told: Vec<&Multiaddr> =
-            self.announce.as_ref().map_or_else(found_out, |announced| announced.iter().collect());
+        let found_out = || {
+            let addresses: Vec<&Multiaddr> = direct.chain(&self.places.observed).collect();
+            in_order(&addresses, &self.places.proven, &self.places.interfaces)
+        };
+        let told = self.announce.clone().unwrap_or_else(found_out);
         for address in told {
-            if is_of_use(address, on_this_machine) && !own.contains(address) {
-                own.push(address.clone());
+            if is_of_use(&address, on_this_machine) && !own.contains(&address) {
+                own.push(address);
             }
         }
         own.truncate(limits::OWN_ADDRESSES_MAX);
@@ -324,7 +363,10 @@ impl Driver {
         }
         let charter = (self.node.charter)();
         for (key, addresses) in told.others {
-            if key != self.own_key && node_areas(&charter, &key).next().is_some() {
+            if key == self.own_key {
+                self.copies.told_of_us(peer, addresses.into_iter().next(), None);
+                self.tell_state();
+            } else if node_areas(&charter, &key).next().is_some() {
                 self.book.heard_of(now, key, &addresses);
             }
         }
@@ -338,6 +380,9 @@ impl Driver {
         let listeners: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
         let Some(address) = listening_there(observed, &listeners) else { return };
         self.swarm.behaviour_mut().links.candidate(address.clone());
+        if let Some(ip) = ip(&address) {
+            self.places.proven_at(ip);
+        }
         if !listeners.contains(&address) {
             self.places.observe(address);
         }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use linli_core::chain::verify_single;
@@ -12,8 +14,8 @@ use linli_core::id::{LogId, Stream};
 use linli_core::sign::KeyCache;
 use linli_core::testkit::{Author, District, Draft, key};
 use linli_net::{
-    Mesh, MeshConfig, MeshEvent, MeshHandle, MeshNode, Multiaddr, PeerStatus, Reachability, RelayUse, SpawnError,
-    SyncState, peer_id,
+    Mesh, MeshConfig, MeshEvent, MeshHandle, MeshNode, Multiaddr, PeerStatus, Reachability, Reason, RelayUse,
+    SpawnError, SyncState, WallClock, peer_id,
 };
 use linli_store::Store;
 use prometheus::Registry;
@@ -58,9 +60,11 @@ impl Node {
         let parts = MeshNode {
             key: district.nodes[n].key.clone(),
             store,
+            incarnation: district.nodes[n].log_id(Stream::TEAMS).incarnation,
             federation,
             charter: Arc::new(charter),
             credentials: Arc::new(move || credentials.clone()),
+            clock: Arc::new(wall_ms),
             registry: Registry::new(),
         };
         Self { parts, author: district.nodes[n].clone(), mesh: None }
@@ -181,7 +185,7 @@ async fn two_nodes_converge(listen: &str, name_the_peer: bool) {
     let in_step = async |node: &Node| node.mesh().peers()[0].sync == SyncState::UpToDate;
     eventually("both say up to date", seconds(5), async || in_step(&a).await && in_step(&b).await).await;
     let warning = a.author.log_id(Stream::ALERTS);
-    assert_eq!(a.mesh().holders(warning, 1).await.unwrap(), [b.author.key.public()]);
+    assert_eq!(a.mesh().holders(vec![(warning, 1)]).await.unwrap(), [b.author.key.public()]);
     assert_eq!(a.metric("linli_mesh_received_events_total") as u64, 700);
     assert_eq!(a.metric("linli_mesh_connected_peers") as u64, 1);
 }
@@ -287,6 +291,104 @@ fn a_peer_that_crashed_and_came_back_with_its_key_is_served_before_its_old_conne
     }
 }
 
+/// A clock that is ahead of the machine's by so many milliseconds, which may be changed.
+fn clock_ahead(ms: i64) -> (Arc<AtomicI64>, WallClock) {
+    let ahead = Arc::new(AtomicI64::new(ms));
+    let shown = Arc::clone(&ahead);
+    (ahead, Arc::new(move || wall_ms().saturating_add_signed(shown.load(Ordering::Relaxed))))
+}
+
+const FOUR_YEARS_MS: i64 = 4 * 365 * 24 * 3_600_000;
+
+/// Whether a difference is the one expected, give or take what a loaded machine adds.
+fn about(measured: Option<i64>, expected: i64) -> bool {
+    measured.is_some_and(|measured| (measured - expected).abs() < 2_000)
+}
+
+#[tokio::test]
+async fn the_greeting_measures_how_far_clocks_are_apart_and_a_clock_put_right_is_noticed_on_both_sides() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut wrong, mut right] = [0, 1].map(|n| Node::of(&district, n, 3));
+    // Given a node whose clock is four years ahead,
+    let (ahead, clock) = clock_ahead(FOUR_YEARS_MS);
+    wrong.parts.clock = clock;
+    right.start(&[QUIC], &[]).await;
+    wrong.start(&[], &[right.full_address().await]).await;
+    // when it meets another, then both know by how much,
+    let known = async || {
+        about(wrong.sees(&right).clock_ahead_ms, -FOUR_YEARS_MS)
+            && about(right.sees(&wrong).clock_ahead_ms, FOUR_YEARS_MS)
+    };
+    eventually("both know the difference", seconds(10), known).await;
+    assert!((right.metric("linli_peer_clock_offset_seconds") - FOUR_YEARS_MS as f64 / 1e3).abs() < 2.0);
+    // and when its clock is put right while they are connected, both know that as well.
+    ahead.store(0, Ordering::Relaxed);
+    let even = async || {
+        let apart = [wrong.sees(&right).clock_ahead_ms, right.sees(&wrong).clock_ahead_ms];
+        apart.iter().all(|ahead| about(*ahead, 0)) && wrong.sees(&right).connected
+    };
+    eventually("both know that there is none any more", seconds(10), even).await;
+}
+
+#[tokio::test]
+async fn a_copy_that_runs_beside_a_node_is_told_on_all_three_and_the_node_keeps_its_connection() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    for (neighbour, copied) in [(0, 1), (1, 0)] {
+        // Given two nodes that replicate,
+        let [mut neighbour, mut original, mut copy] = [neighbour, copied, copied].map(|n| Node::of(&district, n, 3));
+        neighbour.start(&[QUIC, TCP], &[]).await;
+        let address = neighbour.full_address().await;
+        original.start(&[QUIC], std::slice::from_ref(&address)).await;
+        original.write(Stream::TEAMS, 5);
+        agree(&[&neighbour, &original], seconds(10)).await;
+        let mut events = neighbour.mesh().events();
+        // when a process with a copy of one's key starts as well,
+        copy.start(&[TCP], std::slice::from_ref(&address)).await;
+        let own = original.author.key.public();
+        let of = |node: &Node| node.mesh().copies().into_iter().find(|copy| copy.of == own);
+        let told = async || [&neighbour, &original, &copy].iter().all(|node| of(node).is_some());
+        eventually("all three hear of the copy", seconds(15), told).await;
+        // then the copy is told why it is refused, and goes on asking for long enough to have been shut out before,
+        let refused = async || copy.sees(&neighbour).refused_for == Some(Reason::WeAreCopied);
+        eventually("the copy is refused by name", seconds(15), refused).await;
+        tokio::time::sleep(seconds(6)).await;
+        while let Ok(event) = events.try_recv() {
+            assert!(!matches!(event, MeshEvent::Disconnected { .. }), "{event:?}");
+        }
+        // nobody is blamed, and what the original writes still arrives.
+        for node in [&neighbour, &original, &copy] {
+            let blamed = node.mesh().peers().into_iter().find(|peer| peer.misbehaved.is_some());
+            assert!(blamed.is_none(), "{blamed:?}");
+        }
+        assert_eq!(of(&neighbour).unwrap().told_by, None);
+        assert_eq!(of(&original).unwrap().told_by, Some(neighbour.author.key.public()));
+        original.write(Stream::TEAMS, 5);
+        agree(&[&neighbour, &original], seconds(5)).await;
+        // When the original is stopped, then the other one takes its place, and is no copy any more.
+        original.mesh().shutdown().await;
+        let instead = async || copy.sees(&neighbour).connected && of(&neighbour).is_none();
+        eventually("the other one is taken", seconds(16), instead).await;
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_another_node_has_is_refused_with_its_reason() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut first, second] = [0, 1].map(|n| Node::of(&district, n, 3));
+    first.start(&[QUIC, TCP], &[]).await;
+    for address in first.mesh().listen_addrs() {
+        let config = MeshConfig { listen: vec![address.clone()], ..MeshConfig::default() };
+        let parts = MeshNode { registry: Registry::new(), ..second.parts.clone() };
+        let refused = Mesh::spawn(config, parts).await.err().unwrap();
+        assert!(matches!(refused, SpawnError::InUse { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("in use"), "{refused}");
+    }
+    // Whoever stops in order gives the port back at once.
+    let addresses: Vec<String> = first.mesh().listen_addrs().iter().map(ToString::to_string).collect();
+    first.mesh().shutdown().await;
+    first.start(&addresses.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await;
+}
+
 #[tokio::test]
 async fn a_healed_peer_is_called_again_without_being_told() {
     let district = District::with_nodes(&["320508005", "320508006"]);
@@ -313,11 +415,12 @@ async fn a_restored_node_hears_in_the_hello_what_it_once_wrote() {
     put(&witness.parts.store, &run);
     witness.start(&[QUIC], &[]).await;
     restored.start(&[], &[]).await;
-    let mut events = restored.mesh().events();
+    let (mut events, mut own_heads) = (restored.mesh().events(), restored.mesh().own_heads());
     restored.mesh().add_peer(witness.address().await).await.unwrap();
-    let first = tokio::time::timeout(seconds(5), events.recv()).await.unwrap().unwrap();
+    tokio::time::timeout(seconds(5), own_heads.changed()).await.unwrap().unwrap();
+    assert!(events.try_recv().is_err(), "before replication begins");
     let log = restored.author.log_id(Stream::SUPPLIES);
-    assert_eq!(first, MeshEvent::PeerReportsOurHead { log, head: run[8].head() }, "before replication begins");
+    assert_eq!(*own_heads.borrow_and_update(), BTreeMap::from([(log, run[8].head())]));
     agree(&[&restored, &witness], seconds(5)).await;
 }
 
@@ -561,7 +664,34 @@ async fn addresses_and_last_heard_survive_a_restart_and_a_damaged_file_is_no_har
 }
 
 #[tokio::test]
+async fn who_was_heard_is_known_after_a_crash_also_of_a_peer_that_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("addresses");
+    let remembering = |file: &std::path::Path| MeshConfig { address_file: Some(file.into()), ..MeshConfig::default() };
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let [mut a, mut b] = [0, 1].map(|n| Node::of(&district, n, 3));
+    a.start_with(&[QUIC], &[], remembering(&file)).await;
+    b.start(&[], &[a.address().await]).await;
+    agree(&[&a, &b], seconds(10)).await;
+    let written = async || std::fs::read_to_string(&file).is_ok_and(|text| text.lines().count() > 1);
+    eventually("it is written down", seconds(10), written).await;
+    // When the node is killed, of which a copy of the file as it is now stands for what is left,
+    let left = dir.path().join("left");
+    std::fs::copy(&file, &left).unwrap();
+    b.mesh().shutdown().await;
+    a.mesh().shutdown().await;
+    // then it knows after its start when the other was heard.
+    a.start_with(&[], &[], remembering(&left)).await;
+    assert!(a.sees(&b).last_heard_ms.is_some());
+}
+
+#[tokio::test]
 async fn two_nodes_converge_over_ipv6() {
     two_nodes_converge("/ip6/::1/udp/0/quic-v1", true).await;
     two_nodes_converge("/ip6/::1/tcp/0", false).await;
+}
+
+/// Milliseconds since 1970.
+fn wall_ms() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
 }

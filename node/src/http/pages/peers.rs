@@ -4,6 +4,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::layout::{or_unknown, tag};
 use crate::http::clock;
+use crate::peer_checks::{CLOCK_WARNS_MS, spans};
 use crate::peers::{LinkLine, MisbehavedLine, PeerLine, ReasonLine, bytes_text, round_trip_text, span_text};
 use crate::words::{Lang, Word};
 
@@ -75,8 +76,17 @@ fn state(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
         @else if let (Some(reason), false) = (&peer.refused_for, peer.connected) {
             div.soft { (lang.fill(Word::AttemptFailed, &[&said(lang, reason)])) }
         }
+        @if let Some(clock) = clock_text(lang, peer.clock_ahead_ms) { div { (tag("orange", &clock)) } }
         @if let Some(ms) = peer.let_back_ms { div.soft { (at(lang, Word::LetBackAt, ms, now_ms)) } }
     } }
+}
+
+/// How wrong its clock is, if that is worth a word.
+fn clock_text(lang: Lang, ahead_ms: Option<i64>) -> Option<String> {
+    let ahead_ms = ahead_ms.filter(|ahead| ahead.unsigned_abs() >= CLOCK_WARNS_MS)?;
+    let (zh, en) = spans(ahead_ms.unsigned_abs());
+    let word = if ahead_ms > 0 { Word::ClockAhead } else { Word::ClockBehind };
+    Some(lang.fill(word, &[&lang.of(&zh, &en)]))
 }
 
 fn misdeeds(lang: Lang, now_ms: u64, misbehaved: &MisbehavedLine) -> Markup {

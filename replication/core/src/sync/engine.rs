@@ -35,7 +35,6 @@ pub struct Engine {
     pub(super) pulls: Pulls,
     pub(super) fills: Fills,
     pub(super) appends: BTreeMap<Token, Append>,
-    reported: BTreeMap<LogId, u64>,
     pub(super) next_number: u64,
     pub(super) outputs: Vec<Output>,
 }
@@ -157,7 +156,6 @@ impl Engine {
             pulls: Pulls::default(),
             fills: Fills::default(),
             appends: BTreeMap::new(),
-            reported: BTreeMap::new(),
             next_number: 1,
             outputs: vec![],
         }
@@ -216,6 +214,13 @@ impl Engine {
     /// The head of a log that a connected peer says it has.
     pub fn head_of_peer(&self, peer: &AuthorKey, log: &LogId) -> Option<Head> {
         self.peers.get(peer)?.theirs.get(log).copied()
+    }
+
+    /// Whether a connected peer says that it holds our event at a position of a log. One that holds another history of the
+    /// log does not, however long that is.
+    pub fn is_held_by(&self, peer: &AuthorKey, log: &LogId, seq: u64) -> bool {
+        let is_forked = self.peers.get(peer).is_some_and(|state| state.forked.contains(log));
+        !is_forked && self.head_of_peer(peer, log).is_some_and(|head| head.seq >= seq)
     }
 
     /// What is known of a connected peer. Costs a pass over all logs.
@@ -392,13 +397,9 @@ impl Engine {
             None => {}
         }
         state.theirs.insert(log.clone(), head);
+        // Whoever hears it merges it: a bound here would be used up by heads that somebody makes up.
         if log.author == self.own_key && head.seq > self.frontier.height(&log) {
-            let room = self.reported.len() < limits::SYNC_REPORTED_LOGS_MAX || self.reported.contains_key(&log);
-            let known = self.reported.get(&log).copied().unwrap_or(0);
-            if room && known < head.seq {
-                self.reported.insert(log.clone(), head.seq);
-                self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
-            }
+            self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
         }
         self.compare(peer, &log, head);
         Ok(())

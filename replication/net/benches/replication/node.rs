@@ -106,9 +106,11 @@ impl Node {
         let parts = MeshNode {
             key: district.nodes[n].key.clone(),
             store,
+            incarnation: 1,
             federation: district.federation(),
             charter: Arc::new(move || Arc::clone(&charter)),
             credentials: Arc::new(move || credentials.clone()),
+            clock: Arc::new(wall_ms),
             registry: Registry::new(),
         };
         let interface = interface.map(str::to_owned);
@@ -203,4 +205,9 @@ fn note(durable: &Watch, heads: &[(LogId, Head)]) {
     durable.at = measure::unix_micros();
     drop(durable);
     risen.notify_all();
+}
+
+/// Milliseconds since 1970.
+fn wall_ms() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as u64)
 }

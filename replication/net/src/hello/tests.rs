@@ -60,6 +60,7 @@ fn side(district: &District, n: usize, heard: &[ReceivedEvent]) -> Ours {
         credentials: vec![district.genesis.clone(), district.grants[n].clone()],
         charter: Arc::new(Charter::evaluate(district.federation(), heard)),
         heads_of_peer: vec![],
+        second: None,
     }
 }
 
@@ -83,6 +84,38 @@ async fn two_nodes_of_a_district_greet_and_tell_each_other_of_their_heads() {
     let by_r = by_r.unwrap();
     assert_eq!(by_r.heads_of_ours, [(author.log_id(Stream::TEAMS), head)]);
     assert_eq!(by_r.areas, ["320508005".parse().unwrap()], "a grant that was only shown counts");
+}
+
+/// The same side, speaking the second edition.
+fn second(ours: Ours, instance: Instance, clock_ms: u64, refused: Option<(Vec<Instance>, Multiaddr)>) -> Ours {
+    Ours { second: Some(Second { instance, clock: Arc::new(move || clock_ms), refused }), ..ours }
+}
+
+#[tokio::test]
+async fn in_the_second_edition_both_tell_which_process_they_are_and_what_their_clocks_show() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let i = second(side(&district, 0, &district.charter_events()), 11, 1_000_000, None);
+    let r = second(side(&district, 1, &district.charter_events()), 22, 2_000_000, None);
+    let (by_i, by_r) = greet(&i, &r).await;
+    let [of_r, of_i] = [by_i, by_r].map(|greeted| greeted.unwrap().present.unwrap());
+    assert_eq!((of_r.instance, of_i.instance), (22, 11));
+    let near = |told: u64, shown: u64| (shown..shown + 1_000).contains(&told);
+    assert!(near(of_r.clock_ms, 2_000_000) && near(of_i.clock_ms, 1_000_000), "{of_r:?} {of_i:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_is_known_as_a_copy_is_refused_with_where_the_other_one_is() {
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let standing: Multiaddr = "/ip4/10.0.0.7/udp/1/quic-v1".parse().unwrap();
+    let knows = Some((vec![11], standing.clone()));
+    let r = second(side(&district, 1, &district.charter_events()), 22, 0, knows);
+    let copy = second(side(&district, 0, &district.charter_events()), 11, 0, None);
+    let (by_copy, by_r) = greet(&copy, &r).await;
+    assert!(matches!(by_copy, Err(HelloError::WeAreCopied(there)) if there == standing));
+    assert!(matches!(by_r, Err(HelloError::IsCopy(_))));
+    // Another process with the same key may be the node that came back.
+    let (by_other, by_r) = greet(&second(side(&district, 0, &district.charter_events()), 12, 0, None), &r).await;
+    assert!(by_other.is_ok() && by_r.is_ok());
 }
 
 #[tokio::test]

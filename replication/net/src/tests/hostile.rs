@@ -583,7 +583,7 @@ async fn hellos_that_stop_half_way_or_say_much() {
         let siege = Siege::begin().await;
         let address = siege.scene.addresses[TCP].clone();
         let mut peer = Hostile::call(&siege.scene.hostile_key(), address).await.unwrap();
-        let mut stream = peer.open(Protocol::Hello).await.unwrap();
+        let mut stream = peer.open(Protocol::HelloOfOld).await.unwrap();
         // It knows the federation, so it gets as far as the credentials.
         let ours = Ours {
             key: siege.scene.hostile_key().public(),
@@ -591,6 +591,7 @@ async fn hellos_that_stop_half_way_or_say_much() {
             credentials: vec![],
             charter: Arc::new(Charter::default()),
             heads_of_peer: vec![],
+            second: None,
         };
         hello::prove(&mut stream, siege.scene.honest.key(), &ours).await.unwrap();
         let noise: Vec<u8> =

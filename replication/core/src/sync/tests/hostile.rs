@@ -333,7 +333,8 @@ fn a_warning_that_one_peer_announces_and_withholds_comes_from_another() {
 }
 
 #[test]
-fn own_logs_that_somebody_invents_do_not_pile_up() {
+fn own_logs_that_somebody_invents_keep_no_true_report_away() {
+    // Given a member that tells of thirty thousand heads of ours that it made up,
     let mut victim = Victim::new();
     let own = Author::new(1, "320508", None).log_id(Stream::TEAMS);
     for connection in 0..4u64 {
@@ -345,7 +346,12 @@ fn own_logs_that_somebody_invents_do_not_pile_up() {
             victim.says(victim.hostile, Message::Heads { coverage: Coverage::Part, entries });
         }
     }
-    assert_eq!(victim.reports, limits::SYNC_REPORTED_LOGS_MAX);
+    let invented = victim.reports;
+    // when another tells of a later head that there is, then that is reported as well.
+    victim.connect(victim.honest);
+    let entries = vec![(own, Head { seq: 7, id: EventId::from_bytes([7; 32]) })];
+    victim.says(victim.honest, Message::Heads { coverage: Coverage::Part, entries });
+    assert_eq!(victim.reports, invented + 1);
 }
 
 #[test]
