@@ -16,6 +16,7 @@ use linli_core::charter::Charter;
 use linli_core::id::{AuthorKey, Head, LogId, Stream};
 use linli_core::limits::FILL_EVENTS_MAX;
 use linli_core::sync::{AppendFailure, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
+use linli_store::StoreError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -31,12 +32,14 @@ use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::session::{Session, SessionEnd};
 use crate::status::{State, Told};
+use crate::strangers::{self, Charges};
 use crate::trouble::Reason;
 use crate::whereabouts::{Places, Whereabouts};
 
 /// What the handle asks.
 pub(crate) enum Request {
     Holders(LogId, u64, oneshot::Sender<Vec<AuthorKey>>),
+    Discard(Option<AuthorKey>, oneshot::Sender<Result<u64, StoreError>>),
     AddPeer(Multiaddr),
     Shutdown(oneshot::Sender<()>),
 }
@@ -53,6 +56,7 @@ pub(crate) enum Happened {
     Batch(BatchDone),
     Lacking { token: Token, seqs: Vec<u64> },
     Filled { token: Token, outcome: Result<u64, AppendFailure> },
+    Charged,
     Whereabouts { connection: ConnectionId, heard: Option<Result<Whereabouts, String>> },
 }
 
@@ -113,9 +117,11 @@ pub(crate) struct Driver {
     pub(crate) doubted_since: Option<Instant>,
     pub(crate) memory: Memory,
     /// As it was when what peers and this node may have was worked out last.
-    charter: Arc<Charter>,
+    pub(crate) charter: Arc<Charter>,
     /// Areas whose personal payloads this node may have.
     own_areas: Vec<Area>,
+    /// What is charged for logs without a grant and not on disk yet.
+    pub(crate) charges: Charges,
     happened: mpsc::Receiver<Happened>,
     events: broadcast::Sender<MeshEvent>,
     risen: Arc<Risen>,
@@ -146,7 +152,7 @@ impl Driver {
         let rising = Arc::clone(&risen);
         node.store.on_payloads(Box::new(move |news| rising.lack(&news.lacking)));
         let own_key = node.key.public();
-        let engine = Engine::new(own_key, (*node.store.frontier()).clone());
+        let engine = strangers::engine(own_key, &node.store);
         let (mut book, now) = (Book::default(), Instant::now());
         for address in config.peers {
             book.add(now, address);
@@ -172,6 +178,7 @@ impl Driver {
             memory,
             charter: Arc::default(),
             own_areas: vec![],
+            charges: Charges::default(),
             happened,
             events,
             risen,
@@ -182,6 +189,10 @@ impl Driver {
             tells_even_at: now,
             tell_due: false,
         };
+        // What the areas of this node are is looked up at the first tick, so that what is lacking is looked for then.
+        driver.charter = (driver.node.charter)();
+        driver.heed_grants();
+        driver.charter = Arc::default();
         driver.tell_state();
         driver
     }
@@ -206,6 +217,7 @@ impl Driver {
                 _ = tick.tick() => self.on_tick(),
                 request = requests.recv() => match request {
                     Some(Request::Holders(log, seq, answer)) => drop(answer.send(self.holders(&log, seq))),
+                    Some(Request::Discard(by, answer)) => self.discard(by, answer),
                     Some(Request::AddPeer(address)) => {
                         self.book.add(Instant::now(), address);
                         self.call_due();
@@ -257,6 +269,7 @@ impl Driver {
             Happened::Batch(done) => self.on_batch(done),
             Happened::Lacking { token, seqs } => self.input(Input::Lacking { token, seqs }),
             Happened::Filled { token, outcome } => self.on_filled(token, outcome),
+            Happened::Charged => self.charges.written(),
             Happened::Whereabouts { connection, heard } => self.on_whereabouts(connection, heard),
         }
     }
@@ -329,6 +342,7 @@ impl Driver {
                 self.door.push(Job { token, log, frame });
                 self.run_batches();
             }
+            Output::Introduced(introduced) => self.charges.add(introduced),
             Output::Disconnect { peer, reason } => self.on_engine_disconnect(peer, &reason),
             Output::PeerReportsOurHead { log, head } => self.tell(MeshEvent::PeerReportsOurHead { log, head }),
             Output::Forked { peer, log, ours, theirs, proven } => {
@@ -414,6 +428,7 @@ impl Driver {
             return;
         }
         self.charter = charter;
+        self.heed_grants();
         self.refresh_pii_areas();
         let own_areas: Vec<Area> = node_areas(&self.charter, &self.own_key).collect();
         if own_areas != self.own_areas {
@@ -464,6 +479,7 @@ impl Driver {
         arriving.into_iter().for_each(|peer| self.input(Input::Arriving { peer }));
         self.heed_charter();
         self.input(Input::Tick);
+        self.write_charges();
         self.close_overdue();
         self.call_due();
         self.tell_whereabouts();
@@ -475,8 +491,7 @@ impl Driver {
         }
     }
 
-    /// Publishes what the handle answers from, or does so at a later tick when it was done just now. Costs a pass over
-    /// all logs per connected peer.
+    /// Publishes what the handle answers from, or does so at a later tick when it was done just now.
     pub(crate) fn tell_state(&mut self) {
         let now = Instant::now();
         self.tell_due = self.tells_even_at.saturating_duration_since(now) > limits::TELL_BURST;
@@ -490,13 +505,15 @@ impl Driver {
         let (peers, reachability) = (self.peer_statuses(), self.reachability());
         let misbehaving = peers.iter().filter(|peer| peer.misbehaved.is_some()).count();
         self.metrics.misbehaving_peers.set(i64::try_from(misbehaving).unwrap_or(i64::MAX));
-        self.told.set(State { peers, listeners: self.swarm.listeners().cloned().collect(), reachability });
+        let strangers = self.strangers();
+        self.told.set(State { peers, strangers, listeners: self.swarm.listeners().cloned().collect(), reachability });
         (self.told_at, self.tell_due) = (Some(now), false);
         self.tells_even_at = self.tells_even_at.max(now) + now.elapsed() * limits::TELL_SHARE;
     }
 
     async fn close_all(&mut self) {
         self.save_addresses_at_last().await;
+        self.write_charges_at_last().await;
         let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
         self.sessions.clear();
         for connection in connections {

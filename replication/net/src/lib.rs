@@ -28,6 +28,7 @@ mod packing;
 mod reach;
 mod session;
 mod status;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -43,4 +44,5 @@ pub use identity::peer_id;
 pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
 pub use packing::{Packer, UnpackError, unpack};
+pub use strangers::{DiscardError, Strangers};
 pub use trouble::{Misbehaviour, Reason};
