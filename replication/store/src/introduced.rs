@@ -13,7 +13,7 @@ use linli_core::sync::Introduced;
 
 use crate::backend::Batch;
 use crate::catalogue::Family;
-use crate::codec::{Entry, entry_key, log_key, read_log_key, seq_of};
+use crate::codec::{Entry, entry_key, log_key, read_log_key};
 use crate::error::StoreError;
 use crate::store::Store;
 
