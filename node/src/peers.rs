@@ -142,7 +142,6 @@ const fn word_of(reason: Reason) -> Word {
         Reason::NoRandomness => Word::ReasonNoRandomness,
         Reason::HelloTimeout => Word::ReasonHelloTimeout,
         Reason::Garbage => Word::ReasonGarbage,
-        Reason::Violation(Violation::TooManyLogs) => Word::ReasonTooManyLogs,
         Reason::Violation(Violation::TooManyWants) => Word::ReasonTooManyWants,
         Reason::Violation(Violation::WantTwice) => Word::ReasonWantTwice,
         Reason::Violation(Violation::TooMuchCredit) => Word::ReasonTooMuchCredit,
@@ -277,7 +276,6 @@ mod tests {
     #[test]
     fn every_reason_has_words_of_its_own() {
         let violations = [
-            Violation::TooManyLogs,
             Violation::TooManyWants,
             Violation::WantTwice,
             Violation::TooMuchCredit,

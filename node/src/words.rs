@@ -593,7 +593,6 @@ words! {
     ReasonNoRandomness => "本机无法取得随机数", "this machine has no randomness";
     ReasonHelloTimeout => "握手超时", "the hello was not completed in time";
     ReasonGarbage => "发来无法识别的数据", "it sent bytes that are no message";
-    ReasonTooManyLogs => "通告的日志过多", "it announced too many logs";
     ReasonTooManyWants => "同时索取过多", "it asked for too much at once";
     ReasonWantTwice => "重复使用同一请求编号", "it used the number of an open request again";
     ReasonTooMuchCredit => "给出的额度超过上限", "it gave more credit than allowed";

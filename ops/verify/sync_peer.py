@@ -216,13 +216,12 @@ class Peer:
 
     def on_heads(self, _coverage, heads):
         for log, seq, head_id in heads:
-            if seq > self.told.get(log, (0,))[0]:
+            room = log in self.told or len(self.told) < HEADS_TOLD_MAX
+            if room and seq > self.told.get(log, (0,))[0]:
                 self.told[log] = seq, head_id
             height = self.store.height(log)
             if seq <= height and self.store.logs[log][seq - 1].id != head_id:
                 self.forks[log] = seq, head_id
-        if len(self.told) > HEADS_TOLD_MAX:
-            raise Broken("announces more than %d logs" % HEADS_TOLD_MAX)
         self.pull()
 
     def on_unavailable(self, want):

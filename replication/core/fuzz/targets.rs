@@ -163,7 +163,7 @@ pub fn conversation(data: &[u8]) {
                         Input::AppendFailed { token, failure: AppendFailure::BadPeer("unproven".to_owned()) }
                     }
                     Output::Disconnect { .. } => return,
-                    Output::PeerReportsOurHead { .. } | Output::Forked { .. } => continue,
+                    Output::PeerReportsOurHead { .. } | Output::Forked { .. } | Output::Introduced(_) => continue,
                 };
                 let more = engine.handle(now, answer);
                 assert!(more.len() <= OUTPUTS_MAX, "{} answers to one answer", more.len());

@@ -30,6 +30,15 @@ pub fn domain_hash(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// [`domain_hash`] of one part that is so long and comes in pieces.
+pub(crate) fn domain_hash_of(domain: &str, bytes: u64, pieces: impl Iterator<Item = Vec<u8>>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(domain.as_bytes());
+    hash.update(bytes.to_be_bytes());
+    pieces.for_each(|piece| hash.update(piece));
+    hash.finalize().into()
+}
+
 /// What a header says of one payload slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotRef {

@@ -1,15 +1,16 @@
 //! What a node has: the head of every log it knows. The whole state of replication is a comparison of two of these.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::id::{Head, LogId};
 
-/// Heads by log, in order of replication priority.
+/// Heads by log, in order of replication priority. Names of logs are shared with copies and with whoever asks: a district
+/// may have a million.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frontier {
-    heads: BTreeMap<LogId, Head>,
+    heads: BTreeMap<Arc<LogId>, Head>,
 }
 
 /// How two views of one log relate, as far as heads can tell.
@@ -48,17 +49,22 @@ impl Frontier {
 
     /// Raises a log to `head`; a lower or equal height changes nothing. Says whether it rose.
     pub fn advance(&mut self, log: &LogId, head: Head) -> bool {
-        match self.heads.entry(log.clone()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(head);
-                true
-            }
-            Entry::Occupied(mut known) if known.get().seq < head.seq => {
-                known.insert(head);
-                true
-            }
-            Entry::Occupied(_) => false,
+        match self.heads.get_mut(log) {
+            Some(known) if known.seq >= head.seq => return false,
+            Some(known) => *known = head,
+            None => drop(self.heads.insert(Arc::new(log.clone()), head)),
         }
+        true
+    }
+
+    /// Forgets a log; gives the head that it had.
+    pub fn remove(&mut self, log: &LogId) -> Option<Head> {
+        self.heads.remove(log)
+    }
+
+    /// The log's name, shared.
+    pub(crate) fn shared(&self, log: &LogId) -> Option<&Arc<LogId>> {
+        self.heads.get_key_value(log).map(|(log, _)| log)
     }
 
     /// How our view of `log` relates to a head that somebody else reports.
@@ -73,12 +79,17 @@ impl Frontier {
 
     /// All logs in order of priority.
     pub fn iter(&self) -> impl Iterator<Item = (&LogId, &Head)> {
+        self.heads.iter().map(|(log, head)| (&**log, head))
+    }
+
+    /// All logs in order of priority, by their shared names.
+    pub(crate) fn iter_shared(&self) -> impl Iterator<Item = (&Arc<LogId>, &Head)> {
         self.heads.iter()
     }
 
     /// Logs from a bound on, in order of priority.
     pub fn after<'f>(&'f self, from: Bound<&'f LogId>) -> impl Iterator<Item = (&'f LogId, &'f Head)> {
-        self.heads.range::<LogId, _>((from, Bound::Unbounded))
+        self.heads.range::<LogId, _>((from, Bound::Unbounded)).map(|(log, head)| (&**log, head))
     }
 
     /// Number of logs.
@@ -98,13 +109,21 @@ impl Frontier {
 
     /// One hash over all heads: equal on two nodes exactly when they hold the same logs to the same ends.
     pub fn digest(&self) -> [u8; 32] {
-        let mut w = crate::cbor::Writer::new();
-        for (log, head) in &self.heads {
-            crate::frame::write_log_id(&mut w, log);
-            w.uint(head.seq).bytes(head.id.as_bytes());
-        }
-        crate::event::domain_hash("linli/frontier/1", &[&w.into_bytes()])
+        digest(|| self.iter())
     }
+}
+
+/// The hash of [`Frontier::digest`] over heads in order of priority. They are walked twice, for their length stands before
+/// them, and never written down in one piece: those of a million logs are 100 MB.
+pub(crate) fn digest<'f, I: Iterator<Item = (&'f LogId, &'f Head)>>(heads: impl Fn() -> I) -> [u8; 32] {
+    let item = |(log, head): (&LogId, &Head)| {
+        let mut w = crate::cbor::Writer::new();
+        crate::frame::write_log_id(&mut w, log);
+        w.uint(head.seq).bytes(head.id.as_bytes());
+        w.into_bytes()
+    };
+    let bytes: usize = heads().map(|head| item(head).len()).sum();
+    crate::event::domain_hash_of("linli/frontier/1", bytes as u64, heads().map(item))
 }
 
 impl FromIterator<(LogId, Head)> for Frontier {

@@ -54,9 +54,54 @@ pub const GRANT_CHAIN_MAX: usize = 5;
 /// event that has it is kept and shown with its own time.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 900_000;
 
-/// Most logs that one peer may tell us of. A district of a thousand authors with nine streams each and a few restored
-/// stores stays far below; it bounds what a peer can make us remember to some ten megabytes.
-pub const SYNC_LOGS_PER_PEER_MAX: usize = 65_536;
+/// Most logs in which all peers together are remembered to be ahead of us, shared out evenly: some 20 MB. What a peer
+/// announces beyond its share is no fault of it, and is asked for again when there is room.
+pub const SYNC_LOGS_AHEAD_MAX: usize = 65_536;
+
+/// Least share of a peer of [`SYNC_LOGS_AHEAD_MAX`], however many there are: what can be pulled in several round trips.
+/// Charter and alerts may take as many again, so that a backlog of others never hides a warning.
+pub const SYNC_LOGS_AHEAD_PER_PEER: usize = 1_024;
+
+/// How soon a peer whose logs had no room is asked for those of the next range, in milliseconds, so that what it tells of
+/// one has come before there is room for the next: several thousand logs a second, which is faster than disks take them.
+pub const SYNC_OVERFLOW_INTERVAL_MS: u64 = 200;
+
+/// Most ranges for which such a peer is asked at a time: lists of what we hold of them fit one message, though logs are not
+/// spread quite evenly.
+pub const SYNC_OVERFLOW_RANGES: u64 = 8;
+
+/// Most logs of which other heads are remembered of a peer than those that we have, besides those in which it is ahead:
+/// under a megabyte. Beyond that it is thought to have less than it has, until digests say that both are equal.
+pub const SYNC_TOLD_LOGS_PER_PEER: usize = 8_192;
+
+/// Bytes that a log of a key without a grant is charged beside its frames: rows and indices that each log costs.
+pub const SYNC_STRANGER_LOG_BYTES: u64 = 512;
+
+/// Most logs of keys without a grant that one peer may bring in all the time that there is this store. An honest one
+/// brings those of a node that has just been enrolled and whose grant is still on its way: nine streams.
+pub const SYNC_STRANGER_LOGS_MAX: u64 = 4_096;
+
+/// Most bytes of logs of keys without a grant that one peer may bring: with what is on its way when they are used up (a
+/// want in which a frame may be begun, [`SYNC_STRANGER_WANTS_PER_PEER`] times), and twice over while a database
+/// merges its files, a hostile member costs below 64 MB of disk.
+pub const SYNC_STRANGER_BYTES_MAX: u64 = 24 * 1024 * 1024;
+
+/// Most logs of keys without a grant that all peers together may bring: members may enrol further ones, and each would
+/// have a quota.
+pub const SYNC_STRANGER_LOGS_IN_ALL: u64 = 32_768;
+
+/// See [`SYNC_STRANGER_LOGS_IN_ALL`], in bytes: eight hostile members, and a small disk is not full of it.
+pub const SYNC_STRANGER_BYTES_IN_ALL: u64 = 192 * 1024 * 1024;
+
+/// Most logs of keys without a grant that are remembered to be announced by a peer and not pulled yet: as many as it may
+/// bring, a megabyte and a half.
+pub const SYNC_STRANGERS_TOLD_PER_PEER: usize = 4_096;
+
+/// Most logs of keys without a grant that we pull from one peer at a time: they go last.
+pub const SYNC_STRANGER_WANTS_PER_PEER: usize = 2;
+
+/// Most logs of keys without a grant that we pull from all peers together.
+pub const SYNC_STRANGER_WANTS_MAX: usize = 8;
 
 /// Most heads in one message: about 110 KiB, so that a full exchange does not hold the line either.
 pub const SYNC_HEADS_PER_MESSAGE_MAX: usize = 1024;
@@ -276,8 +321,9 @@ pub const CARRY_VOLUMES_MAX: u64 = 4_096;
 /// Longest standing (request or receipt), in bytes: the heads of as many logs as a peer may tell of, and credentials.
 pub const CARRY_STANDING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Most logs in a standing: as many as a peer may tell of on the wire.
-pub const CARRY_LOGS_MAX: usize = SYNC_LOGS_PER_PEER_MAX;
+/// Most logs in a standing: a district of a thousand authors with nine streams each and a few restored stores stays far
+/// below.
+pub const CARRY_LOGS_MAX: usize = 65_536;
 
 /// Most nodes that one file is sealed for. Each costs about 100 bytes of the file and one key agreement of whoever
 /// opens it; a district has some hundred nodes.

@@ -9,6 +9,9 @@
 //! order and answers reads and appends. It never calls back from within; there is no clock, no randomness and no
 //! unordered map in here, so a run is a function of its inputs. Normative text: `docs/sync.md`.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::area::Area;
 use crate::frame::PiiScope;
 use crate::id::{AuthorKey, Head, LogId};
@@ -19,14 +22,17 @@ mod engine;
 mod fill;
 mod hints;
 mod incoming;
+mod known;
 mod line;
 mod message;
 mod moved;
 mod outgoing;
+mod overflow;
 mod pull;
 pub mod ranges;
 mod reconcile;
 mod serve;
+mod strangers;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +40,7 @@ pub use admit::{Admitted, admit, admit_payloads};
 pub use engine::Engine;
 pub use line::Greeting;
 pub use message::{Coverage, List, Message, Sums};
+pub use strangers::{Bounds, Introduced, Quota};
 
 /// Names a read or an append until the driver answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +83,16 @@ pub enum Input {
         log: LogId,
         /// Its head.
         head: Head,
+    },
+    /// Who has a grant, by all that the charter says now. Before the first time everybody has one.
+    Granted {
+        /// Their keys.
+        authors: Arc<BTreeSet<AuthorKey>>,
+    },
+    /// People had logs of authors without a grant removed from the store.
+    Discarded {
+        /// The logs.
+        logs: Vec<LogId>,
     },
     /// The store holds events of a log without personal payloads that this node may have: events that have just come
     /// that way, or earlier ones since it was entitled. May repeat.
@@ -241,6 +258,9 @@ pub enum Output {
         /// Why.
         reason: DisconnectReason,
     },
+    /// So much is charged for a log of an author without a grant from now on. To be kept, and told to the next engine by
+    /// [`Engine::with_strangers`].
+    Introduced(Introduced),
     /// A peer knows a later head of a log that carries our own signature: our store is behind what we once published.
     /// Whoever writes must open a new incarnation.
     PeerReportsOurHead {
@@ -290,9 +310,6 @@ pub enum DisconnectReason {
 /// A rule of the protocol that a peer broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// More logs than [`crate::limits::SYNC_LOGS_PER_PEER_MAX`].
-    #[error("announced too many logs")]
-    TooManyLogs,
     /// More wants than [`crate::limits::SYNC_SERVES_PER_PEER_MAX`].
     #[error("opened too many wants")]
     TooManyWants,

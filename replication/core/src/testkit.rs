@@ -83,6 +83,22 @@ impl Author {
         Self { key, incarnation: 1, area: area(code), grant, heads: BTreeMap::new(), clock_ms: EPOCH_MS }
     }
 
+    /// The same key and place, with an incarnation of which nothing is written yet.
+    #[must_use]
+    pub fn reborn(&self, incarnation: u64) -> Self {
+        Self { incarnation, heads: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// The head of its log in a stream, as it remembers it.
+    pub fn head(&self, stream: Stream) -> Option<Head> {
+        self.heads.get(&(stream, self.area.clone())).copied()
+    }
+
+    /// Its clock shows this Unix time from now on, in milliseconds.
+    pub const fn set_clock(&mut self, unix_ms: u64) {
+        self.clock_ms = unix_ms;
+    }
+
     /// Signs the next event of the log that the draft belongs to. Time advances by one second.
     pub fn write(&mut self, draft: Draft) -> ReceivedEvent {
         let at = (draft.stream, self.area.clone());

@@ -16,6 +16,7 @@ use linli_core::charter::Charter;
 use linli_core::id::{AuthorKey, Head, LogId, Stream};
 use linli_core::limits::FILL_EVENTS_MAX;
 use linli_core::sync::{AppendFailure, DisconnectReason, Engine, Input, Message, Output, ReadFrame, Token};
+use linli_store::StoreError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -34,6 +35,7 @@ use crate::own_heads::OwnHeads;
 use crate::reach::Reach;
 use crate::session::{Session, SessionEnd};
 use crate::status::{State, Told};
+use crate::strangers::{self, Charges};
 use crate::trouble::Reason;
 use crate::whereabouts::{Places, Whereabouts};
 
@@ -43,6 +45,7 @@ pub(crate) type Answer<T> = Box<dyn FnOnce(T) + Send>;
 /// What the handle asks.
 pub(crate) enum Request {
     Holders(Vec<(LogId, u64)>, Answer<Vec<AuthorKey>>),
+    Discard(Option<AuthorKey>, oneshot::Sender<Result<u64, StoreError>>),
     AddPeer(Multiaddr),
     Shutdown(oneshot::Sender<()>),
 }
@@ -59,6 +62,7 @@ pub(crate) enum Happened {
     Batch(BatchDone),
     Lacking { token: Token, seqs: Vec<u64> },
     Filled { token: Token, outcome: Result<u64, AppendFailure> },
+    Charged,
     Whereabouts { connection: ConnectionId, heard: Option<Result<Whereabouts, String>> },
 }
 
@@ -124,9 +128,11 @@ pub(crate) struct Driver {
     /// Which process this is, to peers.
     pub(crate) instance: Instance,
     /// As it was when what peers and this node may have was worked out last.
-    charter: Arc<Charter>,
+    pub(crate) charter: Arc<Charter>,
     /// Areas whose personal payloads this node may have.
     own_areas: Vec<Area>,
+    /// What is charged for logs without a grant and not on disk yet.
+    pub(crate) charges: Charges,
     happened: mpsc::Receiver<Happened>,
     events: broadcast::Sender<MeshEvent>,
     risen: Arc<Risen>,
@@ -161,7 +167,7 @@ impl Driver {
         let rising = Arc::clone(&risen);
         node.store.on_payloads(Box::new(move |news| rising.lack(&news.lacking)));
         let own_key = node.key.public();
-        let engine = Engine::new(own_key, (*node.store.frontier()).clone());
+        let engine = strangers::engine(own_key, &node.store);
         let (mut book, now) = (Book::default(), Instant::now());
         for address in config.peers {
             book.add(now, address);
@@ -192,6 +198,7 @@ impl Driver {
             instance,
             charter: Arc::default(),
             own_areas: vec![],
+            charges: Charges::default(),
             happened,
             events,
             risen,
@@ -203,6 +210,10 @@ impl Driver {
             tell_due: false,
             places_told: None,
         };
+        // What the areas of this node are is looked up at the first tick, so that what is lacking is looked for then.
+        driver.charter = (driver.node.charter)();
+        driver.heed_grants();
+        driver.charter = Arc::default();
         driver.tell_state();
         driver
     }
@@ -227,6 +238,7 @@ impl Driver {
                 _ = tick.tick() => self.on_tick(),
                 request = requests.recv() => match request {
                     Some(Request::Holders(events, answer)) => answer(self.holders(&events)),
+                    Some(Request::Discard(by, answer)) => self.discard(by, answer),
                     Some(Request::AddPeer(address)) => {
                         self.book.add(Instant::now(), address);
                         self.call_due();
@@ -280,6 +292,7 @@ impl Driver {
             Happened::Batch(done) => self.on_batch(done),
             Happened::Lacking { token, seqs } => self.input(Input::Lacking { token, seqs }),
             Happened::Filled { token, outcome } => self.on_filled(token, outcome),
+            Happened::Charged => self.charges.written(),
             Happened::Whereabouts { connection, heard } => self.on_whereabouts(connection, heard),
         }
     }
@@ -352,6 +365,7 @@ impl Driver {
                 self.door.push(Job { token, log, frame });
                 self.run_batches();
             }
+            Output::Introduced(introduced) => self.charges.add(introduced),
             Output::Disconnect { peer, reason } => self.on_engine_disconnect(peer, &reason),
             Output::PeerReportsOurHead { log, head } => self.own_heads.report(log, head),
             Output::Forked { peer, log, ours, theirs, proven } => {
@@ -437,6 +451,7 @@ impl Driver {
             return;
         }
         self.charter = charter;
+        self.heed_grants();
         self.refresh_pii_areas();
         let own_areas: Vec<Area> = node_areas(&self.charter, &self.own_key).collect();
         if own_areas != self.own_areas {
@@ -487,6 +502,7 @@ impl Driver {
         arriving.into_iter().for_each(|peer| self.input(Input::Arriving { peer }));
         self.heed_charter();
         self.input(Input::Tick);
+        self.write_charges();
         self.close_overdue();
         self.call_due();
         self.tell_whereabouts();
@@ -503,8 +519,7 @@ impl Driver {
         }
     }
 
-    /// Publishes what the handle answers from, or does so at a later tick when it was done just now. Costs a pass over
-    /// all logs per connected peer.
+    /// Publishes what the handle answers from, or does so at a later tick when it was done just now.
     pub(crate) fn tell_state(&mut self) {
         let now = Instant::now();
         self.tell_due = self.tells_even_at.saturating_duration_since(now) > limits::TELL_BURST;
@@ -521,13 +536,14 @@ impl Driver {
         #[allow(clippy::cast_precision_loss)] // Seconds need no more than 53 bits of them.
         self.metrics.clock_offset.set(self.clocks.furthest_ms(now) as f64 / 1e3);
         let (listeners, copies) = (self.swarm.listeners().cloned().collect(), self.copies_told());
-        self.told.set(State { peers, listeners, reachability, copies });
+        self.told.set(State { peers, strangers: self.strangers(), listeners, reachability, copies });
         (self.told_at, self.tell_due) = (Some(now), false);
         self.tells_even_at = self.tells_even_at.max(now) + now.elapsed() * limits::TELL_SHARE;
     }
 
     async fn close_all(&mut self) {
         self.save_addresses_at_last().await;
+        self.write_charges_at_last().await;
         let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
         self.sessions.clear();
         for connection in connections {

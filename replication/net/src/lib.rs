@@ -34,6 +34,7 @@ mod ports;
 mod reach;
 mod session;
 mod status;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -51,4 +52,5 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use mesh::{Mesh, MeshHandle};
 pub use own_heads::OwnHeadsTold;
 pub use packing::{Packer, UnpackError, unpack};
+pub use strangers::{DiscardError, Strangers};
 pub use trouble::{Misbehaviour, Reason};

@@ -254,6 +254,9 @@ pub const MDNS_TTL: Duration = Duration::from_secs(120);
 /// How often the LAN is asked who is there: a node that comes back is found within this time.
 pub const MDNS_QUERY_INTERVAL: Duration = Duration::from_secs(15);
 
+/// How long the end of a mesh waits for the last note of who brought logs without a grant: one small write.
+pub const LAST_CHARGES_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long spawning waits for its listeners.
 pub const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -25,6 +25,7 @@ use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::own_heads::{OwnHeads, OwnHeadsTold};
 use crate::status::Told;
+use crate::strangers::{DiscardError, Strangers};
 use crate::{identity, limits, ports};
 
 /// What libp2p runs on each connection. Relays and hole punching are for members only.
@@ -252,6 +253,21 @@ impl MeshHandle {
                 tracing::error!(%error, "what peers know of our own logs was not heeded; it is tried again with the next");
             }
         }
+    }
+
+    /// Logs without a grant that are here, by the peer that brought them. Never waits.
+    pub fn strangers(&self) -> Vec<Strangers> {
+        self.told.strangers()
+    }
+
+    /// Removes the logs without a grant that a peer brought, or with none those that came by import or before that was
+    /// noted. Their heads stay as proof, and they are not fetched again before their authors have a grant. Says how many
+    /// logs were removed.
+    ///
+    /// # Errors
+    /// When the mesh has ended, or the store fails: what was removed before that stays so.
+    pub async fn discard_brought_by(&self, peer: Option<AuthorKey>) -> Result<u64, DiscardError> {
+        Ok(self.ask(|answer| Request::Discard(peer, answer)).await??)
     }
 
     /// Addresses that are listened on and at which other machines may call; where there are none, those for this

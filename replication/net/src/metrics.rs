@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) connected_peers: IntGauge,
     pub(crate) misbehaving_peers: IntGauge,
     pub(crate) clock_offset: Gauge,
+    pub(crate) stranger_logs: IntGauge,
+    pub(crate) stranger_bytes: IntGauge,
     pub(crate) forks: IntCounter,
     pub(crate) failed_appends: IntCounter,
     pub(crate) slowed_messages: IntCounter,
@@ -44,7 +46,14 @@ impl Metrics {
             "Largest difference between this node's clock and that of a peer heard in the last 24 hours.",
         )?;
         registry.register(Box::new(clock_offset.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(format!("linli_mesh_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
         Ok(Self {
+            stranger_logs: gauge("stranger_logs", "Logs in the store whose authors have no grant.")?,
+            stranger_bytes: gauge("stranger_bytes", "Bytes that are charged for logs whose authors have no grant.")?,
             received_bytes: counter("received_bytes_total", "Bytes of sync messages received, as on the wire.")?,
             sent_bytes: counter("sent_bytes_total", "Bytes of sync messages sent, as on the wire.")?,
             received_frames: counter("received_frames_total", "Frames of events received.")?,

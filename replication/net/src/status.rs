@@ -12,6 +12,7 @@ use linli_core::sync::Moved;
 use crate::config::{LinkEstimate, NodeCopy, PeerStatus, Reachability, SyncState};
 use crate::driver::Driver;
 use crate::session::{Session, unix_ms};
+use crate::strangers::Strangers;
 
 /// What the mesh last said of itself, for whoever asks without waiting.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub(crate) struct Told(Mutex<State>);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) peers: Vec<PeerStatus>,
+    pub(crate) strangers: Vec<Strangers>,
     pub(crate) listeners: Vec<Multiaddr>,
     pub(crate) reachability: Reachability,
     pub(crate) copies: Vec<NodeCopy>,
@@ -35,6 +37,11 @@ impl Told {
     /// All other nodes.
     pub(crate) fn peers(&self) -> Vec<PeerStatus> {
         self.lock().peers.clone()
+    }
+
+    /// Logs without a grant, by who brought them.
+    pub(crate) fn strangers(&self) -> Vec<Strangers> {
+        self.lock().strangers.clone()
     }
 
     /// Addresses that are listened on.

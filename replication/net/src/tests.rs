@@ -31,6 +31,9 @@ use crate::{Mesh, MeshConfig, MeshHandle, MeshNode, identity, limits};
 
 mod hostile;
 
+/// Keys of the authors who write in these tests.
+const WRITERS: std::ops::Range<u16> = 50..70;
+
 const LISTEN: [&str; 2] = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
 
 #[derive(NetworkBehaviour)]
@@ -148,8 +151,15 @@ fn put(store: &Store, events: &[ReceivedEvent]) {
     store.append(vec![events.iter().map(|event| verify_single(event.clone(), &mut keys).unwrap()).collect()]).unwrap();
 }
 
+/// A charter that knows whoever writes in these tests, though their grants are in no store.
+fn charter_of_all(district: &District) -> Charter {
+    let mut district = district.clone();
+    let writers: Vec<ReceivedEvent> = WRITERS.map(|n| district.grant_node(&key(n), "320508")).collect();
+    Charter::evaluate(district.federation(), district.charter_events().iter().chain(&writers))
+}
+
 fn parts(district: &District, n: usize, store: &Store) -> MeshNode {
-    let charter = Arc::new(Charter::evaluate(district.federation(), &district.charter_events()));
+    let charter = Arc::new(charter_of_all(district));
     let credentials = vec![district.genesis.clone(), district.grants[n].clone()];
     MeshNode {
         key: district.nodes[n].key.clone(),

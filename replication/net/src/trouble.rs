@@ -71,7 +71,6 @@ impl Reason {
             Self::NoRandomness => "no_randomness",
             Self::HelloTimeout => "timeout",
             Self::Garbage => "garbage",
-            Self::Violation(Violation::TooManyLogs) => "too_many_logs",
             Self::Violation(Violation::TooManyWants) => "too_many_wants",
             Self::Violation(Violation::WantTwice) => "want_twice",
             Self::Violation(Violation::TooMuchCredit) => "too_much_credit",

@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::allowance::{Allowance, Rate};
 use super::fill::{Fills, Settled};
 use super::hints::Hints;
 use super::incoming::Append;
+use super::known::Known;
 use super::line::{Greeting, Line};
 use super::moved::Arrivals;
+use super::overflow::Overflow;
 use super::pull::Pulls;
-use super::ranges::Ranges;
+use super::ranges::{Place, Range, Ranges, place_of};
 use super::reconcile::range_bytes;
 use super::serve::Schedule;
+use super::strangers::{Bounds, Strangers};
 use super::{Coverage, DisconnectReason, Input, Message, Output, PeerView, Token, Violation};
 use crate::area::Area;
 use crate::frontier::{Frontier, Relation};
@@ -28,8 +32,9 @@ type Digest = [u8; 32];
 pub struct Engine {
     pub(super) own_key: AuthorKey,
     pub(super) frontier: Frontier,
-    /// The frontier once more, summed up by ranges.
+    /// Of this the logs that count, summed up by ranges.
     pub(super) ranges: Ranges,
+    pub(super) strangers: Strangers,
     pub(super) digest: Option<Digest>,
     pub(super) peers: BTreeMap<AuthorKey, Peer>,
     pub(super) pulls: Pulls,
@@ -44,7 +49,12 @@ pub(super) struct Peer {
     /// Tells connections to the same peer apart.
     pub(super) session: u64,
     pub(super) pii_areas: Vec<Area>,
-    pub(super) theirs: BTreeMap<LogId, Head>,
+    /// Its heads of logs that count.
+    pub(super) known: Known,
+    /// Its heads, above ours, of logs that do not.
+    pub(super) strange: BTreeMap<LogId, Head>,
+    /// It has told more than we had room for.
+    pub(super) overflow: Option<Overflow>,
     forked: BTreeSet<LogId>,
     compared: bool,
     pub(super) line: Line,
@@ -87,6 +97,8 @@ pub(super) struct Exchange {
     pub(super) under_way: Option<Option<LogId>>,
     /// Messages of comparisons by ranges since its last digest.
     pub(super) range_messages: u32,
+    /// How many logs it said last that it has.
+    pub(super) their_logs: u64,
     /// Requests for heads since its last digest.
     pub(super) tells: u32,
     /// Once events have stopped moving after this moment, digests are compared at once.
@@ -102,11 +114,13 @@ pub(super) struct Exchange {
 }
 
 impl Peer {
-    fn new(session: u64, now: Duration, pii_areas: Vec<Area>, greeting: Greeting) -> Self {
+    fn new(session: u64, now: Duration, pii_areas: Vec<Area>, greeting: Greeting, known: Known) -> Self {
         Self {
             session,
             pii_areas,
-            theirs: BTreeMap::new(),
+            known,
+            strange: BTreeMap::new(),
+            overflow: None,
             forked: BTreeSet::new(),
             compared: false,
             line: Line::new(greeting),
@@ -119,6 +133,7 @@ impl Peer {
                 next_compare: now,
                 under_way: None,
                 range_messages: 0,
+                their_logs: 0,
                 tells: 0,
                 check_after: None,
                 told: None,
@@ -146,11 +161,12 @@ impl Engine {
     /// An engine for the node with this key, whose store holds `frontier`.
     pub fn new(own_key: AuthorKey, frontier: Frontier) -> Self {
         let mut ranges = Ranges::default();
-        frontier.iter().for_each(|(log, head)| ranges.set(log, *head));
+        frontier.iter_shared().for_each(|(log, head)| ranges.set(log, None, *head));
         Self {
             own_key,
             frontier,
             ranges,
+            strangers: Strangers::new(own_key),
             digest: None,
             peers: BTreeMap::new(),
             pulls: Pulls::default(),
@@ -159,6 +175,13 @@ impl Engine {
             next_number: 1,
             outputs: vec![],
         }
+    }
+
+    /// With other bounds than usual.
+    #[must_use]
+    pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.strangers.bounds = bounds;
+        self
     }
 
     /// Takes one input and says what to do, in order. `now` counts from any fixed moment and never falls.
@@ -178,6 +201,8 @@ impl Engine {
                 }
             }
             Input::Appended { log, head } => self.advance(now, &log, head),
+            Input::Granted { authors } => self.on_granted(now, authors),
+            Input::Discarded { logs } => self.on_discarded(logs),
             Input::Lacks { log } => self.on_lacks(log),
             Input::Lacking { token, seqs } => self.on_lacking(now, token, seqs),
             Input::Filled { token, payloads } => self.on_filled(token, payloads),
@@ -196,6 +221,7 @@ impl Engine {
             Input::AppendFailed { token, failure } => self.on_append_failed(now, token, failure),
             Input::Tick => self.on_tick(now),
         }
+        self.ask_for_overflow(now);
         self.open_wants(now);
         self.write_to_all(now);
         mem::take(&mut self.outputs)
@@ -213,7 +239,8 @@ impl Engine {
 
     /// The head of a log that a connected peer says it has.
     pub fn head_of_peer(&self, peer: &AuthorKey, log: &LogId) -> Option<Head> {
-        self.peers.get(peer)?.theirs.get(log).copied()
+        let (state, place) = (self.peers.get(peer)?, self.place(log));
+        state.known.head(&place, self.head_that_counts(log))
     }
 
     /// Whether a connected peer says that it holds our event at a position of a log. One that holds another history of the
@@ -223,16 +250,13 @@ impl Engine {
         !is_forked && self.head_of_peer(peer, log).is_some_and(|head| head.seq >= seq)
     }
 
-    /// What is known of a connected peer. Costs a pass over all logs.
+    /// What is known of a connected peer.
     pub fn view(&self, peer: &AuthorKey) -> Option<PeerView> {
         let state = self.peers.get(peer)?;
-        let height_of_theirs = |log: &LogId| state.theirs.get(log).map_or(0, |head| head.seq);
-        let lacks = |(log, ours): (&LogId, &Head)| ours.seq.saturating_sub(height_of_theirs(log));
-        let has = |(log, theirs): (&LogId, &Head)| theirs.seq.saturating_sub(self.frontier.height(log));
         Some(PeerView {
             compared: state.compared,
-            behind_events: state.theirs.iter().map(has).fold(0, u64::saturating_add),
-            ahead_events: self.frontier.iter().map(lacks).fold(0, u64::saturating_add),
+            behind_events: state.known.behind_events(),
+            ahead_events: state.known.ahead_events(),
             pulling: self.pulls.load(peer).total(),
             serving: state.schedule.len(),
             bytes_per_second: state.line.bytes_per_second(),
@@ -252,7 +276,8 @@ impl Engine {
     fn connect(&mut self, now: Duration, peer: AuthorKey, pii_areas: Vec<Area>, greeting: Greeting) {
         self.forget(&peer);
         let session = self.number();
-        self.peers.insert(peer, Peer::new(session, now, pii_areas, greeting));
+        let known = Known::nothing(self.ranges.events(Range::ALL));
+        self.peers.insert(peer, Peer::new(session, now, pii_areas, greeting, known));
     }
 
     fn forget(&mut self, peer: &AuthorKey) {
@@ -288,6 +313,8 @@ impl Engine {
     }
 
     fn on_message(&mut self, now: Duration, peer: AuthorKey, message: Message) -> Result<(), Violation> {
+        // What does not count is not offered, and not given on.
+        let given = !matches!(&message, Message::Want { log, .. } if !self.counts(log));
         let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
         match message {
             Message::Digest { digest, logs } => {
@@ -297,14 +324,14 @@ impl Engine {
             }
             Message::Heads { coverage, entries } => {
                 for (log, head) in entries {
-                    self.learn(peer, log, head)?;
+                    self.learn(peer, log, head);
                 }
                 if let (Coverage::End, Some(state)) = (coverage, self.peers.get_mut(&peer)) {
                     state.compared = true;
                 }
             }
             Message::Want { want, log, from_seq, credit } => {
-                if from_seq > self.frontier.height(&log) {
+                if from_seq > self.frontier.height(&log) || !given {
                     self.send(now, peer, Message::Unavailable { want });
                 } else {
                     state.may_want(now, &log)?;
@@ -338,14 +365,17 @@ impl Engine {
     fn on_digest(&mut self, now: Duration, peer: AuthorKey, theirs: Digest, their_logs: u64) {
         let ours = self.digest();
         let moving = self.pulls.load(&peer).total() > 0;
-        let many = their_logs.max(self.frontier.len() as u64) > limits::SYNC_VECTOR_LOGS_MAX;
+        let many = their_logs.max(self.ranges.logs(Range::ALL)) > limits::SYNC_VECTOR_LOGS_MAX;
         let Some(state) = self.peers.get_mut(&peer) else { return };
         (state.exchange.range_messages, state.exchange.tells) = (0, 0);
+        state.exchange.their_logs = their_logs;
         if theirs == ours {
-            // Once for each digest: it is a pass over all logs, and saying it again costs the peer nothing.
             if state.exchange.shared.replace(ours) != Some(ours) {
-                state.theirs = self.frontier.iter().map(|(log, head)| (log.clone(), *head)).collect();
+                state.known.all_equal();
                 state.hints.clear();
+                state.overflow = None;
+                self.pulls.forget_heads(&peer);
+                state.strange.clear();
             }
             state.compared = true;
             state.exchange.led_by = None;
@@ -384,25 +414,70 @@ impl Engine {
     }
 
     fn digest(&mut self) -> Digest {
-        *self.digest.get_or_insert_with(|| self.frontier.digest())
+        if let Some(digest) = self.digest {
+            return digest;
+        }
+        let digest = self.digest_of_heads();
+        *self.digest.insert(digest)
     }
 
     /// A peer says it has a head.
-    fn learn(&mut self, peer: AuthorKey, log: LogId, head: Head) -> Result<(), Violation> {
-        let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
-        match state.theirs.get(&log) {
-            Some(known) if known.seq > head.seq || *known == head => return Ok(()),
-            Some(_) => {}
-            None if state.theirs.len() >= limits::SYNC_LOGS_PER_PEER_MAX => return Err(Violation::TooManyLogs),
-            None => {}
+    pub(super) fn learn(&mut self, peer: AuthorKey, log: LogId, head: Head) {
+        if !self.counts(&log) {
+            return self.learn_stranger(peer, log, head);
         }
-        state.theirs.insert(log.clone(), head);
+        let (place, ours) = (self.place(&log), self.frontier.head(&log));
+        let Some(state) = self.peers.get(&peer) else { return };
+        let known = state.known.head(&place, ours);
+        if known.is_some_and(|known| known.seq > head.seq || known == head) {
+            return;
+        }
         // Whoever hears it merges it: a bound here would be used up by heads that somebody makes up.
         if log.author == self.own_key && head.seq > self.frontier.height(&log) {
             self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
         }
+        let is_ahead = |theirs: Head| theirs.seq > ours.map_or(0, |ours| ours.seq);
+        if is_ahead(head) && !known.is_some_and(is_ahead) && !self.has_room_for(peer, &log) {
+            return self.note_overflow(peer);
+        }
+        self.tell_known(peer, place, ours, Some(head));
         self.compare(peer, &log, head);
-        Ok(())
+    }
+
+    /// Where a log stands among all logs.
+    pub(super) fn place(&self, log: &LogId) -> Place {
+        let shared = self.frontier.shared(log).or_else(|| self.pulls.shared(log)).cloned();
+        place_of(&shared.unwrap_or_else(|| Arc::new(log.clone())))
+    }
+
+    /// Our head of a log, if it counts.
+    fn head_that_counts(&self, log: &LogId) -> Option<Head> {
+        self.frontier.head(log).filter(|_| self.counts(log))
+    }
+
+    pub(super) fn tell_known(&mut self, peer: AuthorKey, place: Place, ours: Option<Head>, theirs: Option<Head>) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.known.tell(place, ours, theirs, &self.ranges, &self.frontier);
+        }
+    }
+
+    /// What is known of a peer stood beside other heads of ours.
+    pub(super) fn forget_heads(&mut self, peer: AuthorKey) {
+        self.pulls.forget_heads(&peer);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.known = Known::nothing(self.ranges.events(Range::ALL));
+            state.strange.clear();
+            state.compared = false;
+        }
+    }
+
+    /// Compares with a peer at once, whatever was compared before. By ranges, for digests that have not changed would be
+    /// taken for a difference that stays.
+    pub(super) fn compare_anew(&mut self, now: Duration, peer: AuthorKey) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            (state.exchange.led_by, state.exchange.shared, state.exchange.next_compare) = (None, None, now);
+            self.compare_ranges(now, peer);
+        }
     }
 
     /// Draws the conclusions from a peer's head and ours.
@@ -460,7 +535,7 @@ impl Engine {
         if !checks && now < state.exchange.next_compare {
             return;
         }
-        let (digest, logs) = (self.digest(), self.frontier.len() as u64);
+        let (digest, logs) = (self.digest(), self.ranges.logs(Range::ALL));
         if let Some(state) = self.peers.get_mut(&peer) {
             state.exchange.next_compare = now + Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS);
             state.exchange.check_after = state.exchange.check_after.filter(|_| !checks);
@@ -476,7 +551,7 @@ impl Engine {
                 return;
             }
             let message = if let Some(told) = state.exchange.under_way.take() {
-                let (part, rest) = part_after(&self.frontier, told.as_ref());
+                let (part, rest) = part_after(&self.frontier, told.as_ref(), |log| self.strangers.counts(log));
                 let coverage = if rest { Coverage::Part } else { Coverage::End };
                 state.exchange.under_way = part.last().filter(|_| rest).map(|(log, _)| Some(log.clone()));
                 Message::Heads { coverage, entries: part }
@@ -484,7 +559,7 @@ impl Engine {
                 return;
             } else {
                 let logs = state.hints.take(limits::SYNC_HEADS_PER_MESSAGE_MAX);
-                let entry = |log: LogId| self.frontier.head(&log).map(|head| (log, head));
+                let entry = |log: Arc<LogId>| self.frontier.head(&log).map(|head| ((*log).clone(), head));
                 Message::Heads { coverage: Coverage::Hint, entries: logs.into_iter().filter_map(entry).collect() }
             };
             self.send(now, peer, message);
@@ -497,9 +572,13 @@ pub(super) const fn rate(burst: u32) -> Rate {
     Rate { burst, every: Duration::from_millis(limits::SYNC_ODDITY_INTERVAL_MS) }
 }
 
-/// The heads after a log, as many as go into one message, and whether more follow.
-fn part_after(frontier: &Frontier, told: Option<&LogId>) -> (Vec<(LogId, Head)>, bool) {
-    let mut rest = frontier.after(told.map_or(Bound::Unbounded, Bound::Excluded));
+/// The heads that count after a log, as many as go into one message, and whether more follow.
+fn part_after(
+    frontier: &Frontier,
+    told: Option<&LogId>,
+    counts: impl Fn(&LogId) -> bool,
+) -> (Vec<(LogId, Head)>, bool) {
+    let mut rest = frontier.after(told.map_or(Bound::Unbounded, Bound::Excluded)).filter(|(log, _)| counts(log));
     let part = rest.by_ref().take(limits::SYNC_HEADS_PER_MESSAGE_MAX).map(|(log, head)| (log.clone(), *head)).collect();
     (part, rest.next().is_some())
 }

@@ -115,10 +115,10 @@ impl Engine {
 
     /// Who may have payloads of a log and holds the same history of it; of these the one that is asked for least.
     fn peer_to_fill_from(&self, now: Duration, log: &LogId) -> Option<AuthorKey> {
-        let ours = self.frontier.head(log)?;
+        let (ours, place) = (self.frontier.head(log)?, self.place(log));
         let candidates = self.peers.iter().filter(|(peer, state)| {
             state.covers(log)
-                && state.theirs.get(log) == Some(&ours)
+                && state.known.head(&place, Some(ours)) == Some(ours)
                 && state.settled.may_be_asked(now, log)
                 && self.fills.passes_of(peer) < limits::SYNC_FILLS_PER_PEER
         });

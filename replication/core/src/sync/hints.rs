@@ -5,29 +5,31 @@
 //! so in a large mesh nearly everybody has it by then. Why there is no gossip layer: `docs/adr/0008`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::ranges::{Place, place_of};
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
 
 /// Logs whose new heads one peer is to be told.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    now: BTreeSet<LogId>,
+    now: BTreeSet<Arc<LogId>>,
     /// Told when due, unless it says before that it has them.
-    later: BTreeMap<LogId, Duration>,
+    later: BTreeMap<Arc<LogId>, Duration>,
 }
 
 impl Hints {
-    pub(super) fn insert(&mut self, log: LogId) {
+    pub(super) fn insert(&mut self, log: Arc<LogId>) {
         self.later.remove(&log);
         self.now.insert(log);
     }
 
-    fn insert_later(&mut self, log: &LogId, due: Duration) {
+    fn insert_later(&mut self, log: &Arc<LogId>, due: Duration) {
         if !self.now.contains(log) {
-            self.later.entry(log.clone()).or_insert(due);
+            self.later.entry(Arc::clone(log)).or_insert(due);
         }
     }
 
@@ -36,7 +38,7 @@ impl Hints {
         self.later.remove(log);
     }
 
-    pub(super) fn extend(&mut self, logs: impl Iterator<Item = LogId>) {
+    pub(super) fn extend(&mut self, logs: impl Iterator<Item = Arc<LogId>>) {
         logs.for_each(|log| self.insert(log));
     }
 
@@ -50,7 +52,7 @@ impl Hints {
     }
 
     /// The first of those that are to be told now.
-    pub(super) fn take(&mut self, most: usize) -> Vec<LogId> {
+    pub(super) fn take(&mut self, most: usize) -> Vec<Arc<LogId>> {
         let mut taken = vec![];
         while taken.len() < most
             && let Some(log) = self.now.pop_first()
@@ -60,8 +62,9 @@ impl Hints {
         taken
     }
 
-    fn take_due(&mut self, now: Duration) -> Vec<LogId> {
-        let due: Vec<LogId> = self.later.iter().filter(|(_, at)| **at <= now).map(|(log, _)| log.clone()).collect();
+    fn take_due(&mut self, now: Duration) -> Vec<Arc<LogId>> {
+        let due: Vec<Arc<LogId>> =
+            self.later.iter().filter(|(_, at)| **at <= now).map(|(log, _)| log.clone()).collect();
         self.later.retain(|_, at| *at > now);
         due
     }
@@ -78,25 +81,46 @@ fn at_once(place: usize, peers: usize, head: &Head, teller: &AuthorKey) -> bool 
 impl Engine {
     /// The store holds a log up to `head`: peers that lack it are told, peers that were ahead are compared anew.
     pub(super) fn advance(&mut self, now: Duration, log: &LogId, head: Head) {
+        let before = self.frontier.head(log);
         if !self.frontier.advance(log, head) {
             return;
         }
-        self.ranges.set(log, head);
-        self.digest = None;
+        if !self.counts(log) {
+            return self.stranger_rises(log);
+        }
+        let Some(log) = self.frontier.shared(log).cloned() else { return };
+        self.count_head(&log, before, head);
+        let place_of_log = place_of(&log);
         let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
         for (place, peer) in keys.iter().enumerate() {
-            let Some(state) = self.peers.get_mut(peer) else { continue };
-            let theirs = state.theirs.get(log).copied();
-            if theirs.is_none_or(|theirs| theirs.seq < head.seq) {
-                if at_once(place, keys.len(), &head, &self.own_key) {
-                    state.hints.insert(log.clone());
-                } else {
-                    state.hints.insert_later(log, now + Duration::from_millis(limits::SYNC_LATER_HINTS_MS));
-                }
+            let at_once = at_once(place, keys.len(), &head, &self.own_key);
+            self.hint(now, *peer, &place_of_log, head, at_once);
+        }
+    }
+
+    /// A head of ours counts that did not, and what peers have of the log stays as it was.
+    pub(super) fn count_head(&mut self, log: &Arc<LogId>, before: Option<Head>, head: Head) {
+        self.ranges.set(log, before, head);
+        self.digest = None;
+        let place = place_of(log);
+        for state in self.peers.values_mut() {
+            state.known.rise(place.clone(), before, head, &self.ranges, &self.frontier);
+        }
+    }
+
+    /// A peer that lacks a head is told, now or later, and one that said more of the log is compared anew.
+    fn hint(&mut self, now: Duration, peer: AuthorKey, place: &Place, head: Head, at_once: bool) {
+        let (Some(state), (_, Some(log))) = (self.peers.get_mut(&peer), place) else { return };
+        let theirs = state.known.head(place, Some(head));
+        if theirs.is_none_or(|theirs| theirs.seq < head.seq) {
+            if at_once {
+                state.hints.insert(Arc::clone(log));
+            } else {
+                state.hints.insert_later(log, now + Duration::from_millis(limits::SYNC_LATER_HINTS_MS));
             }
-            if let Some(theirs) = theirs {
-                self.compare(*peer, log, theirs);
-            }
+        }
+        if let Some(theirs) = theirs {
+            self.compare(peer, log, theirs);
         }
     }
 
@@ -104,8 +128,9 @@ impl Engine {
     pub(super) fn tell_later_hints(&mut self, now: Duration) {
         for state in self.peers.values_mut() {
             for log in state.hints.take_due(now) {
-                let theirs = state.theirs.get(&log).map_or(0, |head| head.seq);
-                if theirs < self.frontier.height(&log) {
+                let ours = self.frontier.head(&log);
+                let theirs = state.known.head(&place_of(&log), ours);
+                if theirs.map_or(0, |head| head.seq) < ours.map_or(0, |head| head.seq) {
                     state.hints.insert(log);
                 }
             }

@@ -1,5 +1,6 @@
 //! What we ask of peers and what comes of it: wants, pieces of frames, appends, and peers that give nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::{Engine, Peer, rate};
@@ -83,11 +84,19 @@ impl Engine {
         let Some(pull) = self.pulls.close(log) else { return Ok(()) };
         let Some(state) = self.peers.get_mut(&pull.peer) else { return Ok(()) };
         if self.frontier.height(log) != pull.from_height {
-            state.hints.insert(log.clone());
+            let counts = self.strangers.counts(log);
+            let shared = self.frontier.shared(log).filter(|_| counts);
+            shared.into_iter().for_each(|log| state.hints.insert(Arc::clone(log)));
             return Ok(());
         }
-        state.theirs.remove(log);
-        self.pulls.set_ahead(log, pull.peer, 0);
+        let (place, ours) = (self.place(log), self.frontier.head(log));
+        if self.counts(log) {
+            self.tell_known(pull.peer, place, ours, None);
+            self.pulls.set_ahead(log, pull.peer, 0);
+        } else {
+            self.forget_stranger(log, pull.peer);
+        }
+        let Some(state) = self.peers.get_mut(&pull.peer) else { return Ok(()) };
         let often = rate(limits::SYNC_EMPTY_PULLS_BURST);
         state.oddities.empty_pulls.spend(now, often).then_some(()).ok_or(Violation::BrokenPromises)
     }
@@ -105,6 +114,7 @@ impl Engine {
         let Some(append) = self.appends.remove(&token) else { return };
         self.pulls.append_ends(&append.log);
         self.advance(now, &append.log, head);
+        let may_go_on = self.charge(&append.log, append.peer, append.bytes);
         let Some((log, pull)) = self.pulls.by_want(&append.peer, append.want) else { return };
         pull.appending -= 1;
         let idle = head.seq <= pull.height;
@@ -125,6 +135,9 @@ impl Engine {
         }
         if let Some(state) = self.peers.get_mut(&append.peer) {
             state.last_answer = now;
+        }
+        if !may_go_on {
+            return self.abandon_pull(&log);
         }
         if idle {
             // Something else, an import, has overtaken this pull: it begins anew where we are now.
@@ -191,6 +204,9 @@ impl Engine {
         let peers = &self.peers;
         let covers = |peer: &AuthorKey, log: &LogId| peers.get(peer).is_some_and(|state| state.covers(log));
         for (log, peer) in self.pulls.assign(now, peers.keys().copied(), covers) {
+            if !self.may_pull(&log, peer) {
+                continue;
+            }
             let (want, height) = (self.number(), self.frontier.height(&log));
             if let (false, Some(state)) = (self.pulls.owes_answer(&peer), self.peers.get_mut(&peer)) {
                 state.last_answer = now;

@@ -2,21 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Violation;
-use crate::id::{AuthorKey, LogId};
+use crate::id::{AuthorKey, LogId, Stream};
 use crate::limits;
 
 /// Logs of which somebody connected has more than we do, and the pulls that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Pulls {
-    /// Peers that are ahead of us and by how many events, by log, in order of priority.
-    behind: BTreeMap<LogId, BTreeMap<AuthorKey, u64>>,
+    /// Who is ahead of us, by log, in order of priority.
+    behind: BTreeMap<Arc<LogId>, Behind>,
     /// Of these the logs that may be pulled now, by peer: those that are neither pulled, nor being appended, nor left
     /// alone. Whoever announces tens of thousands of logs must not make every input a pass over them.
     urgent: Ready,
     others: Ready,
+    strange: Ready,
     /// Logs that a peer was asked for and withheld while another had them. It is asked for them last.
     withheld: BTreeMap<AuthorKey, BTreeSet<LogId>>,
     /// One pull per log at most.
@@ -30,7 +32,46 @@ pub(super) struct Pulls {
 }
 
 /// Logs by peer; no peer without any.
-type Ready = BTreeMap<AuthorKey, BTreeSet<LogId>>;
+type Ready = BTreeMap<AuthorKey, BTreeSet<Arc<LogId>>>;
+
+/// Peers that are ahead of us in a log, in order, and by how many events.
+#[derive(Debug, Default)]
+struct Behind {
+    peers: Vec<(AuthorKey, u64)>,
+    /// Its author has no grant.
+    stranger: bool,
+}
+
+impl Behind {
+    fn set(&mut self, peer: AuthorKey, missing: u64) {
+        match (self.peers.binary_search_by_key(&peer, |(peer, _)| *peer), missing) {
+            (Ok(at), 0) => drop(self.peers.remove(at)),
+            (Ok(at), missing) => self.peers[at].1 = missing,
+            (Err(_), 0) => {}
+            (Err(at), missing) => self.peers.insert(at, (peer, missing)),
+        }
+    }
+}
+
+/// In which order logs are pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Charter and alerts.
+    Urgent,
+    Other,
+    /// Of keys without a grant, the charter excepted: without it nobody would ever get one.
+    Strange,
+}
+
+impl Class {
+    fn of(log: &LogId, stranger: bool) -> Self {
+        match is_urgent(log) {
+            true if !stranger || log.stream == Stream::CHARTER => Self::Urgent,
+            _ if stranger => Self::Strange,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// A want of ours that is open.
 #[derive(Debug)]
@@ -42,6 +83,7 @@ pub(super) struct Pull {
     pub(super) credit: i64,
     /// Credit that it was given at first.
     first_credit: u64,
+    class: Class,
     /// Our height when the want was opened.
     pub(super) from_height: u64,
     /// Our height after the last frame of this pull: a frame that leaves it there brought nothing.
@@ -93,37 +135,50 @@ impl Pull {
 pub(super) struct Load {
     urgent: usize,
     others: usize,
-    /// Credit that the others were given at first.
+    strange: usize,
+    /// Credit that those that are not urgent were given at first.
     bytes: u64,
 }
 
 /// What all peers together may carry, without the charter and alerts.
-const IN_ALL: Load = Load { urgent: usize::MAX, others: limits::SYNC_WANTS_MAX, bytes: limits::SYNC_WANTED_BYTES_MAX };
+const IN_ALL: Load = Load {
+    urgent: usize::MAX,
+    others: limits::SYNC_WANTS_MAX,
+    strange: limits::SYNC_STRANGER_WANTS_MAX,
+    bytes: limits::SYNC_WANTED_BYTES_MAX,
+};
 
 /// What one peer may carry.
 const PER_PEER: Load = Load {
     urgent: limits::SYNC_URGENT_WANTS_PER_PEER,
     others: limits::SYNC_WANTS_PER_PEER,
+    strange: limits::SYNC_STRANGER_WANTS_PER_PEER,
     bytes: limits::SYNC_WANTED_BYTES_PER_PEER,
 };
 
 impl Load {
-    fn is_below(self, most: Self, urgent: bool) -> bool {
-        if urgent { self.urgent < most.urgent } else { self.others < most.others && self.bytes < most.bytes }
+    const fn is_below(self, most: Self, class: Class) -> bool {
+        // Those of strangers take their places from the others.
+        let others = self.others + self.strange < most.others && self.bytes < most.bytes;
+        match class {
+            Class::Urgent => self.urgent < most.urgent,
+            Class::Other => others,
+            Class::Strange => others && self.strange < most.strange,
+        }
     }
 
-    fn add(&mut self, urgent: bool, bytes: u64) {
-        if urgent {
-            self.urgent += 1;
-        } else {
-            self.others += 1;
-            self.bytes += bytes;
+    const fn add(&mut self, class: Class, bytes: u64) {
+        match class {
+            Class::Urgent => return self.urgent += 1,
+            Class::Other => self.others += 1,
+            Class::Strange => self.strange += 1,
         }
+        self.bytes += bytes;
     }
 
     /// All pulls.
     pub(super) const fn total(self) -> usize {
-        self.urgent + self.others
+        self.urgent + self.others + self.strange
     }
 }
 
@@ -150,17 +205,52 @@ const fn is_urgent(log: &LogId) -> bool {
 impl Pulls {
     /// Notes how many events of a log a peer has that we lack.
     pub(super) fn set_ahead(&mut self, log: &LogId, peer: AuthorKey, missing: u64) {
-        let ahead = missing > 0;
-        if ahead {
-            self.behind.entry(log.clone()).or_default().insert(peer, missing);
-        } else if let Some(peers) = self.behind.get_mut(log) {
-            peers.remove(&peer);
-            if peers.is_empty() {
-                self.behind.remove(log);
-            }
+        self.set_behind(log, peer, missing, false);
+    }
+
+    /// The same of a log whose author has no grant.
+    pub(super) fn set_stranger_ahead(&mut self, log: &LogId, peer: AuthorKey, missing: u64) {
+        self.set_behind(log, peer, missing, true);
+    }
+
+    fn set_behind(&mut self, log: &LogId, peer: AuthorKey, missing: u64, stranger: bool) {
+        let known = self.behind.get_key_value(log).map(|(log, behind)| (Arc::clone(log), behind.stranger));
+        if known.is_none() && missing == 0 {
+            return;
         }
-        let free = ahead && self.is_free(log);
-        self.set_ready(log, peer, free);
+        let (log, was) = known.unwrap_or_else(|| (Arc::new(log.clone()), stranger));
+        let stranger = if missing == 0 { was } else { stranger };
+        if was != stranger {
+            self.set_all_ready(&log, false);
+        }
+        let behind = self.behind.entry(Arc::clone(&log)).or_default();
+        behind.set(peer, missing);
+        behind.stranger = stranger;
+        let class = Class::of(&log, stranger);
+        if behind.peers.is_empty() {
+            self.behind.remove(&log);
+        }
+        let free = missing > 0 && self.is_free(&log);
+        self.set_ready(class, &log, peer, free);
+        if was != stranger {
+            self.settle(&log);
+        }
+    }
+
+    /// The log's name, shared, if somebody is ahead in it.
+    pub(super) fn shared(&self, log: &LogId) -> Option<&Arc<LogId>> {
+        self.behind.get_key_value(log).map(|(log, _)| log)
+    }
+
+    /// What a peer said is not to be relied on any more. What is pulled from it goes on.
+    pub(super) fn forget_heads(&mut self, peer: &AuthorKey) {
+        self.behind.retain(|_, behind| {
+            behind.set(*peer, 0);
+            !behind.peers.is_empty()
+        });
+        for ready in [&mut self.urgent, &mut self.others, &mut self.strange] {
+            ready.remove(peer);
+        }
     }
 
     /// Whether a log is neither pulled, nor being appended, nor left alone.
@@ -168,10 +258,14 @@ impl Pulls {
         !self.open.contains_key(log) && !self.appending.contains_key(log) && !self.paused.contains_key(log)
     }
 
-    fn set_ready(&mut self, log: &LogId, peer: AuthorKey, ready: bool) {
-        let by_peer = if is_urgent(log) { &mut self.urgent } else { &mut self.others };
+    fn set_ready(&mut self, class: Class, log: &Arc<LogId>, peer: AuthorKey, ready: bool) {
+        let by_peer = match class {
+            Class::Urgent => &mut self.urgent,
+            Class::Other => &mut self.others,
+            Class::Strange => &mut self.strange,
+        };
         if ready {
-            by_peer.entry(peer).or_default().insert(log.clone());
+            by_peer.entry(peer).or_default().insert(Arc::clone(log));
         } else if let Some(logs) = by_peer.get_mut(&peer) {
             logs.remove(log);
             if logs.is_empty() {
@@ -183,18 +277,19 @@ impl Pulls {
     /// A log's state has changed: it may be pulled now from all who are ahead, or from nobody.
     fn settle(&mut self, log: &LogId) {
         let free = self.is_free(log);
-        let peers: Vec<AuthorKey> = self.behind.get(log).into_iter().flat_map(BTreeMap::keys).copied().collect();
-        peers.into_iter().for_each(|peer| self.set_ready(log, peer, free));
+        self.set_all_ready(log, free);
+    }
+
+    fn set_all_ready(&mut self, log: &LogId, ready: bool) {
+        let Some((log, behind)) = self.behind.get_key_value(log) else { return };
+        let (log, class) = (Arc::clone(log), Class::of(log, behind.stranger));
+        let peers: Vec<AuthorKey> = behind.peers.iter().map(|(peer, _)| *peer).collect();
+        peers.into_iter().for_each(|peer| self.set_ready(class, &log, peer, ready));
     }
 
     /// Forgets a peer: its pulls end and nothing of it is ahead any more.
     pub(super) fn forget_peer(&mut self, peer: &AuthorKey) {
-        self.behind.retain(|_, peers| {
-            peers.remove(peer);
-            !peers.is_empty()
-        });
-        self.urgent.remove(peer);
-        self.others.remove(peer);
+        self.forget_heads(peer);
         self.withheld.remove(peer);
         let ended: Vec<LogId> = self.open.iter().filter(|(_, p)| p.peer == *peer).map(|(log, _)| log.clone()).collect();
         for log in ended {
@@ -215,54 +310,69 @@ impl Pulls {
     ) -> Vec<(LogId, AuthorKey)> {
         self.wake(now);
         let mut chosen = vec![];
-        if self.urgent.is_empty() && self.others.is_empty() {
+        if self.urgent.is_empty() && self.others.is_empty() && self.strange.is_empty() {
             return chosen;
         }
         let mut loads: BTreeMap<AuthorKey, Load> = peers.map(|peer| (peer, Load::default())).collect();
         let mut in_all = Load::default();
-        for (log, pull) in self.of_events() {
-            loads.entry(pull.peer).or_default().add(is_urgent(log), pull.first_credit);
-            in_all.add(is_urgent(log), pull.first_credit);
+        for (_, pull) in self.of_events() {
+            loads.entry(pull.peer).or_default().add(pull.class, pull.first_credit);
+            in_all.add(pull.class, pull.first_credit);
         }
-        for (ready, urgent) in [(&self.urgent, true), (&self.others, false)] {
-            self.assign_of((ready, urgent), &covers, &mut loads, &mut in_all, &mut chosen);
+        for ready in [(&self.urgent, Class::Urgent), (&self.others, Class::Other), (&self.strange, Class::Strange)] {
+            self.assign_of(ready, &covers, &mut loads, &mut in_all, &mut chosen);
         }
         chosen
     }
 
-    /// Chooses pulls among the urgent logs or the others.
+    /// Chooses pulls among the logs of a class.
     fn assign_of(
         &self,
-        (ready, urgent): (&Ready, bool),
+        (ready, class): (&Ready, Class),
         covers: &impl Fn(&AuthorKey, &LogId) -> bool,
         loads: &mut BTreeMap<AuthorKey, Load>,
         in_all: &mut Load,
         chosen: &mut Vec<(LogId, AuthorKey)>,
     ) {
-        let mut last: Option<LogId> = None;
-        while in_all.is_below(IN_ALL, urgent) {
-            let with_room = |peer: &AuthorKey| loads.get(peer).is_some_and(|load| load.is_below(PER_PEER, urgent));
+        let mut last: Option<Arc<LogId>> = None;
+        while in_all.is_below(IN_ALL, class) {
+            let with_room = |peer: &AuthorKey| loads.get(peer).is_some_and(|load| load.is_below(PER_PEER, class));
             let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let first =
-                |(_, logs): (&AuthorKey, &'_ BTreeSet<LogId>)| logs.range((after, Bound::Unbounded)).next().cloned();
-            let Some(log) = ready.iter().filter(|(peer, _)| with_room(peer)).filter_map(first).min() else { return };
-            let load_of = |peer: &&AuthorKey| {
-                let load = loads.get(peer).map_or(0, |load| load.total());
-                (self.has_withheld(peer, &log), !covers(peer, &log), load, **peer)
+            let first = |(_, logs): (&AuthorKey, &'_ BTreeSet<Arc<LogId>>)| {
+                logs.range::<Arc<LogId>, _>((after, Bound::Unbounded)).next().cloned()
             };
-            let ahead = self.behind.get(&log).into_iter().flat_map(BTreeMap::keys);
-            if let Some(peer) = ahead.filter(|peer| with_room(peer)).min_by_key(load_of).copied() {
+            let Some(log) = ready.iter().filter(|(peer, _)| with_room(peer)).filter_map(first).min() else { return };
+            let load_of = |peer: &AuthorKey| {
+                let load = loads.get(peer).map_or(0, |load| load.total());
+                (self.has_withheld(peer, &log), !covers(peer, &log), load, *peer)
+            };
+            if let Some(peer) = self.ahead_in(&log).filter(with_room).min_by_key(load_of) {
                 let bytes = self.credit_for(&log, &peer);
-                loads.entry(peer).or_default().add(urgent, bytes);
-                in_all.add(urgent, bytes);
-                chosen.push((log.clone(), peer));
+                loads.entry(peer).or_default().add(class, bytes);
+                in_all.add(class, bytes);
+                chosen.push(((*log).clone(), peer));
             }
             last = Some(log);
         }
     }
 
+    /// Peers that are ahead of us in a log.
+    fn ahead_in(&self, log: &LogId) -> impl Iterator<Item = AuthorKey> {
+        self.behind.get(log).into_iter().flat_map(|behind| behind.peers.iter().map(|(peer, _)| *peer))
+    }
+
     fn credit_for(&self, log: &LogId, peer: &AuthorKey) -> u64 {
-        first_credit(self.behind.get(log).and_then(|peers| peers.get(peer)).copied().unwrap_or(0))
+        let missing = self.behind.get(log).and_then(|behind| behind.peers.iter().find(|(known, _)| known == peer));
+        let missing = missing.map_or(0, |(_, missing)| *missing);
+        match self.class(log) {
+            // A quota may be used up with the next frame.
+            Class::Strange => limits::SYNC_SHORT_CREDIT_BYTES,
+            Class::Urgent | Class::Other => first_credit(missing),
+        }
+    }
+
+    fn class(&self, log: &LogId) -> Class {
+        Class::of(log, self.behind.get(log).is_some_and(|behind| behind.stranger))
     }
 
     fn has_withheld(&self, peer: &AuthorKey, log: &LogId) -> bool {
@@ -282,11 +392,8 @@ impl Pulls {
             waits && now.saturating_sub(pull.answered) >= Duration::from_millis(patience_ms(log))
         };
         let elsewhere = |log: &LogId, pull: &Pull| {
-            let mut peers = self.behind.get(log).into_iter().flat_map(BTreeMap::keys);
-            peers.any(|peer| {
-                *peer != pull.peer
-                    && !self.has_withheld(peer, log)
-                    && self.load(peer).is_below(PER_PEER, is_urgent(log))
+            self.ahead_in(log).any(|peer| {
+                peer != pull.peer && !self.has_withheld(&peer, log) && self.load(&peer).is_below(PER_PEER, pull.class)
             })
         };
         let late = self.of_events().filter(|(log, pull)| is_late(log, pull) && elsewhere(log, pull));
@@ -323,6 +430,7 @@ impl Pulls {
             want,
             credit: signed(credit),
             first_credit: credit,
+            class: self.class(log),
             from_height: height,
             height,
             answered: now,
@@ -371,6 +479,11 @@ impl Pulls {
         Some(pull)
     }
 
+    /// Whether frames of a log are with the driver.
+    pub(super) fn is_appending(&self, log: &LogId) -> bool {
+        self.appending.contains_key(log)
+    }
+
     /// A frame of a log went to the driver.
     pub(super) fn append_begins(&mut self, log: &LogId) {
         *self.appending.entry(log.clone()).or_default() += 1;
@@ -409,8 +522,8 @@ impl Pulls {
     /// How many pulls of events a peer carries.
     pub(super) fn load(&self, peer: &AuthorKey) -> Load {
         let mut load = Load::default();
-        for (log, pull) in self.of_events().filter(|(_, pull)| pull.peer == *peer) {
-            load.add(is_urgent(log), pull.first_credit);
+        for (_, pull) in self.of_events().filter(|(_, pull)| pull.peer == *peer) {
+            load.add(pull.class, pull.first_credit);
         }
         load
     }

@@ -7,11 +7,14 @@
 //! only steers: whether two frontiers are equal is decided by the digest over all heads, so whoever forges equal
 //! fingerprints gains a delay and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::cbor::Writer;
 use crate::event::domain_hash;
 use crate::frame::write_log_id;
+use crate::frontier::Frontier;
 use crate::id::{Head, LogId};
 use crate::limits;
 
@@ -37,7 +40,7 @@ pub struct Item {
 impl Range {
     /// Bits by which a range is split: into eight.
     pub const STEP: u8 = 3;
-    /// Most bits: 32,768 ranges, two logs in each at the most logs that one peer may have.
+    /// Most bits: 32,768 ranges, with 30 logs in each where there are a million.
     pub const DEPTH_MAX: u8 = 15;
     /// Everything.
     pub const ALL: Self = Self { depth: 0, prefix: 0 };
@@ -58,7 +61,7 @@ impl Range {
         self.prefix
     }
 
-    const fn of(key: Key, depth: u8) -> Self {
+    pub(super) const fn of(key: Key, depth: u8) -> Self {
         Self { depth, prefix: if depth == 0 { 0 } else { key >> (64 - depth) } }
     }
 
@@ -87,30 +90,42 @@ impl Range {
     }
 }
 
-/// How many logs, and the sum of the hashes of their heads.
+/// Where a log stands among all logs: by its key, and by its name where two have one key. Without a name, before all of
+/// that key.
+pub(super) type Place = (Key, Option<Arc<LogId>>);
+
+/// How many logs, how many events their heads stand for, and the sum of the hashes of their heads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sum {
     logs: u64,
+    events: u64,
     hashes: u128,
 }
 
-/// Heads of all logs with the sums of their ranges.
+/// The logs of a frontier by their keys, with the sums of their ranges. What their heads are, the frontier knows.
 #[derive(Debug, Clone, Default)]
 pub struct Ranges {
     sums: BTreeMap<Range, Sum>,
-    /// By key. Two logs with one key are there only where somebody has searched for them.
-    heads: BTreeMap<Key, BTreeMap<LogId, u128>>,
+    /// Two logs with one key are there only where somebody has searched for them.
+    logs: BTreeSet<Place>,
 }
 
 impl Ranges {
-    /// A log has a new head.
-    pub fn set(&mut self, log: &LogId, head: Head) {
-        let (key, hash) = (key_of(log), hash_of(log, head));
-        let before = self.heads.entry(key).or_default().insert(log.clone(), hash);
-        for depth in (0..=Range::DEPTH_MAX).step_by(usize::from(Range::STEP)) {
-            let sum = self.sums.entry(Range::of(key, depth)).or_default();
+    /// A log has a new head, and had one `before`, or none.
+    pub fn set(&mut self, log: &Arc<LogId>, before: Option<Head>, head: Head) {
+        let key = key_of(log);
+        self.logs.insert((key, Some(Arc::clone(log))));
+        let (old, new) = (before.map_or(0, |before| hash_of(log, before)), hash_of(log, head));
+        self.change(key, |sum| {
             sum.logs += u64::from(before.is_none());
-            sum.hashes = sum.hashes.wrapping_sub(before.unwrap_or(0)).wrapping_add(hash);
+            sum.events = sum.events.wrapping_sub(before.map_or(0, |before| before.seq)).wrapping_add(head.seq);
+            sum.hashes = sum.hashes.wrapping_sub(old).wrapping_add(new);
+        });
+    }
+
+    fn change(&mut self, key: Key, change: impl Fn(&mut Sum)) {
+        for depth in (0..=Range::DEPTH_MAX).step_by(usize::from(Range::STEP)) {
+            change(self.sums.entry(Range::of(key, depth)).or_default());
         }
     }
 
@@ -119,22 +134,48 @@ impl Ranges {
         self.sums.get(&range).map_or(0, |sum| sum.logs)
     }
 
+    /// How many events the heads of a range stand for.
+    pub(super) fn events(&self, range: Range) -> u64 {
+        self.sums.get(&range).map_or(0, |sum| sum.events)
+    }
+
+    /// The finest ranges within a range that ever had a log: the first key of each, and its events.
+    pub(super) fn cells(&self, range: Range) -> impl Iterator<Item = (Key, u64)> {
+        let cells = [range.first_key(), range.last_key()].map(|key| Range::of(key, Range::DEPTH_MAX));
+        self.sums.range(cells[0]..=cells[1]).map(|(cell, sum)| (cell.first_key(), sum.events))
+    }
+
     /// Eight bytes that are equal where two nodes hold the same heads of the same logs.
     pub fn fingerprint(&self, range: Range) -> u64 {
         let sum = self.sums.get(&range).copied().unwrap_or_default();
         first_eight(domain_hash("linli/range/1", &[&sum.logs.to_be_bytes(), &sum.hashes.to_be_bytes()]))
     }
 
-    /// The logs of a range, in order of their keys.
-    pub fn items(&self, range: Range) -> impl Iterator<Item = (Item, &LogId)> {
-        let logs = self.heads.range(range.first_key()..=range.last_key());
-        logs.flat_map(|(key, logs)| logs.iter().map(|(log, hash)| (Item { key: *key, head: (hash >> 64) as u64 }, log)))
+    /// The logs of a range, in order of their keys, with what is said of them when ranges differ.
+    pub fn items<'r>(&'r self, range: Range, heads: &'r Frontier) -> impl Iterator<Item = (Item, &'r Arc<LogId>)> {
+        self.logs.range(places(range)).filter_map(|(key, log)| {
+            let log = log.as_ref()?;
+            let head = (hash_of(log, heads.head(log)?) >> 64) as u64;
+            Some((Item { key: *key, head }, log))
+        })
     }
 
     /// The logs with a key.
-    pub fn with_key(&self, key: Key) -> impl Iterator<Item = &LogId> {
-        self.heads.get(&key).into_iter().flat_map(BTreeMap::keys)
+    pub fn with_key(&self, key: Key) -> impl Iterator<Item = &Arc<LogId>> {
+        let end = key.checked_add(1).map_or(Bound::Unbounded, |next| Bound::Excluded((next, None)));
+        self.logs.range((Bound::Included((key, None)), end)).filter_map(|(_, log)| log.as_ref())
     }
+}
+
+/// The places of a range.
+pub(super) fn places(range: Range) -> (Bound<Place>, Bound<Place>) {
+    let end = range.last_key().checked_add(1);
+    (Bound::Included((range.first_key(), None)), end.map_or(Bound::Unbounded, |next| Bound::Excluded((next, None))))
+}
+
+/// The place of a log.
+pub(super) fn place_of(log: &Arc<LogId>) -> Place {
+    (key_of(log), Some(Arc::clone(log)))
 }
 
 /// The ranges with which a comparison of so many logs begins: some thirty logs in each, or as many ranges as are worth
@@ -186,10 +227,27 @@ mod tests {
         Head { seq, id: EventId::from_bytes([seq as u8; 32]) }
     }
 
-    fn of(heads: &BTreeMap<u64, u64>) -> Ranges {
-        let mut ranges = Ranges::default();
-        heads.iter().for_each(|(n, seq)| ranges.set(&log(*n), head(*seq)));
-        ranges
+    /// A frontier and its sums.
+    #[derive(Default)]
+    struct Held(Frontier, Ranges);
+
+    impl Held {
+        fn rise(&mut self, n: u64, seq: u64) {
+            let before = self.0.head(&log(n));
+            if self.0.advance(&log(n), head(seq)) {
+                self.1.set(self.0.shared(&log(n)).unwrap(), before, head(seq));
+            }
+        }
+
+        fn items(&self, range: Range) -> Vec<(Item, LogId)> {
+            self.1.items(range, &self.0).map(|(item, log)| (item, (**log).clone())).collect()
+        }
+    }
+
+    fn of(heads: &BTreeMap<u64, u64>) -> Held {
+        let mut held = Held::default();
+        heads.iter().for_each(|(n, seq)| held.rise(*n, *seq));
+        held
     }
 
     proptest! {
@@ -197,16 +255,18 @@ mod tests {
         fn sums_depend_on_what_is_held_and_not_on_the_way_there(
             rises in proptest::collection::vec((0u64..40, 1u64..5), 0..120)
         ) {
-            let (mut stepwise, mut last) = (Ranges::default(), BTreeMap::new());
+            let (mut stepwise, mut highest) = (Held::default(), BTreeMap::<u64, u64>::new());
             for (n, seq) in rises {
-                stepwise.set(&log(n), head(seq));
-                last.insert(n, seq);
+                stepwise.rise(n, seq);
+                let known = highest.entry(n).or_default();
+                *known = seq.max(*known);
             }
-            let at_once = of(&last);
+            let at_once = of(&highest);
             for range in opening(100_000).into_iter().chain([Range::ALL]) {
-                prop_assert_eq!(stepwise.fingerprint(range), at_once.fingerprint(range));
-                prop_assert_eq!(stepwise.logs(range), stepwise.items(range).count() as u64);
+                prop_assert_eq!(stepwise.1.fingerprint(range), at_once.1.fingerprint(range));
+                prop_assert_eq!(stepwise.1.logs(range), stepwise.items(range).len() as u64);
             }
+            prop_assert_eq!(stepwise.1.events(Range::ALL), stepwise.0.events());
         }
 
         #[test]
@@ -218,7 +278,7 @@ mod tests {
                 for range in level.iter().filter(|range| range.depth < Range::DEPTH_MAX) {
                     prop_assert!(parts(range).eq(ranges.items(*range)), "{:?}", range);
                 }
-                let next: Vec<Range> = level.iter().filter(|r| ranges.logs(**r) > 0).filter_map(|r| r.split()).flatten().collect();
+                let next: Vec<Range> = level.iter().filter(|r| ranges.1.logs(**r) > 0).filter_map(|r| r.split()).flatten().collect();
                 if next.is_empty() { break }
                 level = next;
             }
@@ -232,15 +292,15 @@ mod tests {
             heads.insert(changed, 2);
             let theirs = of(&heads);
             for range in opening(100_000).into_iter().chain([Range::ALL]) {
-                let inside = ours.items(range).any(|(_, l)| *l == log(changed));
-                prop_assert_eq!(ours.fingerprint(range) != theirs.fingerprint(range), inside);
+                let inside = ours.items(range).iter().any(|(_, l)| *l == log(changed));
+                prop_assert_eq!(ours.1.fingerprint(range) != theirs.1.fingerprint(range), inside);
             }
         }
     }
 
     #[test]
     fn an_opening_covers_everything_once_and_stays_short() {
-        for logs in [0, 1, 33, 1_000, 10_000, 65_536] {
+        for logs in [0, 1, 33, 1_000, 10_000, 65_536, 1_000_000] {
             let ranges = opening(logs);
             assert!(ranges.len() <= 512, "{logs}");
             assert_eq!(ranges.first().unwrap().first_key(), 0);

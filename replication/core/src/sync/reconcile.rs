@@ -6,12 +6,13 @@
 //! or cut short: the digests will differ again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Violation;
 use super::engine::Engine;
 use super::message::{List, Message, Sums};
-use super::ranges::{Item, Key, Range, opening};
+use super::ranges::{Item, Key, Range, opening, place_of};
 use crate::id::AuthorKey;
 use crate::limits;
 
@@ -44,12 +45,12 @@ impl Engine {
         let (equal, differing): (Vec<_>, Vec<_>) =
             told.partition(|(range, print)| self.ranges.fingerprint(*range) == **print);
         equal.iter().for_each(|(range, _)| self.both_hold(peer, *range));
-        if differing.len() > limits::SYNC_LOGS_PER_RANGE as usize && differing.len() > equal.len() {
-            // Most of it differs: telling all heads is shorter than finding out which.
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.exchange.under_way.get_or_insert(None);
-            }
-            self.send(now, peer, Message::Tell { keys: vec![] });
+        let most = differing.len() > limits::SYNC_LOGS_PER_RANGE as usize && differing.len() > equal.len();
+        let logs: u64 = differing.iter().map(|(range, _)| self.ranges.logs(*range)).sum();
+        // Where ranges have many logs, most of them differ long before most of the logs do.
+        let dense = logs > differing.len() as u64 * 2 * limits::SYNC_LOGS_PER_RANGE;
+        if most && (equal.is_empty() || !dense) {
+            self.tell_and_ask_for_all(now, peer);
             return Ok(());
         }
         let answer = self.narrow(differing.into_iter().map(|(range, _)| range));
@@ -65,6 +66,18 @@ impl Engine {
             state.exchange.check_after = Some(now + Duration::from_millis(limits::SYNC_COMPARE_AGAIN_MS));
         }
         Ok(())
+    }
+
+    /// Most of it differs: telling all heads is shorter than finding out which.
+    fn tell_and_ask_for_all(&mut self, now: Duration, peer: AuthorKey) {
+        let share = self.share() as u64;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.exchange.under_way.get_or_insert(None);
+        if state.exchange.their_logs > share {
+            self.note_overflow(peer);
+        } else {
+            self.send(now, peer, Message::Tell { keys: vec![] });
+        }
     }
 
     /// A peer asks for heads.
@@ -95,7 +108,7 @@ impl Engine {
             }
             match first_part {
                 Some(first) => sums.push(self.sums(first, 1 << Range::STEP)),
-                None => lists.push(List { range, items: self.ranges.items(range).map(|(item, _)| item).collect() }),
+                None => lists.push(List { range, items: self.items(range) }),
             }
         }
         (!sums.is_empty() || !lists.is_empty()).then_some(Message::Ranges { sums, lists })
@@ -106,11 +119,12 @@ impl Engine {
     fn settle(&mut self, peer: AuthorKey, list: &List) -> Vec<Key> {
         let mut unknown: BTreeSet<Item> = list.items.iter().copied().collect();
         let Some(state) = self.peers.get_mut(&peer) else { return vec![] };
-        for (item, log) in self.ranges.items(list.range) {
-            if !unknown.remove(&item) {
-                state.hints.insert(log.clone());
-            } else if let Some(head) = self.frontier.head(log) {
-                state.theirs.insert(log.clone(), head);
+        for (item, log) in self.ranges.items(list.range, &self.frontier) {
+            if unknown.remove(&item) {
+                let ours = self.frontier.head(log);
+                state.known.tell(place_of(log), ours, ours, &self.ranges, &self.frontier);
+            } else {
+                state.hints.insert(Arc::clone(log));
             }
         }
         unknown.into_iter().map(|item| item.key).collect()
@@ -118,9 +132,14 @@ impl Engine {
 
     /// The peer holds in a range exactly what we hold.
     fn both_hold(&mut self, peer: AuthorKey, range: Range) {
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        let heads = self.ranges.items(range).filter_map(|(_, log)| Some((log.clone(), self.frontier.head(log)?)));
-        state.theirs.extend(heads);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.known.both_hold(range, &self.ranges, &self.frontier);
+        }
+    }
+
+    /// All that we hold in a range.
+    pub(super) fn items(&self, range: Range) -> Vec<Item> {
+        self.ranges.items(range, &self.frontier).map(|(item, _)| item).collect()
     }
 }
 

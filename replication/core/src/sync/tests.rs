@@ -12,6 +12,8 @@ use crate::testkit::{Author, Draft, key};
 
 mod fill;
 mod hostile;
+mod many_logs;
+mod strangers;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -475,25 +477,42 @@ fn a_silent_peer_is_left_after_the_timeout_and_others_are_asked() {
     assert!(engine.view(&peer).is_none());
 }
 
+/// Heads of logs that nobody has.
+fn invented(numbers: &mut Numbers, count: usize) -> Vec<(LogId, Head)> {
+    let author = Author::new(100, "320508", None);
+    let log = |incarnation| LogId { incarnation, ..author.log_id(Stream::TEAMS) };
+    let head = Head { seq: 1, id: EventId::from_bytes([1; 32]) };
+    (0..count).map(|_| (log(numbers.below(u64::MAX)), head)).collect()
+}
+
 #[test]
-fn a_peer_that_announces_without_end_is_left() {
+fn a_peer_that_announces_a_million_logs_is_no_fault_and_fills_no_memory() {
     let (mut engine, peer, _) = asking();
     let mut numbers = Numbers::new(1);
-    let author = Author::new(100, "320508", None);
-    let mut entries = |count: usize| {
-        let log = |incarnation| LogId { incarnation, ..author.log_id(Stream::TEAMS) };
-        let head = Head { seq: 1, id: EventId::from_bytes([1; 32]) };
-        (0..count).map(|_| (log(numbers.below(u64::MAX)), head)).collect::<Vec<_>>()
-    };
-    for _ in 0..limits::SYNC_LOGS_PER_PEER_MAX / 1024 {
-        let message = Message::Heads { coverage: Coverage::Part, entries: entries(1024) };
+    for _ in 0..1_000 {
+        let message = Message::Heads { coverage: Coverage::Part, entries: invented(&mut numbers, 1_000) };
         let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message });
-        if let Some(reason) = reason(&outputs) {
-            assert_eq!(*reason, DisconnectReason::Violation(Violation::TooManyLogs));
-            return;
-        }
+        assert_eq!(reason(&outputs), None);
     }
-    panic!("nothing bounded it");
+    let behind = engine.view(&peer).unwrap().behind_events;
+    assert!(behind <= limits::SYNC_LOGS_AHEAD_MAX as u64 + 2, "{behind} logs are remembered");
+}
+
+#[test]
+fn a_warning_is_heard_of_one_who_announced_more_than_there_is_room_for() {
+    let (mut engine, peer, _) = asking();
+    let entries = |entries| Message::Heads { coverage: Coverage::Part, entries };
+    let mut numbers = Numbers::new(1);
+    for _ in 0..70 {
+        let message = entries(invented(&mut numbers, 1_000));
+        engine.handle(Duration::ZERO, Input::Message { peer, message });
+    }
+    let mut author = Author::new(101, "320508", None);
+    let (log, head) = (author.log_id(Stream::ALERTS), author.write_many(Stream::ALERTS, 1, 40)[0].head());
+    let outputs = engine.handle(Duration::ZERO, Input::Message { peer, message: entries(vec![(log.clone(), head)]) });
+    let asks =
+        |output: &Output| matches!(output, Output::Send { message: Message::Want { log: of, .. }, .. } if *of == log);
+    assert!(outputs.iter().any(asks), "{outputs:?}");
 }
 
 #[test]
@@ -594,7 +613,7 @@ fn fingerprints_that_lie_only_delay() {
     // when whoever opens the comparison is told that all ranges are the same, which leaves it nothing to answer,
     let ours = network.nodes[0].engine.frontier().clone();
     let mut lie = ranges::Ranges::default();
-    ours.iter().for_each(|(log, head)| lie.set(log, *head));
+    ours.iter_shared().for_each(|(log, head)| lie.set(log, None, *head));
     let ranges = ranges::opening(lie.logs(ranges::Range::ALL));
     let sums = Sums { first: ranges[0], fingerprints: ranges.iter().map(|range| lie.fingerprint(*range)).collect() };
     network.forge(1, 0, Message::Ranges { sums: vec![sums], lists: vec![] });

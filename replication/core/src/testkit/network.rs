@@ -15,8 +15,8 @@ use crate::limits;
 use crate::payloads::{encode_payloads, payload_bytes};
 use crate::sign::KeyCache;
 use crate::sync::{
-    Admitted, AppendFailure, Coverage, DisconnectReason, Engine, Greeting, Input, Message, Output, ReadFrame, Token,
-    admit, admit_payloads,
+    Admitted, AppendFailure, Bounds, Coverage, DisconnectReason, Engine, Greeting, Input, Introduced, Message, Output,
+    ReadFrame, Token, admit, admit_payloads,
 };
 use crate::testkit::{area, key};
 
@@ -93,6 +93,10 @@ pub struct SimulatedNode {
     pub engine: Engine,
     /// What it holds.
     pub logs: BTreeMap<LogId, Vec<ReceivedEvent>>,
+    /// Heads of logs that it holds as well, and that nobody will ask for.
+    quiet: Frontier,
+    /// How much its engine remembers and takes.
+    bounds: Bounds,
     /// Where it may have personal payloads.
     pub area: Area,
     /// Personal payloads that came although it may not have them.
@@ -101,8 +105,14 @@ pub struct SimulatedNode {
     pub filled_payloads: u64,
     /// Outputs that are for the people around a node: forks and reports of its own later heads.
     pub reports: Vec<Output>,
-    /// Connections that its engine ended, with the reason.
+    /// Connections that its engine ended, with the reason, and with whom.
     pub disconnects: Vec<DisconnectReason>,
+    /// With whom, in the same order.
+    pub disconnected: Vec<usize>,
+    /// Logs without a grant and who brought them, as its store notes them.
+    pub introduced: BTreeMap<LogId, Introduced>,
+    /// Who has a grant, as its charter says; before the first time everybody.
+    granted: Option<BTreeSet<AuthorKey>>,
     /// When each event became durable here.
     pub durable_at: BTreeMap<EventId, Duration>,
     /// Events that arrived in frames although they were durable here already.
@@ -111,8 +121,17 @@ pub struct SimulatedNode {
     pub most_waiting_bytes: usize,
     waiting_bytes: usize,
     disk_free: Duration,
+    /// How long its machine had been up when everything began: what its engine is told of time.
+    pub up_before: Duration,
     /// How often it has started: what an earlier process asked of its disk is not answered.
     starts: u32,
+}
+
+/// What a disk held.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    logs: BTreeMap<LogId, Vec<ReceivedEvent>>,
+    introduced: BTreeMap<LogId, Introduced>,
 }
 
 /// What a network has carried.
@@ -187,6 +206,8 @@ pub struct Network {
     agenda: BTreeMap<(Duration, u64), Happening>,
     next_happening: u64,
     sessions: BTreeMap<(usize, usize), u64>,
+    /// Since when each line is up.
+    up_since: BTreeMap<(usize, usize), Duration>,
     next_session: u64,
     /// Heads announced so far, by session and direction.
     hinted: BTreeSet<(u64, bool, LogId, EventId)>,
@@ -203,16 +224,22 @@ impl Network {
         let node = |key: &AuthorKey| SimulatedNode {
             engine: Engine::new(*key, Frontier::new()),
             logs: BTreeMap::new(),
+            quiet: Frontier::new(),
+            bounds: Bounds::default(),
             area: area("320508"),
             leaked_payloads: 0,
             filled_payloads: 0,
             reports: vec![],
             disconnects: vec![],
+            disconnected: vec![],
+            introduced: BTreeMap::new(),
+            granted: None,
             durable_at: BTreeMap::new(),
             redundant_events: 0,
             most_waiting_bytes: 0,
             waiting_bytes: 0,
             disk_free: Duration::ZERO,
+            up_before: Duration::ZERO,
             starts: 0,
         };
         let mut network = Self {
@@ -225,6 +252,7 @@ impl Network {
             agenda: BTreeMap::new(),
             next_happening: 0,
             sessions: BTreeMap::new(),
+            up_since: BTreeMap::new(),
             next_session: 0,
             hinted: BTreeSet::new(),
             wanted_lines: BTreeSet::new(),
@@ -263,6 +291,7 @@ impl Network {
         }
         self.next_session += 1;
         self.sessions.insert(line, self.next_session);
+        self.up_since.insert(line, self.now);
         for (from, to) in [(a, b), (b, a)] {
             self.directions.insert((from, to), Direction { free_at: self.now, last_arrival: self.now, parked: None });
             let pii_areas = vec![self.nodes[to].area.clone()];
@@ -294,6 +323,7 @@ impl Network {
         let parked = self.directions.get_mut(&(from, to)).and_then(|direction| direction.parked.take());
         let session = self.sessions.get(&(from.min(to), from.max(to))).copied();
         let (Some(parked), Some(session)) = (parked, session) else { return };
+        self.up_since.insert((from.min(to), from.max(to)), self.now);
         parked.into_iter().for_each(|bytes| self.carry(from, to, session, bytes));
     }
 
@@ -302,12 +332,39 @@ impl Network {
         let lines: Vec<(usize, usize)> =
             self.sessions.keys().filter(|(a, b)| *a == node || *b == node).copied().collect();
         lines.into_iter().for_each(|line| self.break_connection(line));
-        let heads = self.nodes[node].logs.iter().filter_map(|(log, events)| Some((log.clone(), events.last()?.head())));
-        let engine = Engine::new(self.keys[node], heads.collect());
-        let state = &mut self.nodes[node];
-        (state.engine, state.waiting_bytes) = (engine, 0);
-        state.starts += 1;
+        self.nodes[node].waiting_bytes = 0;
+        self.start(node);
+        if let Some(granted) = self.nodes[node].granted.clone() {
+            self.input(node, Input::granted(granted));
+        }
         self.tell_lacking(node);
+    }
+
+    /// A process starts with what its store holds.
+    fn start(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        let mut heads = state.quiet.clone();
+        for (log, events) in &state.logs {
+            if let Some(last) = events.last() {
+                heads.advance(log, last.head());
+            }
+        }
+        state.engine = Engine::new(self.keys[node], heads)
+            .with_strangers(state.introduced.values().cloned(), [])
+            .with_bounds(state.bounds);
+        state.starts += 1;
+    }
+
+    /// A node that has no lines yet holds logs that nobody will ask for, since all who are asked hold them.
+    pub fn hold(&mut self, node: usize, heads: Frontier) {
+        self.nodes[node].quiet = heads;
+        self.start(node);
+    }
+
+    /// A node that has no lines yet remembers and takes no more than this.
+    pub fn bound(&mut self, node: usize, bounds: Bounds) {
+        self.nodes[node].bounds = bounds;
+        self.start(node);
     }
 
     /// From now on a node may have the personal payloads of an area, and everybody knows.
@@ -318,6 +375,22 @@ impl Network {
             self.input(other, Input::PiiAreas { peer, pii_areas: pii_areas.clone() });
         }
         self.tell_lacking(node);
+    }
+
+    /// A node's charter says from now on who has a grant.
+    pub fn grant(&mut self, node: usize, authors: impl IntoIterator<Item = AuthorKey>) {
+        let granted: BTreeSet<AuthorKey> = authors.into_iter().collect();
+        self.nodes[node].granted = Some(granted.clone());
+        self.input(node, Input::granted(granted));
+    }
+
+    /// A person has logs removed from a node that do not count.
+    pub fn discard(&mut self, node: usize, logs: Vec<LogId>) {
+        for log in &logs {
+            self.nodes[node].logs.remove(log);
+            self.nodes[node].introduced.remove(log);
+        }
+        self.input(node, Input::Discarded { logs });
     }
 
     /// An engine hears in which logs its node lacks payloads that it may have.
@@ -335,9 +408,26 @@ impl Network {
         (self.conditions.loss_one_in, self.conditions.hints_disturbed_one_in) = (0, 0);
     }
 
-    /// Whether every line that was laid is up.
-    pub fn all_lines_up(&self) -> bool {
-        self.wanted_lines.iter().all(|line| self.sessions.contains_key(line))
+    /// Since when a line is up and carries in both directions; none if it does not.
+    pub fn up_since(&self, a: usize, b: usize) -> Option<Duration> {
+        let line = (a.min(b), a.max(b));
+        let carries = |from, to| self.directions.get(&(from, to)).is_none_or(|direction| direction.parked.is_none());
+        self.up_since
+            .get(&line)
+            .copied()
+            .filter(|_| self.sessions.contains_key(&line) && carries(a, b) && carries(b, a))
+    }
+
+    /// What a node's disk holds.
+    pub fn snapshot(&self, node: usize) -> Snapshot {
+        let SimulatedNode { logs, introduced, .. } = &self.nodes[node];
+        Snapshot { logs: logs.clone(), introduced: introduced.clone() }
+    }
+
+    /// A node's disk holds again what it held before, as when its image is put back, and its process starts.
+    pub fn roll_back(&mut self, node: usize, Snapshot { logs, introduced }: Snapshot) {
+        (self.nodes[node].logs, self.nodes[node].introduced) = (logs, introduced);
+        self.restart(node);
     }
 
     /// Every node with every other.
@@ -470,7 +560,8 @@ impl Network {
     }
 
     fn input(&mut self, node: usize, input: Input) {
-        for output in self.nodes[node].engine.handle(self.now, input) {
+        let now = self.now + self.nodes[node].up_before;
+        for output in self.nodes[node].engine.handle(now, input) {
             self.carry_out(node, output);
         }
     }
@@ -491,9 +582,13 @@ impl Network {
                 self.at(done, Happening::Disk { node, starts, output });
             }
             Output::Disconnect { peer, reason } => {
-                self.nodes[node].disconnects.push(reason);
                 let other = self.index_of(&peer);
+                self.nodes[node].disconnects.push(reason);
+                self.nodes[node].disconnected.push(other);
                 self.break_connection((node.min(other), node.max(other)));
+            }
+            Output::Introduced(introduced) => {
+                drop(self.nodes[node].introduced.insert(introduced.log.clone(), introduced))
             }
             report @ (Output::PeerReportsOurHead { .. } | Output::Forked { .. }) => {
                 self.nodes[node].reports.push(report);

@@ -26,6 +26,7 @@ struct Victim {
     left: Vec<(AuthorKey, DisconnectReason)>,
     reports: usize,
     logs: BTreeMap<LogId, Vec<ReceivedEvent>>,
+    charged: BTreeMap<LogId, Introduced>,
 }
 
 impl Victim {
@@ -44,6 +45,7 @@ impl Victim {
             left: vec![],
             reports: 0,
             logs: BTreeMap::new(),
+            charged: BTreeMap::new(),
         };
         victim.connect(honest);
         victim.connect(hostile);
@@ -77,6 +79,7 @@ impl Victim {
                     self.lists.push_back(Input::Lacking { token, seqs });
                 }
                 Output::Fill { token, log, seqs, frame } => self.fill(token, &log, &seqs, &frame),
+                Output::Introduced(introduced) => drop(self.charged.insert(introduced.log.clone(), introduced)),
                 Output::Forked { .. } => {}
             }
         }
@@ -355,12 +358,12 @@ fn own_logs_that_somebody_invents_keep_no_true_report_away() {
 }
 
 #[test]
-fn as_many_logs_as_a_peer_may_announce_do_not_hold_up_the_logs_of_another() {
-    // Given a peer that announces all it may and sends nothing,
+fn as_many_logs_as_are_remembered_of_a_peer_do_not_hold_up_the_logs_of_another() {
+    // Given a peer that announces more than is remembered of it and sends nothing,
     let mut victim = Victim::new();
     let mut numbers = Numbers::new(1);
     let author = Author::new(100, "320508", None);
-    for _ in 0..limits::SYNC_LOGS_PER_PEER_MAX / 1024 {
+    for _ in 0..2 * limits::SYNC_LOGS_AHEAD_MAX / 1024 {
         let log = |_| LogId { incarnation: numbers.below(u64::MAX), ..author.log_id(Stream::INCIDENTS) };
         let entries: Vec<_> =
             (0..1024).map(log).map(|log| (log, Head { seq: 7, id: EventId::from_bytes([7; 32]) })).collect();
