@@ -86,15 +86,23 @@ impl Store {
         batch.put(Family::Local, &[DISCARDED, &key].concat(), &proof);
         batch.delete(Family::Local, &[CHARGED, &key].concat());
         for family in [Family::Entries, Family::Op, Family::Pii, Family::Lacking] {
-            let mut rows = shared.backend.walk(family, &from, &end)?;
-            while let Some((key, _)) = rows.pair() {
-                batch.delete(family, key);
-                rows.step()?;
-            }
+            shared.backend.walks(&[family], &from, &end, &mut |walks| {
+                for rows in walks {
+                    while let Some((key, _)) = rows.pair() {
+                        batch.delete(family, key);
+                        rows.step()?;
+                    }
+                }
+                Ok(())
+            })?;
         }
-        shared.backend.write(batch, true)?;
-        let mut frontier = shared.frontier.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut frontier).remove(log);
+        shared.write_durably(batch)?;
+        {
+            let mut frontier = shared.frontier.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::make_mut(&mut frontier).remove(log);
+        }
+        // What a person had removed is no loss at the next start, not even after a crash.
+        shared.note_heads()?;
         Ok(Some(head))
     }
 
