@@ -267,7 +267,9 @@ impl MeshHandle {
     /// # Errors
     /// When the mesh has ended, or the store fails: what was removed before that stays so.
     pub async fn discard_brought_by(&self, peer: Option<AuthorKey>) -> Result<u64, DiscardError> {
-        Ok(self.ask(|answer| Request::Discard(peer, answer)).await??)
+        let (answer_sender, answer) = oneshot::channel();
+        self.requests.send(Request::Discard(peer, answer_sender)).await.map_err(|_| MeshClosed)?;
+        Ok(answer.await.map_err(|_| MeshClosed)??)
     }
 
     /// Addresses that are listened on and at which other machines may call; where there are none, those for this

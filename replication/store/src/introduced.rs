@@ -4,6 +4,7 @@
 //! that was removed its head stays, with header and signature: it proves who signed how much, for the header names the
 //! event before it by its hash, and so on to the first.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use linli_core::event::event_id;
@@ -101,8 +102,11 @@ impl Store {
             let mut frontier = shared.frontier.write().unwrap_or_else(PoisonError::into_inner);
             Arc::make_mut(&mut frontier).remove(log);
         }
-        // What a person had removed is no loss at the next start, not even after a crash.
-        shared.note_heads()?;
+        // What a person had removed is no loss at the next start. Should this fail, the next writing of the file does it.
+        shared.published.fetch_add(1, Ordering::SeqCst);
+        if let Err(error) = shared.note_heads() {
+            tracing::warn!(%error, "the heads file still has a log that was removed");
+        }
         Ok(Some(head))
     }
 
