@@ -711,7 +711,7 @@ fn a_text_that_shows_less_than_it_holds_is_refused_by_page_and_program_alike() {
         assert!(answer.status == 422 && shown.contains("第2行") && shown.contains(&code), "{}: {shown}", answer.status);
         let body = json!({"command": {"do": "draft_plan", "tier": "building", "scope": "7幢", "title": "疏散", "text": hidden}});
         let answer = operator.post_json("/api/v1/commands", &body.to_string());
-        assert_eq!((answer.status, answer.json()["code"].as_str()), (422, Some("unshown_character")));
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (422, Some("invalid_field")));
     }
     let family = [
         ("tier", "building"),

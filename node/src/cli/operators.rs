@@ -42,27 +42,28 @@ fn described(answer: &Value) -> String {
     for (list, title) in [("codes", Word::WaitingCodes), ("sessions", Word::Sessions)] {
         let all = answer[list].as_array().map_or(&[][..], Vec::as_slice);
         lines.push(format!("{} / {}: {}", title.zh(), title.en(), all.len()));
-        lines.extend(all.iter().map(line));
+        lines.extend(all.iter().map(|one| line(one, list == "sessions")));
     }
     lines.join("\n")
 }
 
-fn line(one: &Value) -> String {
-    let time = |key: &str| match one[key].as_u64() {
-        None | Some(0) => "?".to_owned(),
-        Some(ms) => minute(ms),
-    };
-    format!(
-        "  {}  {}  {} {}  {} {}  {} {}",
+fn line(one: &Value, is_session: bool) -> String {
+    let time = |key: &str| one[key].as_u64().filter(|ms| *ms > 0).map_or("?".to_owned(), minute);
+    let since = if is_session { Word::SignedInAt } else { Word::IssuedAt };
+    let mut parts = vec![
         plain(&one["id"]),
         plain(&one["name"]),
-        both(Word::IssuedBy),
-        plain(&one["issued_by"]),
-        time("since_ms"),
-        both(Word::LastUsed),
-        time("last_used_ms"),
-        if one["may_issue"] == true { both(Word::MayIssue) } else { String::new() },
-    )
+        format!("{} {}", both(Word::IssuedBy), plain(&one["issued_by"])),
+        format!("{} {}", both(since), time("since_ms")),
+    ];
+    if is_session {
+        let last_used = one["last_used_ms"].as_u64().map_or(both(Word::NotSinceStart), minute);
+        parts.push(format!("{} {last_used}", both(Word::LastUsed)));
+    }
+    if one["may_issue"] == true {
+        parts.push(both(Word::MayIssue));
+    }
+    format!("  {}", parts.join("  "))
 }
 
 fn both(word: Word) -> String {

@@ -13,6 +13,7 @@ use super::App;
 use super::api::aside;
 use super::error::HttpError;
 use super::guard::address_of;
+use super::places::is_this_machine;
 use super::session::{bearer_of, same_secret};
 use crate::words::Word;
 
@@ -82,7 +83,7 @@ fn method_label(method: &str) -> &'static str {
 /// `/metrics`: the Prometheus text format. It holds counts only, no names, ids or addresses of people; how busy a street
 /// is concerns nobody on its network all the same.
 pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
-    let is_local = address_of(request.extensions()).to_canonical().is_loopback();
+    let is_local = is_this_machine(address_of(request.extensions()));
     let has_token =
         || bearer_of(request.headers()).is_some_and(|token| same_secret(token, app.node.operators().admin_token()));
     if !app.settings.metrics_open && !is_local && !has_token() {

@@ -109,6 +109,11 @@ impl Regulars {
     }
 }
 
+/// Whether somebody asks from this machine itself, by the two addresses that nobody else can have.
+pub(crate) fn is_this_machine(address: IpAddr) -> bool {
+    matches!(address.to_canonical(), IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST))
+}
+
 /// Places for connections: for this machine, for regulars, for everybody.
 #[derive(Clone)]
 pub(crate) struct Doors {
@@ -134,7 +139,7 @@ impl Doors {
     pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let own = match address {
-            IpAddr::V4(Ipv4Addr::LOCALHOST) | IpAddr::V6(Ipv6Addr::LOCALHOST) => self.local.take(address),
+            _ if is_this_machine(address) => self.local.take(address),
             _ if self.regulars.knows(address) => self.regular.take(address),
             _ => None,
         };

@@ -224,8 +224,9 @@ commands! {
 /// [`Refused`] says what is wrong and what to do next.
 pub fn prepare(command: Command, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
     let said = serde_json::to_value(&command).map_err(|_| Refused::new(Refusal::Internal))?;
+    let drafts = command.drafts(ctx)?;
     shows_all_it_holds("", &said)?;
-    command.drafts(ctx)
+    Ok(drafts)
 }
 
 /// Refuses texts, a document's included, that hold what no screen shows: one rule for pages, programs and imports.

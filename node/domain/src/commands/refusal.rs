@@ -55,9 +55,6 @@ refusals! {
     /// A field breaks its bound.
     InvalidField "invalid_field" "有一项填写不正确。" "A field is not valid."
         "修改后再提交。" "Correct it and send again.";
-    /// A text with something in it that no screen shows.
-    Unshown "unshown_character" "文字中有看不见的字符。" "A text holds a character that no screen shows."
-        "删去该字符后再提交。" "Remove that character and send again.";
     /// Outside the node's area.
     OutsideArea "outside_area" "该区域不在本节点辖区内。" "That area lies outside this node's."
         "在辖区节点上操作。" "Do it at a node of that area.";
@@ -193,7 +190,7 @@ impl Refused {
     pub(super) fn unshown(name: &str, text: &str, hidden: char) -> Self {
         let line = 1 + text.chars().take_while(|character| *character != hidden).filter(|c| *c == '\n').count();
         let (name, code) = (name.escape_debug(), u32::from(hidden));
-        let mut refused = Self::new(Refusal::Unshown);
+        let mut refused = Self::new(Refusal::InvalidField);
         refused.zh = format!("{name}: 第{line}行含有看不见的字符 U+{code:04X}。");
         refused.en = format!("{name}: line {line} holds U+{code:04X}, which no screen shows.");
         refused
