@@ -365,9 +365,8 @@ mod tests {
         let places: Vec<(LogId, u64)> = events.iter().map(|e| (e.header().log_id(), e.header().seq)).collect();
         let read = |_: &LogId, seq: u64| Ok::<_, std::convert::Infallible>(events.get(seq as usize - 1).cloned());
         // A page of one line has the side that it names beside it.
-        let lines: Vec<HistoryLine> = (0..3)
-            .flat_map(|at| tell(&places, read, &charter, &Wanted::From(at, 1), &[]).unwrap().lines)
-            .collect();
+        let lines: Vec<HistoryLine> =
+            (0..3).flat_map(|at| tell(&places, read, &charter, &Wanted::From(at, 1), &[]).unwrap().lines).collect();
         assert_eq!(lines.len(), 3);
         for field in lines.iter().flat_map(|line| &line.fields).filter(|(key, _)| key == "keep" || key == "events") {
             assert!(field.1.contains("结束 / closed · 王联络") && !field.1.contains(&keep), "{field:?}");

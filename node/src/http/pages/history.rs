@@ -48,6 +48,7 @@ pub(crate) fn history(lang: Lang, told: &Told, now_ms: u64, title_of: &dyn Fn(&R
             (pages(lang, told))
             @if told.lines.len() < told.total { p.soft { (lang.fill(Word::HistoryPart, &[&first, &last, &told.total])) } }
             ol.history reversed start=(last) { @for line in told.lines.iter().rev() { (entry(telling, line)) } }
+            (pages(lang, told))
         }
     }
 }

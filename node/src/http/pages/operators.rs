@@ -57,8 +57,13 @@ fn render(app: &App, visitor: &Visitor, typed: &Fields, above: &Markup) -> Resul
     let content = html! {
         div.head { h1 { (lang.t(Word::OperatorsTitle)) } }
         (above)
-        @if operator.may_issue { (issue_form(lang, operator, typed)) } @else { p.note { (lang.t(Word::MayNotIssue)) } }
         div.stack {
+            @if operator.may_issue {
+                section.card aria-labelledby="h-issue" {
+                    h2 #h-issue { (lang.t(Word::IssueCode)) }
+                    (issue_form(lang, operator, typed))
+                }
+            } @else { p.note { (lang.t(Word::MayNotIssue)) } }
             (listed.card("codes", Word::WaitingCodes, &admissions.codes))
             (listed.card("sessions", Word::Sessions, &admissions.sessions))
         }
