@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli::outcome::{Code, Failure};
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::http::DIRECTORY_HEADER;
 
 /// Longest wait for an answer. Commands are quick; an import of a street takes a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -17,6 +18,8 @@ pub struct Client {
     agent: ureq::Agent,
     base: String,
     token: String,
+    /// Which data directory this is, so that a copy's commands are not done at the original.
+    directory: String,
 }
 
 impl Client {
@@ -31,7 +34,12 @@ impl Client {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
         let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-        Ok(Self { agent: agent.into(), base: format!("http://{address}/api/v1"), token: dir.api_token()? })
+        Ok(Self {
+            agent: agent.into(),
+            base: format!("http://{address}/api/v1"),
+            token: dir.api_token()?,
+            directory: dir.identity().unwrap_or_default(),
+        })
     }
 
     /// Whether a node answers at all.
@@ -44,7 +52,11 @@ impl Client {
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
-        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
         self.read(request.call())
     }
 
@@ -53,8 +65,25 @@ impl Client {
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
         self.read(request.send_json(body))
+    }
+
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn delete(&self, path: &str) -> Result<Value, Failure> {
+        let request = self
+            .agent
+            .delete(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
+        self.read(request.call())
     }
 
     /// Sends bytes.
@@ -62,7 +91,11 @@ impl Client {
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
         self.read(request.header("content-type", "application/octet-stream").send(body))
     }
 

@@ -352,17 +352,28 @@ impl Projector {
     /// # Errors
     /// When the store fails.
     pub fn events(&self, record: &RecordId) -> Result<Vec<ReceivedEvent>, NodeError> {
+        let mut events = vec![];
+        for (log, seq) in self.places(record)? {
+            events.extend(self.store.event(&log, seq)?.map(|event| event.into_event()));
+        }
+        Ok(events)
+    }
+
+    /// Where the events of a record stand that were folded, in order of time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn places(&self, record: &RecordId) -> Result<Vec<(LogId, u64)>, NodeError> {
         let mut prefix = vec![b'e'];
         prefix.extend_from_slice(record.as_bytes());
-        let mut events = vec![];
+        let mut places = vec![];
         for (_, value) in scan_all(&self.store.projection(), &prefix)? {
             let mut r = Reader::new(&value);
             let damaged = |e: linli_core::cbor::CborError| NodeError::Internal(e.to_string());
             let log = read_log_id(&mut r).map_err(damaged)?;
-            let seq = r.uint().map_err(damaged)?;
-            events.extend(self.store.event(&log, seq)?.map(|event| event.into_event()));
+            places.push((log, r.uint().map_err(damaged)?));
         }
-        Ok(events)
+        Ok(places)
     }
 
     /// Summaries of all records.

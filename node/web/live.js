@@ -4,6 +4,8 @@
 // itself.
 
 const GATHER_MS = 300;
+/** While changes keep coming, the page is fetched at the latest this long after the first of them. */
+const GATHER_MAX_MS = 1_000;
 const REFRESH_MS = 30_000;
 const RETRY_MS = 5_000;
 
@@ -15,6 +17,7 @@ const state = document.getElementById("live-state");
 const sent = new Map();
 let updated = new Date();
 let gathering = 0;
+let firstOfThem = 0;
 let fetching = false;
 let again = false;
 let ended = false;
@@ -44,7 +47,7 @@ function signedOut() {
 /** A section as the node sends it, without what differs each time, and without the sections inside it. */
 function plain(section) {
   const copy = section.cloneNode(true);
-  for (const once of copy.querySelectorAll('input[name="_once"]')) once.remove();
+  for (const once of copy.querySelectorAll('input[name="_act"], input[name="_once"]')) once.remove();
   for (const inner of copy.querySelectorAll("[data-live]")) inner.replaceChildren();
   return copy.innerHTML;
 }
@@ -114,6 +117,7 @@ async function refresh() {
     return;
   }
   fetching = true;
+  firstOfThem = 0;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
     if (answer.status === 401 || answer.redirected) {
@@ -138,8 +142,10 @@ async function refresh() {
 
 /** Several changes often come together: one fetch serves them all. */
 function soon() {
+  const now = performance.now();
+  firstOfThem ||= now;
   clearTimeout(gathering);
-  gathering = setTimeout(refresh, GATHER_MS);
+  gathering = setTimeout(refresh, Math.max(0, Math.min(GATHER_MS, firstOfThem + GATHER_MAX_MS - now)));
 }
 
 function listen(address) {
