@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use linli_core::id::RecordId;
+use linli_core::id::{LogId, RecordId};
 use linli_net::{Mesh, MeshConfig, MeshEvent, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -109,6 +109,16 @@ impl Node {
                 arrived.notified().await;
             }
         })
+    }
+
+    /// How many other nodes are known to hold all of these events. What nobody has told is not counted.
+    pub fn holders(&self, places: &[(LogId, u64)]) -> usize {
+        let (Some(mesh), Ok(runtime)) = (self.mesh.get(), tokio::runtime::Handle::try_current()) else { return 0 };
+        let holding = |(log, seq): &(LogId, u64)| {
+            let asked = runtime.block_on(mesh.holders(log.clone(), *seq));
+            asked.unwrap_or_default().into_iter().collect::<BTreeSet<_>>()
+        };
+        places.iter().map(holding).reduce(|all, these| &all & &these).map_or(0, |nodes| nodes.len())
     }
 
     /// Whether other nodes can call this one, in a word.

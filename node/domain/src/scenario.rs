@@ -8,7 +8,7 @@ use linli_core::event::{Header, SlotRef, event_id};
 use linli_core::id::{AuthorKey, Commitment, EventId, RecordId};
 use linli_core::time::Hlc;
 
-use crate::commands::{Command, CommandContext, Draft, Refused, Views, prepare};
+use crate::commands::{Command, CommandContext, Draft, Refused, Unreadable, Views, prepare};
 use crate::conflict::{Conflict, ConflictClass};
 use crate::date::Date;
 use crate::documents::{Document, Edit};
@@ -147,8 +147,8 @@ pub struct Known {
 }
 
 impl Views for Known {
-    fn view(&self, record: &RecordId) -> Option<RecordView> {
-        self.histories.get(record).map(History::view)
+    fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable> {
+        Ok(self.histories.get(record).map(History::view))
     }
 }
 
@@ -176,6 +176,7 @@ impl Known {
             views: self,
             operator,
             area: &area,
+            act: None,
             new_id,
             today: day("2026-09-21"),
             now_ms: EPOCH_MS,
@@ -190,6 +191,11 @@ impl Known {
         let empty = || History { record: draft.record, events: Vec::new(), area: draft.area, seq: 0 };
         let history = self.histories.entry(draft.record).or_insert_with(empty);
         history.tell(1, history.next_ms(), parents, &fact)
+    }
+
+    /// The view of a record, if it is known.
+    pub fn view(&self, record: &RecordId) -> Option<RecordView> {
+        self.histories.get(record).map(History::view)
     }
 
     pub fn state(&self, record: &RecordId) -> State {
