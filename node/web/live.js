@@ -4,6 +4,7 @@
 // itself.
 
 const GATHER_MS = 300;
+const LATEST_MS = 1_000;
 const REFRESH_MS = 30_000;
 const RETRY_MS = 5_000;
 
@@ -15,6 +16,8 @@ const state = document.getElementById("live-state");
 const sent = new Map();
 let updated = new Date();
 let gathering = 0;
+/** When the first change came that has not been fetched yet; 0 if there is none. */
+let since = 0;
 let fetching = false;
 let again = false;
 let ended = false;
@@ -44,7 +47,7 @@ function signedOut() {
 /** A section as the node sends it, without what differs each time, and without the sections inside it. */
 function plain(section) {
   const copy = section.cloneNode(true);
-  for (const once of copy.querySelectorAll('input[name="_once"]')) once.remove();
+  for (const once of copy.querySelectorAll('input[name="_act"]')) once.remove();
   for (const inner of copy.querySelectorAll("[data-live]")) inner.replaceChildren();
   return copy.innerHTML;
 }
@@ -109,6 +112,7 @@ function apply(fresh) {
 
 async function refresh() {
   if (ended) return;
+  since = 0;
   if (fetching) {
     again = true;
     return;
@@ -136,10 +140,12 @@ async function refresh() {
   }
 }
 
-/** Several changes often come together: one fetch serves them all. */
+/** Several changes often come together: one fetch serves them all, a second after the first of them at the latest. */
 function soon() {
+  const now = performance.now();
+  since ||= now;
   clearTimeout(gathering);
-  gathering = setTimeout(refresh, GATHER_MS);
+  gathering = setTimeout(refresh, Math.max(0, Math.min(GATHER_MS, since + LATEST_MS - now)));
 }
 
 function listen(address) {

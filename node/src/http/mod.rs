@@ -52,7 +52,6 @@ pub(crate) struct App {
     pub(crate) place: Arc<Place>,
     pub(crate) settings: Arc<HttpSettings>,
     pub(crate) limits: Arc<limits::RateLimits>,
-    pub(crate) receipts: Arc<acts::Receipts>,
     /// Held while a courier's volume is taken in.
     pub(crate) volumes: Arc<tokio::sync::Semaphore>,
     pub(crate) metrics: monitor::HttpMetrics,
@@ -75,7 +74,6 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Router {
         node,
         settings: Arc::new(settings),
         limits: Arc::default(),
-        receipts: Arc::default(),
         volumes: Arc::new(tokio::sync::Semaphore::new(1)),
         metrics,
     };
