@@ -243,6 +243,17 @@ impl Node {
         }
     }
 
+    /// Asks, before an act is dated by a clock that cannot be right. What is on record is not dated again.
+    ///
+    /// # Errors
+    /// [`SubmitError::ClockWrong`] unless the person has `checked` the clock, or when the store fails.
+    pub fn ask_about_clock(&self, act: &ActId, checked: bool) -> Result<(), SubmitError> {
+        match self.clock_doubt().filter(|_| !checked) {
+            Some(doubt) if self.recorded(act)?.is_empty() => Err(SubmitError::ClockWrong(doubt)),
+            _ => Ok(()),
+        }
+    }
+
     /// Folds what was just made durable. If that fails the acts stand all the same, and their receipts say that they are
     /// not shown yet.
     fn show_own(&self) -> bool {

@@ -14,6 +14,17 @@ use crate::data_dir::DataDir;
 /// Longest wait for an answer. Commands are quick; an import of a street takes a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How an act is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'s> {
+    /// Its id.
+    pub act: ActId,
+    /// Whether the person says that the clock is right although other nodes differ.
+    pub clock_checked: bool,
+    /// The command that sends it again.
+    pub again: &'s str,
+}
+
 /// A connection to the running node.
 pub struct Client {
     agent: ureq::Agent,
@@ -64,9 +75,12 @@ impl Client {
     ///
     /// # Errors
     /// When the node does not answer, or refuses.
-    pub fn post_act(&self, path: &str, body: &Value, act: &ActId, again: &str) -> Result<Value, Failure> {
+    pub fn post_act(&self, path: &str, body: &Value, sent: &Sent<'_>) -> Result<Value, Failure> {
+        let Sent { act, clock_checked, again } = *sent;
         let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
-        let answer = request.header("idempotency-key", act.to_string()).send_json(body);
+        let request = request.header("idempotency-key", act.to_string());
+        let request = if clock_checked { request.header("clock-checked", "yes") } else { request };
+        let answer = request.send_json(body);
         let lost = matches!(&answer, Err(error) if may_have_arrived(error));
         match self.read(answer) {
             Err(failure) if lost || failure.code == Code::OutcomeUnknown => {

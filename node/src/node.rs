@@ -28,6 +28,7 @@ use crate::data_dir::DataDir;
 use crate::enrolment::Enrolment;
 use crate::history::{HistoryLine, tell};
 use crate::operators::Operators;
+use crate::peer_checks::ClockDoubt;
 use crate::projector::{Change, Projector};
 
 /// Acts on one record go one after the other, so that each sees the one before; acts on others go beside them.
@@ -62,6 +63,9 @@ pub enum SubmitError {
     /// This node has no right to write that there.
     #[error("{0}")]
     NotAllowed(String),
+    /// This node's clock cannot be right, so the act would be dated wrong. Whoever says that it is right may go on.
+    #[error("{0}")]
+    ClockWrong(ClockDoubt),
     /// The id is that of another act.
     #[error(transparent)]
     ActReused(Box<ActReused>),

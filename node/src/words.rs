@@ -228,6 +228,9 @@ words! {
         "The id {} is another act's: record {}, content {}; this one has content {}";
     ErrActReusedNext => "先前那次已经记录。如果这确实是另一件事，请再提交一次（程序：换一个编号）",
         "The earlier one is recorded. If this is another matter, submit it once more (programs: under another id)";
+    ErrClockWrongNext => "请先校准本机时钟；若确认本机时钟正确，请勾选后再提交（程序：Clock-Checked: yes；命令行：--clock-checked）",
+        "Put this machine's clock right first; if you are sure that it is right, tick the box and submit again (programs: Clock-Checked: yes; command line: --clock-checked)";
+    ClockChecked => "我已核对，本机时钟正确", "I have checked: this machine's clock is right";
     DurableNotShown => "已存本节点，页面暂时还不能显示", "Stored on this node; the pages cannot show it yet";
     DurableNotShownNext => "不必再提交。请查看状态页。", "There is no need to submit it again. Look at the status page.";
     ErrNotDurable => "未能存盘，操作没有确认", "The disk did not take it: the act is not confirmed";

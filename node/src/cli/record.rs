@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::outcome::{Code, Failure, Outcome};
 use super::{Context, now_ms};
+use crate::client::Sent;
 use crate::import::apply;
 use crate::node::new_act;
 
@@ -26,6 +27,9 @@ pub struct Record {
     /// The name that will stand in the event.
     #[arg(long, env = "USER", default_value = "cli")]
     by: String,
+    /// Says that this machine's clock is right although other nodes differ by more than an hour.
+    #[arg(long)]
+    clock_checked: bool,
 }
 
 impl Record {
@@ -51,7 +55,8 @@ impl Record {
         let act = self.act_id.unwrap_or_else(new_act);
         let body = json!({"by": self.by, "command": body});
         let again = format!("linli record {} … --act {act}: what is on record already is not recorded twice", self.act);
-        let answer = context.client()?.post_act("/commands", &body, &act, &again)?;
+        let sent = Sent { act, clock_checked: self.clock_checked, again: &again };
+        let answer = context.client()?.post_act("/commands", &body, &sent)?;
         context.print(&answer, told);
         match answer["shown"].as_bool() {
             Some(false) => Err(Failure::new(
@@ -104,6 +109,9 @@ pub struct Import {
     /// Check the files and stop.
     #[arg(long)]
     dry_run: bool,
+    /// Says that this machine's clock is right although other nodes differ by more than an hour.
+    #[arg(long)]
+    clock_checked: bool,
 }
 
 impl Import {
@@ -128,7 +136,8 @@ impl Import {
             context.print(&apply::counts(&street), |c| format!("the files are in order: {c}"));
             return Ok(());
         }
-        let done = apply::run(&context.dir, &context.config, &street, self.area, now_ms(), !context.json)?;
+        let done =
+            apply::run(&context.dir, &context.config, &street, self.area, self.clock_checked, now_ms(), !context.json)?;
         context.print(&json!(done), |_| {
             format!(
                 "已导入 {} 项,此前已有 {} 项 / imported {} items, {} were here already",

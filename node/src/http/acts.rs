@@ -22,6 +22,9 @@ use crate::words::Word;
 /// The header that carries the id of an act, and the field of a form that does.
 pub(crate) const ACT_HEADER: &str = "idempotency-key";
 pub(crate) const ACT_FIELD: &str = "_act";
+/// The header and the tick by which a person says that they have looked at the clock.
+const CLOCK_HEADER: &str = "clock-checked";
+pub(crate) const CLOCK_FIELD: &str = "_clock_checked";
 
 /// The act that a request has begun to record, if it has. A request that is given up after that may have been recorded;
 /// one that is given up before was not.
@@ -48,6 +51,11 @@ pub(crate) fn act_of(headers: &HeaderMap) -> Result<Option<ActId>, HttpError> {
     let Some(value) = headers.get(ACT_HEADER) else { return Ok(None) };
     let act = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     act.map(Some).ok_or_else(HttpError::act_id)
+}
+
+/// Whether the person says that the clock is right although other nodes differ.
+pub(crate) fn clock_checked(headers: &HeaderMap) -> bool {
+    headers.get(CLOCK_HEADER).is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"yes"))
 }
 
 /// Checks the hidden token of a form.
@@ -80,9 +88,13 @@ pub(crate) async fn submit(
         // draws it here.
         let id = fields.text(ACT_FIELD).parse().unwrap_or_else(|_| new_act());
         let command = form.command(&fields)?;
-        begun.begin(id);
-        let node = app.node.clone();
-        aside(move || node.submit(&operator.name, id, command)).await?.map_err(HttpError::from)
+        let (node, checked) = (app.node.clone(), !fields.text(CLOCK_FIELD).is_empty());
+        let recorded = aside(move || {
+            node.ask_about_clock(&id, checked)?;
+            begun.begin(id);
+            node.submit(&operator.name, id, command)
+        });
+        recorded.await?.map_err(HttpError::from)
     };
     match recorded.await {
         // It is durable, and no page can show it yet: so this one says it.

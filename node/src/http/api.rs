@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
-use super::acts::{ActBegun, act_of};
+use super::acts::{ActBegun, act_of, clock_checked};
 use super::clock::now_ms;
 use super::error::{HttpError, Problem};
 use super::guard::address_of;
@@ -197,11 +197,13 @@ struct ReceiptForm {
 /// id, best a UUID that the client keeps until it has the answer: the same act sent again, also after a restart or to another
 /// node that has heard of it, is answered with the first receipt; another act under the same id is refused.
 #[utoipa::path(post, path = "/api/v1/commands", tag = "acting", request_body = Act,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The id of the act; without it the node draws one")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The id of the act; without it the node draws one"),
+        ("Clock-Checked" = Option<String>, Header, description = "`yes` where a person has looked at the clock")),
     security(("session" = []), ("token" = [])),
     responses((status = 201, body = ReceiptForm), (status = 200, description = "On record already", body = ReceiptForm),
         (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 409, description = "The id is another act's, or somebody changed the same field", body = Problem),
+        (status = 409, description = "The id is another act's, somebody changed the same field, or the clock is in doubt",
+            body = Problem),
         (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem),
         (status = 503, description = "Not durable, or what it stands on cannot be read", body = Problem),
         (status = 504, description = "It may have been recorded: ask for the act, or send it again", body = Problem)))]
@@ -214,9 +216,13 @@ async fn command(
 ) -> Result<Response, HttpError> {
     count_write(&app, &caller)?;
     let id = act_of(&headers)?.unwrap_or_else(new_act);
-    let (node, name) = (app.node.clone(), caller.name(act.by.as_deref()));
-    begun.begin(id);
-    let submitted = aside(move || node.submit(&name, id, act.command)).await?;
+    let (node, name, checked) = (app.node.clone(), caller.name(act.by.as_deref()), clock_checked(&headers));
+    let submitted = aside(move || {
+        node.ask_about_clock(&id, checked)?;
+        begun.begin(id);
+        node.submit(&name, id, act.command)
+    });
+    let submitted = submitted.await?;
     let receipt = submitted.map_err(|error| HttpError::from(error).of(id))?;
     Ok((status_of(&receipt), Answer(receipt)).into_response())
 }
@@ -312,8 +318,13 @@ async fn batch(
     let acts: Vec<(ActId, Command)> =
         acts.commands.into_iter().zip(parts).map(|(one, part)| (one.act.unwrap_or(part), one.command)).collect();
     // All or none: what became of the first is what became of all.
-    begun.begin(acts.first().map_or(whole, |(act, _)| *act));
-    let receipts: Vec<Receipt> = aside(move || node.submit_all(&name, acts, of)).await??;
+    let (first, checked) = (acts.first().map_or(whole, |(act, _)| *act), clock_checked(&headers));
+    let recorded = aside(move || {
+        node.ask_about_clock(&first, checked)?;
+        begun.begin(first);
+        node.submit_all(&name, acts, of)
+    });
+    let receipts: Vec<Receipt> = recorded.await??;
     Ok((StatusCode::CREATED, Answer(receipts)).into_response())
 }
 

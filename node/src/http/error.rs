@@ -315,6 +315,12 @@ impl From<SubmitError> for HttpError {
                 tracing::warn!(detail, "an act is not covered by this node's grants");
                 Self::new(StatusCode::FORBIDDEN, "not_allowed", Word::ErrNotAllowed, Word::ErrNotAllowedNext)
             }
+            SubmitError::ClockWrong(doubt) => {
+                let text = doubt.to_string();
+                let (zh, en) = text.split_once(" / ").unwrap_or((&text, &text));
+                let error = Self::new(StatusCode::CONFLICT, "clock_wrong", Word::ErrorTitle, Word::ErrClockWrongNext);
+                Self { zh: zh.to_owned(), en: en.to_owned(), ..error }
+            }
             SubmitError::ActReused(reused) => {
                 let ActReused { act, record, recorded, asked } = &*reused;
                 let arguments: [&dyn std::fmt::Display; 4] = [act, record, recorded, asked];
@@ -350,5 +356,22 @@ fn refused_by_domain(refused: Refused) -> HttpError {
         retry_after_s: None,
         field: refused.field.map(str::to_owned),
         act: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer_checks::ClockDoubt;
+
+    #[test]
+    fn a_clock_in_doubt_is_asked_about_with_its_figures_and_how_to_go_on() {
+        let doubt = ClockDoubt { ahead_ms: 4 * 366 * 24 * 3_600_000, peers: 3 };
+        let problem = HttpError::from(SubmitError::ClockWrong(doubt)).problem();
+        assert_eq!(problem.code, "clock_wrong");
+        for (text, figure) in [(&problem.zh, "3 个节点中的 3 个"), (&problem.en, "3 of 3 peers")] {
+            assert!(text.contains(figure) && !text.contains(" / "), "{text}");
+        }
+        assert!(problem.next.contains("Clock-Checked: yes") && problem.next.contains("--clock-checked"));
     }
 }

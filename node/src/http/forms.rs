@@ -7,7 +7,7 @@ use linli_domain::commands::Command;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::acts::ACT_FIELD;
+use super::acts::{ACT_FIELD, CLOCK_FIELD};
 use super::error::HttpError;
 use super::input::{Fields, json_error};
 use super::session::Operator;
@@ -144,6 +144,12 @@ impl Form {
                 input type="hidden" name="_back" value=(shown.back);
                 @for name in self.fixed { input type="hidden" name=(name) value=(shown.values.text(name)); }
                 @for field in self.fields { (field.show(shown)) }
+                @if shown.wrong.is_some_and(|error| error.code == "clock_wrong") {
+                    label.tick for={ (shown.id) "-clock" } {
+                        input id={ (shown.id) "-clock" } type="checkbox" name=(CLOCK_FIELD) value="yes";
+                        (shown.lang.t(Word::ClockChecked))
+                    }
+                }
                 div { button type="submit" { (shown.lang.t(self.title)) } }
             }
         }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{CalendarDate, ImportReport, PlanScope, PlanTier, Street, TeamKind};
 use crate::batch::BatchOf;
 use crate::cli::outcome::Failure;
-use crate::client::Client;
+use crate::client::{Client, Sent};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::node::{Node, new_act};
@@ -43,6 +43,7 @@ pub fn run(
     config: &Config,
     street: &Street,
     area: Option<Area>,
+    clock_checked: bool,
     now_ms: u64,
     progress: bool,
 ) -> Result<ImportReceipt, Failure> {
@@ -60,7 +61,8 @@ pub fn run(
             let elements = acts.iter().map(element).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::from)?;
             let batch = json!({"by": OPERATOR, "commands": elements, "restate": true});
             let again = "run the same import again: what is on record already is not recorded twice";
-            let receipts = client.post_act("/commands/batch", &batch, &new_act(), again)?;
+            let sent = Sent { act: new_act(), clock_checked, again };
+            let receipts = client.post_act("/commands/batch", &batch, &sent)?;
             let written =
                 receipts.as_array().into_iter().flatten().filter(|receipt| receipt["repeated"] != json!(true));
             (written.count(), total)
