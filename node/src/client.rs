@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::cli::outcome::{Code, Failure};
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::http::DIRECTORY_HEADER;
 
 /// Longest wait for an answer. Commands are quick; an import of a street takes a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -30,6 +31,8 @@ pub struct Client {
     agent: ureq::Agent,
     base: String,
     token: String,
+    /// Which data directory this is, so that a copy's commands are not done at the original.
+    directory: String,
 }
 
 impl Client {
@@ -44,7 +47,12 @@ impl Client {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
         let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-        Ok(Self { agent: agent.into(), base: format!("http://{address}/api/v1"), token: dir.api_token()? })
+        Ok(Self {
+            agent: agent.into(),
+            base: format!("http://{address}/api/v1"),
+            token: dir.api_token()?,
+            directory: dir.identity().unwrap_or_default(),
+        })
     }
 
     /// Whether a node answers at all.
@@ -57,7 +65,11 @@ impl Client {
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
-        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
         self.read(request.call())
     }
 
@@ -66,7 +78,11 @@ impl Client {
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
         self.read(request.send_json(body))
     }
 
@@ -79,6 +95,7 @@ impl Client {
         let Sent { act, clock_checked, again } = *sent;
         let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
         let request = request.header("idempotency-key", act.to_string());
+        let request = request.header(DIRECTORY_HEADER, &self.directory);
         let request = if clock_checked { request.header("clock-checked", "yes") } else { request };
         let answer = request.send_json(body);
         let lost = matches!(&answer, Err(error) if may_have_arrived(error));
@@ -92,12 +109,29 @@ impl Client {
         }
     }
 
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn delete(&self, path: &str) -> Result<Value, Failure> {
+        let request = self
+            .agent
+            .delete(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
+        self.read(request.call())
+    }
+
     /// Sends bytes.
     ///
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Value, Failure> {
-        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("authorization", self.bearer())
+            .header(DIRECTORY_HEADER, &self.directory);
         self.read(request.header("content-type", "application/octet-stream").send(body))
     }
 

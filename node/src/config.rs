@@ -22,6 +22,8 @@ pub struct Config {
     pub host_names: Vec<String>,
     /// Whether residents on the local network may read the public part without signing in.
     pub residents_open: bool,
+    /// Whether anybody on the network may read the figures at `/metrics`, and not only this machine and its token.
+    pub metrics_open: bool,
     /// Multiaddrs on which other nodes reach this one.
     pub listen: Vec<String>,
     /// Multiaddrs at which other nodes are told to call this one; `auto` stands for finding out.
@@ -66,6 +68,7 @@ impl Default for Config {
             http: SocketAddr::from(([127, 0, 0, 1], 8420)),
             host_names: vec![],
             residents_open: true,
+            metrics_open: false,
             listen: [
                 "/ip4/0.0.0.0/udp/8421/quic-v1",
                 "/ip4/0.0.0.0/tcp/8421",
@@ -89,6 +92,11 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("http", "\"127.0.0.1:8420\"", "Address and port of the pages. 0.0.0.0:8420 opens them to the local network."),
     ("host_names", "[]", "Names under which browsers reach this node, besides IP addresses and localhost."),
     ("residents_open", "true", "Whether anybody on the network may read the residents' part without signing in."),
+    (
+        "metrics_open",
+        "false",
+        "Whether anybody on the network may read /metrics; otherwise this machine, and whoever sends its api-token.",
+    ),
     (
         "listen",
         "[\"/ip4/0.0.0.0/udp/8421/quic-v1\", \"/ip4/0.0.0.0/tcp/8421\", \"/ip6/::/udp/8421/quic-v1\", \"/ip6/::/tcp/8421\"]",

@@ -5,17 +5,18 @@
 //! keys/node.key     this node's secret key, 32 bytes in hexadecimal, mode 0600
 //! keys/root.key     the district's root key; only where `linli init` made a development district
 //! api-token         lets the command line on this machine talk to the running node, mode 0600
+//! start-code        the sign-in code of the last start, mode 0600; only where that was not printed on a terminal
 //! http-address      where the pages and the API were served last, for the command line
 //! addresses         where peers were and when they were last heard; may be deleted
 //! store/            RocksDB, with the generation file beside it
 //! ```
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use data_encoding::HEXLOWER;
 use linli_core::sign::SecretKey;
 use zeroize::Zeroizing;
@@ -36,6 +37,28 @@ pub enum KeyName {
     Node,
     /// The district's root key of a development district.
     Root,
+}
+
+/// Why a secret of a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// There is none: no node lives here.
+    #[error("no node lives in {}", .0.display())]
+    NoNode(PathBuf),
+    /// Others on this machine can read it.
+    #[error("{} can be read by others", .0.display())]
+    ReadableByOthers(PathBuf),
+    /// The system does not let it be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It holds something else.
+    #[error("{} is damaged", .0.display())]
+    Damaged(PathBuf),
 }
 
 impl DataDir {
@@ -104,17 +127,11 @@ impl DataDir {
     ///
     /// # Errors
     /// When it is not there (no node lives here), readable by others, or malformed.
-    pub fn read_key(&self, name: KeyName) -> anyhow::Result<SecretKey> {
+    pub fn read_key(&self, name: KeyName) -> Result<SecretKey, SecretError> {
         let path = self.key_file(name);
-        if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
-            bail!(
-                "no node lives in {}. Create one with `linli init` or `linli join`, or name its place with --data-dir",
-                self.root.display()
-            );
-        }
         let text = Zeroizing::new(self.read_secret(&path)?);
         let seed: Option<[u8; 32]> = HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|b| b.try_into().ok());
-        let seed = Zeroizing::new(seed.with_context(|| format!("{} is damaged: restore it", path.display()))?);
+        let seed = Zeroizing::new(seed.ok_or(SecretError::Damaged(path))?);
         Ok(SecretKey::from_seed(&seed))
     }
 
@@ -157,13 +174,37 @@ impl DataDir {
         self.root.join("http-address")
     }
 
-    fn read_secret(&self, path: &Path) -> anyhow::Result<String> {
-        let mode =
-            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            bail!("{} can be read by others: run chmod 600 on it", path.display());
+    /// Which directory of this machine this is, whatever it is called: a copy is another one.
+    pub fn identity(&self) -> Option<String> {
+        let metadata = std::fs::metadata(&self.root).ok()?;
+        Some(format!("{}:{}", metadata.dev(), metadata.ino()))
+    }
+
+    /// Keeps the code of a start for the owner of this directory only, in the place of the last one.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn keep_start_code(&self, code: &str) -> anyhow::Result<PathBuf> {
+        let path = self.root.join("start-code");
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot replace {}", path.display()));
+            }
+            _ => {}
         }
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+        self.write_secret(&path, code)?;
+        Ok(path)
+    }
+
+    fn read_secret(&self, path: &Path) -> Result<String, SecretError> {
+        let unreadable = |source: std::io::Error| match source.kind() {
+            ErrorKind::NotFound => SecretError::NoNode(self.root.clone()),
+            _ => SecretError::Unreadable { path: path.to_owned(), source },
+        };
+        if std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o077 != 0 {
+            return Err(SecretError::ReadableByOthers(path.to_owned()));
+        }
+        std::fs::read_to_string(path).map_err(unreadable)
     }
 
     fn write_secret(&self, path: &Path, text: &str) -> anyhow::Result<()> {
@@ -190,16 +231,14 @@ mod tests {
     fn a_key_is_kept_private_and_never_overwritten() {
         let temp = tempfile::tempdir().unwrap();
         let dir = DataDir::new(temp.path().join("node"));
-        assert!(dir.read_key(KeyName::Node).unwrap_err().to_string().contains("linli init"));
+        assert!(matches!(dir.read_key(KeyName::Node), Err(SecretError::NoNode(_))));
         dir.create().unwrap();
         let key = dir.create_key(KeyName::Node).unwrap();
         assert_eq!(dir.read_key(KeyName::Node).unwrap().public(), key.public());
         assert!(dir.create_key(KeyName::Node).is_err());
         let path = dir.key_file(KeyName::Node);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(format!("{:#}", dir.read_key(KeyName::Node).unwrap_err()).contains("chmod 600"));
-        // A key that is there and must not be used is no reason to make another node of this directory.
-        assert!(!format!("{:#}", dir.read_key(KeyName::Node).unwrap_err()).contains("linli init"));
+        assert!(matches!(dir.read_key(KeyName::Node), Err(SecretError::ReadableByOthers(_))));
         assert_eq!(dir.api_token().unwrap(), dir.api_token().unwrap());
     }
 
@@ -215,6 +254,22 @@ mod tests {
             assert!(is_token(&token) && token != first, "{token}");
             assert_eq!(dir.api_token().unwrap(), token);
         }
+    }
+
+    #[test]
+    fn a_start_code_is_kept_private_and_replaced_and_a_copy_is_another_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(temp.path().join("node"));
+        dir.create().unwrap();
+        dir.keep_start_code("OLD").unwrap();
+        let path = dir.keep_start_code("7KQ4-M2XD").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "7KQ4-M2XD\n");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let moved = DataDir::new(temp.path().join("moved"));
+        let was = dir.identity();
+        std::fs::rename(dir.path(), moved.path()).unwrap();
+        dir.create().unwrap();
+        assert!(was.is_some() && moved.identity() == was && dir.identity() != was);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Kept in the store's local family. The charter events of a ticket need not be neighbours in their logs, so they are
 //! kept here as credentials; the full charter logs arrive by replication like everything else.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use linli_core::area::Area;
 use linli_core::chain::{Join, verify_run};
 use linli_core::charter::{Charter, KIND_GRANT, kind};
@@ -120,7 +120,12 @@ impl Enrolment {
                 continue;
             }
             let mut next = 1;
-            while next <= head.seq && events.len() < CHARTER_EVENTS_MAX {
+            while next <= head.seq {
+                // A charter that is read in part gives other rights than it does elsewhere, and nobody would know.
+                ensure!(
+                    events.len() < CHARTER_EVENTS_MAX,
+                    "the charter has more than {CHARTER_EVENTS_MAX} events, which is more than this program evaluates"
+                );
                 let read = store.read(log, next, 256, 1 << 20)?;
                 if read.is_empty() {
                     break;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -23,7 +24,8 @@ const READ_BYTES: usize = 4 << 20;
 /// Bytes of the file read at once while verifying.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Writes all logs of a data directory to `file`, which must not exist.
+/// Writes all logs of a data directory to `file`, which must not exist. With personal payloads only its owner may read
+/// it.
 ///
 /// # Errors
 /// When the store cannot be read or the file cannot be written; a half-written file is removed.
@@ -34,6 +36,7 @@ pub fn write(dir: &DataDir, file: &Path, with_personal: bool, now_ms: u64) -> Re
     let out = File::options()
         .write(true)
         .create_new(true)
+        .mode(if with_personal { 0o600 } else { 0o644 })
         .open(file)
         .with_context(|| format!("cannot create {}", file.display()))?;
     let pii = if with_personal { PiiScope::Covered } else { PiiScope::Withheld };
@@ -76,7 +79,7 @@ fn write_to(out: File, store: &Store, manifest: Manifest, pii: PiiScope) -> anyh
 /// [`Code::VerificationFailed`] with the place and the reason.
 pub fn verify(file: &Path, known: Option<&Path>) -> Result<Value, Failure> {
     let known = known.map(read_known_heads).transpose()?.unwrap_or_default();
-    let mut input = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    let mut input = crate::carry::regular::open(file)?;
     let mut reader = ExportReader::new(known);
     let mut piece = vec![0; PIECE_BYTES];
     let mut ignore = |_| {};

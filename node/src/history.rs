@@ -1,6 +1,9 @@
 //! A record's history as people read it: who did what, where, when, how well it is signed, and what they had seen.
+//!
+//! It is told a page at a time: of all other events only place, time and parents are held.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use linli_core::area::Area;
 use linli_core::cbor::Value;
@@ -8,6 +11,7 @@ use linli_core::charter::{Charter, Verdict};
 use linli_core::event::{Payload, ReceivedEvent, Slot};
 use linli_core::id::{AuthorKey, EventId, Kind, LogId, Stream};
 use linli_domain::act::{ActId, ActStamp};
+use linli_domain::causality::{Causality, Placed, Sight};
 use serde::Serialize;
 
 /// One event of a record.
@@ -49,8 +53,10 @@ pub struct HistoryLine {
     pub verdict: VerdictLabel,
     /// Earlier events of this record that its author had seen.
     pub seen: u64,
-    /// Events of this record that sort before it and that its author had not seen.
+    /// Events of this record that sort before it and that its author had not seen: the latest ten.
     pub unseen: Vec<EventId>,
+    /// How many those are in all.
+    pub unseen_total: u64,
     /// The record's heads that its author named.
     pub parents: Vec<EventId>,
 }
@@ -96,51 +102,130 @@ pub fn names_of(charter: &Charter) -> BTreeMap<AuthorKey, String> {
     charter.grants().map(|(_, grant)| (grant.subject, grant.label.clone())).collect()
 }
 
-/// Tells a record's history from its events, in the order (time, id).
-pub fn tell(mut events: Vec<ReceivedEvent>, charter: &Charter) -> Vec<HistoryLine> {
-    events.sort_by_key(|event| (event.header().time, event.id()));
-    let names = names_of(charter);
-    let ancestors = ancestors_of(&events);
-    let mut told: Vec<EventId> = vec![];
-    let mut lines = vec![];
-    for event in &events {
-        let seen = ancestors.get(&event.id()).cloned().unwrap_or_default();
-        let unseen = told.iter().filter(|id| !seen.contains(*id)).copied().collect();
-        lines.push(line(event, charter, &names, seen.len() as u64, unseen));
-        told.push(event.id());
+/// Most lines that are told at once: a program asks again for more.
+pub const LINES_MAX: usize = 500;
+
+/// Part of a record's history.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// The lines asked for, in the order in which every node folds them.
+    pub lines: Vec<HistoryLine>,
+    /// The place of the first of them, counted from 0.
+    pub from: usize,
+    /// How many lines the whole history has.
+    pub total: usize,
+    /// Other lines that were asked for by their event, such as sides of a conflict.
+    pub others: Vec<HistoryLine>,
+}
+
+/// Which part of a history is wanted.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// Up to so many lines from a place on, counted from the first.
+    From(usize, usize),
+    /// The page that an event stands on, or the last, where pages of this size are counted back from the end.
+    PageOf(Option<EventId>, usize),
+    /// A page of this size, counted back from the end: 0 is the last.
+    PageBack(usize, usize),
+}
+
+impl Wanted {
+    fn range(&self, told: &Causality) -> Range<usize> {
+        let total = told.len();
+        let back = |page: usize, size: usize| {
+            let end = total.saturating_sub(page.saturating_mul(size));
+            end.saturating_sub(size)..end
+        };
+        match self {
+            Self::From(from, count) => {
+                let from = (*from).min(total);
+                from..from.saturating_add(*count).min(total)
+            }
+            Self::PageBack(page, size) => back(*page, *size),
+            Self::PageOf(event, size) => {
+                let place = event.and_then(|event| told.place(&event)).unwrap_or(total.saturating_sub(1));
+                back((total.saturating_sub(1).saturating_sub(place)) / (*size).max(1), *size)
+            }
+        }
     }
-    name_sides(&mut lines);
-    lines
 }
 
 /// A settlement names the event that holds, and an adoption those that count from now on. People know an event by what
 /// happened, who wrote it and when, and not by its hash.
-fn name_sides(lines: &mut [HistoryLine]) {
+fn name_sides(told: &mut Told) {
     let day_of = |ms| linli_domain::date::Date::from_unix_ms(ms, 480).map(|day| day.to_string()).unwrap_or_default();
-    let names: BTreeMap<String, String> = lines
-        .iter()
+    let told_lines = || told.lines.iter().chain(&told.others);
+    let names: BTreeMap<String, String> = told_lines()
         .map(|line| {
             let who = if line.by.is_empty() { &line.author_name } else { &line.by };
             let label = format!("{} / {}", line.label_zh, line.label_en);
             (line.id.to_string(), format!("{label} · {who} · {} · {}", line.area, day_of(line.time_ms)))
         })
         .collect();
-    for (key, value) in lines.iter_mut().flat_map(|line| &mut line.fields) {
-        if matches!(key.as_str(), "keep" | "events") {
-            // One id, or several as texts in diagnostic notation.
-            let named = |part| names.get(part).map_or(part, String::as_str);
-            *value = value.split('"').map(named).collect::<Vec<_>>().join("\"");
-        }
+    let lines = told.lines.iter_mut().chain(&mut told.others);
+    for (_, value) in lines.flat_map(|line| &mut line.fields).filter(|(key, _)| names_events(key)) {
+        // One id, or several as texts in diagnostic notation.
+        let named = |part| names.get(part).map_or(part, String::as_str);
+        *value = value.split('"').map(named).collect::<Vec<_>>().join("\"");
     }
 }
 
-fn line(
-    event: &ReceivedEvent,
+/// Fields that hold ids of events of the same record.
+fn names_events(key: &str) -> bool {
+    matches!(key, "keep" | "events")
+}
+
+/// The events that a line's fields name.
+fn named_by(line: &HistoryLine) -> impl Iterator<Item = EventId> {
+    let values = line.fields.iter().filter(|(key, _)| names_events(key)).map(|(_, value)| value);
+    values.flat_map(|value| value.split('"')).filter_map(|part| part.parse().ok())
+}
+
+/// Tells part of a record's history. `places` are its events' logs and positions, `read` reads one of them, and `also`
+/// are events that are told besides.
+///
+/// # Errors
+/// What `read` returns.
+pub fn tell<E>(
+    places: &[(LogId, u64)],
+    read: impl Fn(&LogId, u64) -> Result<Option<ReceivedEvent>, E>,
     charter: &Charter,
-    names: &BTreeMap<AuthorKey, String>,
-    seen: u64,
-    unseen: Vec<EventId>,
-) -> HistoryLine {
+    wanted: &Wanted,
+    also: &[EventId],
+) -> Result<Told, E> {
+    let mut at: BTreeMap<EventId, &(LogId, u64)> = BTreeMap::new();
+    let mut placed = vec![];
+    for place in places {
+        let Some(event) = read(&place.0, place.1)? else { continue };
+        let header = event.header();
+        at.insert(event.id(), place);
+        placed.push(Placed { id: event.id(), time: header.time, parents: header.parents.clone() });
+    }
+    let causality = Causality::new(placed);
+    let names = names_of(charter);
+    let tell_one = |place: usize| -> Result<Option<HistoryLine>, E> {
+        let Some((log, seq)) = at.get(&causality.at(place)) else { return Ok(None) };
+        let event = read(log, *seq)?;
+        Ok(event.map(|event| line(&event, charter, &names, causality.sight(place))))
+    };
+    let range = wanted.range(&causality);
+    let mut told = Told { from: range.start, total: causality.len(), ..Told::default() };
+    for place in range.clone() {
+        told.lines.extend(tell_one(place)?);
+    }
+    let mut others: Vec<usize> = also.iter().filter_map(|event| causality.place(event)).collect();
+    others.extend(told.lines.iter().flat_map(|line| &line.unseen).filter_map(|event| causality.place(event)));
+    others.extend(told.lines.iter().flat_map(named_by).filter_map(|event| causality.place(&event)));
+    others.sort_unstable();
+    others.dedup();
+    for place in others.into_iter().filter(|place| !range.contains(place)) {
+        told.others.extend(tell_one(place)?);
+    }
+    name_sides(&mut told);
+    Ok(told)
+}
+
+fn line(event: &ReceivedEvent, charter: &Charter, names: &BTreeMap<AuthorKey, String>, sight: Sight) -> HistoryLine {
     let header = event.header();
     let info = linli_domain::events::kind_info(header.stream, header.kind.as_str());
     let unknown = format!("{}.{}", header.stream, header.kind);
@@ -176,32 +261,11 @@ fn line(
             Verdict::GrantUnknown => VerdictLabel::Waiting,
             Verdict::Refused(reason) => VerdictLabel::Refused(reason.to_string()),
         },
-        seen,
-        unseen,
+        seen: sight.seen,
+        unseen: sight.unseen_latest,
+        unseen_total: sight.unseen,
         parents: header.parents.clone(),
     }
-}
-
-/// For each event the events of this record that its author had seen: everything reachable through `parents`.
-fn ancestors_of(events: &[ReceivedEvent]) -> BTreeMap<EventId, BTreeSet<EventId>> {
-    let parents: BTreeMap<EventId, &[EventId]> =
-        events.iter().map(|event| (event.id(), &event.header().parents[..])).collect();
-    let mut known: BTreeMap<EventId, BTreeSet<EventId>> = BTreeMap::new();
-    for event in events {
-        let mut reached = BTreeSet::new();
-        let mut open: Vec<EventId> = event.header().parents.clone();
-        while let Some(id) = open.pop() {
-            if !parents.contains_key(&id) || !reached.insert(id) {
-                continue;
-            }
-            match known.get(&id) {
-                Some(further) => reached.extend(further.iter().copied()),
-                None => open.extend(parents.get(&id).into_iter().flat_map(|p| p.iter().copied())),
-            }
-        }
-        known.insert(event.id(), reached);
-    }
-    known
 }
 
 /// A payload as key and text, nested values in CBOR diagnostic notation.
@@ -235,7 +299,14 @@ mod tests {
         let there = district.nodes[1].write(after("closed"));
         let charter = Charter::evaluate(district.federation(), &district.charter_events());
         // when the history is told
-        let lines = tell(vec![there.clone(), here.clone(), report.clone()], &charter);
+        let all = [there.clone(), here.clone(), report.clone()];
+        let places: Vec<(LogId, u64)> = all.iter().map(|e| (e.header().log_id(), e.header().seq)).collect();
+        let read = |log: &LogId, seq: u64| {
+            let found = all.iter().find(|e| e.header().log_id() == *log && e.header().seq == seq);
+            Ok::<_, std::convert::Infallible>(found.cloned())
+        };
+        let told = |wanted| tell(&places, read, &charter, &wanted, &[]).unwrap();
+        let lines = told(Wanted::From(0, 100)).lines;
         // then the closing shows that its author had not seen the verification
         let closing = lines.iter().find(|l| l.id == there.id()).unwrap();
         assert_eq!(closing.seen, 1);
@@ -243,7 +314,47 @@ mod tests {
         assert_eq!(closing.author_name, "节点1");
         assert_eq!(lines[0].by, "王联络");
         assert_eq!(lines[0].verdict, VerdictLabel::Counts);
+        // and told a line at a time it says the same, with the unseen one beside
+        let page = told(Wanted::PageOf(Some(there.id()), 1));
+        assert_eq!((page.lines[0].id, page.total, page.lines[0].unseen_total), (there.id(), 3, 1));
+        assert_eq!(page.others.iter().map(|line| line.id).collect::<Vec<_>>(), [here.id()]);
+        assert_eq!(told(Wanted::PageBack(2, 1)).lines[0].id, report.id());
+        assert!(told(Wanted::PageBack(usize::MAX, 50)).lines.is_empty() && told(Wanted::From(9, 9)).lines.is_empty());
     }
+
+    #[test]
+    fn a_page_of_a_long_history_costs_one_look_at_each_event_and_a_second_at_those_that_it_shows() {
+        // given a report with two thousand updates, and one act whose author had seen the report only
+        let mut district = District::with_nodes(&["320508005", "320508006"]);
+        let about = Some(record(1));
+        let mut all = vec![district.nodes[0].write(Draft::new(Stream::INCIDENTS, "reported", about))];
+        for _ in 0..2_000 {
+            let parents = vec![all[all.len() - 1].id()];
+            all.push(district.nodes[0].write(Draft { parents, ..Draft::new(Stream::INCIDENTS, "updated", about) }));
+        }
+        let parents = vec![all[0].id()];
+        all.push(district.nodes[1].write(Draft { parents, ..Draft::new(Stream::INCIDENTS, "closed", about) }));
+        let places: Vec<(LogId, u64)> = all.iter().map(|e| (e.header().log_id(), e.header().seq)).collect();
+        let by_place: BTreeMap<&(LogId, u64), &ReceivedEvent> = places.iter().zip(&all).collect();
+        let looks = std::cell::Cell::new(0);
+        let read = |log: &LogId, seq: u64| {
+            looks.set(looks.get() + 1);
+            Ok::<_, std::convert::Infallible>(by_place.get(&(log.clone(), seq)).map(|event| (*event).clone()))
+        };
+        let charter = Charter::evaluate(district.federation(), &district.charter_events());
+        // when a page is told
+        let told = tell(&places, read, &charter, &Wanted::PageBack(0, 50), &[]).unwrap();
+        // then all were looked at once, and what is shown once more
+        assert!(looks.get() <= all.len() + 50 + 11, "{}", looks.get());
+        assert!(told.lines.iter().all(|line| line.unseen.len() <= 10));
+        let closing = tell(&places, read, &charter, &Wanted::PageOf(Some(all[2_001].id()), 1), &[]).unwrap();
+        let line = &closing.lines[0];
+        assert_eq!(
+            (line.seen + line.unseen_total, line.unseen.len() as u64),
+            (closing.from as u64, line.unseen_total.min(10))
+        );
+    }
+
     #[test]
     fn a_settlement_names_the_side_that_holds_and_not_its_hash() {
         let mut district = District::with_nodes(&["320508005"]);
@@ -258,7 +369,12 @@ mod tests {
         adopted.op = Some(Value::map_of([("events", Value::Array(vec![Value::Text(keep.clone())]))]).encode());
         let events = vec![closing, district.nodes[0].write(settled), district.nodes[0].write(adopted)];
         let charter = Charter::evaluate(district.federation(), &district.charter_events());
-        let lines = tell(events, &charter);
+        let places: Vec<(LogId, u64)> = events.iter().map(|e| (e.header().log_id(), e.header().seq)).collect();
+        let read = |_: &LogId, seq: u64| Ok::<_, std::convert::Infallible>(events.get(seq as usize - 1).cloned());
+        // A page of one line has the side that it names beside it.
+        let lines: Vec<HistoryLine> =
+            (0..3).flat_map(|at| tell(&places, read, &charter, &Wanted::From(at, 1), &[]).unwrap().lines).collect();
+        assert_eq!(lines.len(), 3);
         for field in lines.iter().flat_map(|line| &line.fields).filter(|(key, _)| key == "keep" || key == "events") {
             assert!(field.1.contains("结束 / closed · 王联络") && !field.1.contains(&keep), "{field:?}");
         }

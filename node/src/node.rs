@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 use linli_core::area::Area;
 use linli_core::charter::Charter;
 use linli_core::event::ReceivedEvent;
-use linli_core::id::{AuthorKey, EventId, RecordId};
+use linli_core::id::{AuthorKey, EventId, LogId, RecordId};
 use linli_core::sign::SecretKey;
 use linli_domain::act::ActId;
 use linli_domain::commands::{Command, CommandContext, Draft, Refused, Stamps, Unreadable, Views, prepare};
@@ -26,7 +26,7 @@ use crate::acts::{ActReused, Underway};
 use crate::cli::now_ms;
 use crate::data_dir::DataDir;
 use crate::enrolment::Enrolment;
-use crate::history::{HistoryLine, tell};
+use crate::history::{HistoryLine, Told, Wanted, tell};
 use crate::operators::Operators;
 use crate::peer_checks::ClockDoubt;
 use crate::projector::{Change, Projector};
@@ -170,7 +170,7 @@ impl Node {
         let writer = LocalWriter::open(store.clone(), directory.as_deref(), key.clone(), &mut random_u64)?;
         let projector = Projector::open(store.clone(), enrolment.clone())?;
         Ok(Arc::new(Self {
-            operators: Operators::new(store.clone(), api_token),
+            operators: Operators::open(store.clone(), api_token)?,
             metrics: Registry::new(),
             record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
             underway: Underway::default(),
@@ -212,7 +212,7 @@ impl Node {
     }
 
     pub(crate) fn to_local(&self, draft: Draft, charter: &Charter) -> Result<LocalDraft, SubmitError> {
-        let grant = charter.grant_for(&self.enrolment.node, &draft.area, draft.stream).ok_or_else(|| {
+        let grant = charter.grant_for(&self.enrolment.node, &draft.area, draft.stream, now_ms()).ok_or_else(|| {
             SubmitError::NotAllowed(format!("this node may not write {} for {}", draft.stream, draft.area))
         })?;
         Ok(LocalDraft {
@@ -267,12 +267,22 @@ impl Node {
         self.projector.view(record)
     }
 
-    /// A record's history, told event by event.
+    /// A record's whole history. Pages and programs ask for a part of it: [`Node::history_part`].
     ///
     /// # Errors
     /// When the store fails.
     pub fn history(&self, record: &RecordId) -> Result<Vec<HistoryLine>, NodeError> {
-        Ok(tell(self.projector.events(record)?, &self.projector.charter()))
+        Ok(self.history_part(record, &Wanted::From(0, usize::MAX), &[])?.lines)
+    }
+
+    /// Part of a record's history, told event by event, and the lines of some other events of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn history_part(&self, record: &RecordId, wanted: &Wanted, also: &[EventId]) -> Result<Told, NodeError> {
+        let places = self.projector.places(record)?;
+        let read = |log: &LogId, seq| Ok(self.store.event(log, seq)?.map(|event| event.into_event()));
+        tell(&places, read, &self.projector.charter(), wanted, also)
     }
 
     /// All records, short.

@@ -1,11 +1,17 @@
-//! Who may act at this node's pages: one-time codes that become sessions. Node-local, never replicated.
+//! Who may act at this node's pages: one-time codes that become sessions. Node-local, never replicated; what is on
+//! record of them stands in [`crate::access`].
 //!
-//! Codes and session tokens are kept as hashes only, so that a copied store lets nobody in.
+//! Codes and session tokens are kept as hashes only, so that a copied store lets nobody in. What is listed has a random
+//! id of its own: an id made of the code would let whoever reads it find the code by trying.
 
-use std::sync::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use linli_core::event::domain_hash;
+use linli_core::id::EventId;
+use linli_domain::check;
 use linli_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +25,10 @@ pub const SESSION_LIFETIME_MS: u64 = 30 * 24 * 3_600_000;
 pub const NAME_CHARS_MAX: usize = 40;
 /// Most codes and sessions kept at once; the oldest go first. A street office has a few dozen people.
 pub const KEPT_MAX: usize = 1_000;
+/// How long a page may show a code again, as when it is reloaded: ten minutes, in milliseconds.
+pub const SHOWN_FOR_MS: u64 = 600_000;
+/// Most codes that can be shown again at once.
+const SHOWN_MAX: usize = 64;
 
 /// Letters and digits that people do not mix up: no 0 O 1 I L U.
 const ALPHABET: &[u8; 30] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -30,12 +40,53 @@ pub struct Session {
     pub token: String,
     /// The operator's name, as it will stand in events.
     pub name: String,
+    /// Whether they may issue and revoke codes: their own code came from the machine, not from a person.
+    pub may_issue: bool,
+}
+
+/// A code or a session, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Names it in lists and in events. A session keeps the id of the code that it began with.
+    #[serde(default)]
+    pub id: String,
+    /// For whom it is.
+    pub name: String,
+    /// Who issued the code; empty where a program before this list did.
+    #[serde(default)]
+    pub issued_by: String,
+    /// When the code was issued, or the session began; 0 if a program before this list did.
+    #[serde(default)]
+    pub since_ms: u64,
+    /// When it ends by itself.
+    pub expires_ms: u64,
+    /// When the session was last used; null for a code, and for a session that was not since the node started.
+    #[serde(default)]
+    pub last_used_ms: Option<u64>,
+    /// Whether its operator may issue and revoke codes.
+    #[serde(default)]
+    pub may_issue: bool,
+    /// The event that has the issuing on record; null for a start code that nobody has used yet.
+    #[serde(default)]
+    pub event: Option<EventId>,
+    /// The act that issued it, if that had an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<String>,
+}
+
+/// All codes that wait and all sessions that last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Admissions {
+    /// Codes that nobody has used yet.
+    pub codes: Vec<Admission>,
+    /// Sessions.
+    pub sessions: Vec<Admission>,
 }
 
 /// Why a code lets nobody in. Both look the same to the person: try again or ask for a new one.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeemError {
-    /// Never issued, used already, or too old.
+    /// Never issued, used already, revoked, or too old.
     #[error("this code is not valid: it may be mistyped, used already, or older than a day")]
     Unknown,
     /// Our own fault.
@@ -43,25 +94,41 @@ pub enum RedeemError {
     Node(#[from] NodeError),
 }
 
-/// What is kept under the hash of a code or token.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    name: String,
-    expires_ms: u64,
+/// Codes or sessions under the hash of their secret.
+type Kept = BTreeMap<Vec<u8>, Admission>;
+
+/// A code that a page may show again, under the id of its admission.
+struct Fresh {
+    id: String,
+    code: String,
+    until_ms: u64,
+}
+
+#[derive(Default)]
+struct State {
+    codes: Kept,
+    sessions: Kept,
+    fresh: VecDeque<Fresh>,
 }
 
 /// Codes and sessions of one node.
 pub struct Operators {
     store: Store,
     admin_token: String,
-    /// Redeeming reads, deletes and writes: one at a time keeps a code one-time.
-    redeeming: Mutex<()>,
+    /// What the store holds as well, so that no request waits for the disk to learn who asks.
+    state: Mutex<State>,
+    /// Issuing, signing in and revoking look, sign and then keep: one at a time.
+    admitting: Mutex<()>,
 }
 
 impl Operators {
     /// Over a store's local family.
-    pub fn new(store: Store, admin_token: String) -> Self {
-        Self { store, admin_token, redeeming: Mutex::new(()) }
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn open(store: Store, admin_token: String) -> Result<Self, NodeError> {
+        let state = State { codes: read(&store, CODE)?, sessions: read(&store, SESSION)?, fresh: VecDeque::new() };
+        Ok(Self { store, admin_token, state: Mutex::new(state), admitting: Mutex::default() })
     }
 
     /// The token with which the command line on this machine signs in as itself.
@@ -69,90 +136,212 @@ impl Operators {
         &self.admin_token
     }
 
-    /// Issues a one-time code such as `7KQ4-M2XD`, valid for a day.
+    /// Held while somebody is let in or out.
+    pub(crate) fn admitting(&self) -> MutexGuard<'_, ()> {
+        self.admitting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Draws a one-time code such as `7KQ4-M2XD`, valid for a day, for whoever reads it at this machine. Nothing is
+    /// signed before somebody uses it: a node that was rolled back must hear its peers before it writes.
     ///
     /// # Errors
-    /// When the name is empty or too long, or the store fails.
-    pub fn issue_code(&self, name: &str, now_ms: u64) -> Result<String, NodeError> {
-        let name = name.trim();
-        let allowed = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
-        if !allowed {
-            return Err(NodeError::Input(format!(
-                "操作人姓名须为 1 至 {NAME_CHARS_MAX} 个字 / an operator's name has 1 to {NAME_CHARS_MAX} characters"
-            )));
-        }
+    /// When the name cannot stand in an event, or the store fails.
+    pub fn start_code(&self, name: &str, now_ms: u64) -> Result<String, NodeError> {
+        self.keep_code(Admission {
+            id: new_id()?,
+            name: checked_name(name)?,
+            issued_by: START.to_owned(),
+            since_ms: now_ms,
+            expires_ms: now_ms + CODE_LIFETIME_MS,
+            last_used_ms: None,
+            may_issue: true,
+            event: None,
+            act: None,
+        })
+    }
+
+    /// Draws and keeps the code of an admission that is on record, or will be when it is used.
+    pub(crate) fn keep_code(&self, admission: Admission) -> Result<String, NodeError> {
         let code = random_code()?;
-        self.keep(CODE, &code, name, now_ms + CODE_LIFETIME_MS, now_ms)?;
+        let mut state = self.lock();
+        let now_ms = admission.since_ms;
+        let (id, key) = (admission.id.clone(), key_of(CODE, &code));
+        self.keep(&mut state.codes, key, admission, now_ms)?;
+        if state.fresh.len() >= SHOWN_MAX {
+            state.fresh.pop_front();
+        }
+        state.fresh.push_back(Fresh { id, code: code.clone(), until_ms: now_ms + SHOWN_FOR_MS });
         Ok(code)
     }
 
-    /// Turns a code into a session. Case, spaces and the dash do not matter.
+    /// The code of an admission, while a page may show it again: for ten minutes, and until it is used or revoked.
+    pub fn shown_again(&self, id: &str, now_ms: u64) -> Option<String> {
+        let state = self.lock();
+        let waits = state.codes.values().any(|code| code.id == id);
+        let fresh = state.fresh.iter().find(|fresh| fresh.id == id && fresh.until_ms > now_ms);
+        fresh.filter(|_| waits).map(|fresh| fresh.code.clone())
+    }
+
+    /// The admission that an act issued, if it still waits or lasts.
+    pub(crate) fn issued_by_act(&self, act: &str) -> Option<Admission> {
+        let state = self.lock();
+        let mut all = state.codes.values().chain(state.sessions.values());
+        all.find(|admission| admission.act.as_deref() == Some(act)).cloned()
+    }
+
+    /// What a code would let in, without using it up.
+    pub(crate) fn waiting(&self, code: &str, now_ms: u64) -> Option<Admission> {
+        let state = self.lock();
+        state.codes.get(&key_of(CODE, &canonical(code)?)).filter(|kept| kept.expires_ms > now_ms).cloned()
+    }
+
+    /// Turns a code into a session; `event` has its issuing on record ([`Node::sign_in`] sees to that). Case, spaces and
+    /// the dash do not matter.
+    ///
+    /// [`Node::sign_in`]: crate::node::Node::sign_in
     ///
     /// # Errors
     /// [`RedeemError::Unknown`] for anything that is not a valid unused code.
-    pub fn redeem(&self, code: &str, now_ms: u64) -> Result<Session, RedeemError> {
-        let typed: String = code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
-        if typed.len() != 8 {
-            return Err(RedeemError::Unknown);
-        }
-        let code = format!("{}-{}", &typed[..4], &typed[4..]);
-        let _one_at_a_time = self.redeeming.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let kept = self.kept(CODE, &code, now_ms)?.ok_or(RedeemError::Unknown)?;
-        self.store.local().delete(&key_of(CODE, &code)).map_err(NodeError::from)?;
+    pub fn redeem(&self, code: &str, event: EventId, now_ms: u64) -> Result<Session, RedeemError> {
+        let key = key_of(CODE, &canonical(code).ok_or(RedeemError::Unknown)?);
+        let mut state = self.lock();
+        let kept = state.codes.get(&key).filter(|kept| kept.expires_ms > now_ms).cloned();
+        let kept = kept.ok_or(RedeemError::Unknown)?;
+        self.store.local().delete(&key).map_err(NodeError::from)?;
+        state.codes.remove(&key);
+        state.fresh.retain(|fresh| fresh.id != kept.id);
         let token = BASE64URL_NOPAD.encode(&random_bytes::<32>()?);
-        self.keep(SESSION, &token, &kept.name, now_ms + SESSION_LIFETIME_MS, now_ms)?;
-        Ok(Session { token, name: kept.name })
+        let session = Session { token, name: kept.name.clone(), may_issue: kept.may_issue };
+        let expires_ms = now_ms + SESSION_LIFETIME_MS;
+        let kept = Admission { since_ms: now_ms, expires_ms, event: Some(event), ..kept };
+        self.keep(&mut state.sessions, key_of(SESSION, &session.token), kept, now_ms)?;
+        Ok(session)
     }
 
-    /// The session that a token belongs to, unless it ended.
+    /// The session that a token belongs to, unless it ended. Notes that it is used.
     pub fn session(&self, token: &str, now_ms: u64) -> Option<Session> {
-        let kept = self.kept(SESSION, token, now_ms).ok()??;
-        Some(Session { token: token.to_owned(), name: kept.name })
+        let mut state = self.lock();
+        let kept = state.sessions.get_mut(&key_of(SESSION, token)).filter(|kept| kept.expires_ms > now_ms)?;
+        kept.last_used_ms = Some(now_ms);
+        Some(Session { token: token.to_owned(), name: kept.name.clone(), may_issue: kept.may_issue })
     }
 
     /// Signs out.
-    pub fn end_session(&self, token: &str) {
-        if let Err(error) = self.store.local().delete(&key_of(SESSION, token)) {
-            tracing::error!(%error, "could not end a session");
-        }
+    ///
+    /// # Errors
+    /// When the store fails; then the session lasts.
+    pub fn end_session(&self, token: &str) -> Result<(), NodeError> {
+        let key = key_of(SESSION, token);
+        self.store.local().delete(&key)?;
+        self.lock().sessions.remove(&key);
+        Ok(())
     }
 
-    fn keep(&self, what: &str, secret: &str, name: &str, expires_ms: u64, now_ms: u64) -> Result<(), NodeError> {
-        self.forget_old(what, now_ms)?;
-        let kept = Kept { name: name.to_owned(), expires_ms };
-        let bytes = serde_json::to_vec(&kept).map_err(|e| NodeError::Internal(e.to_string()))?;
-        Ok(self.store.local().put(&key_of(what, secret), &bytes)?)
+    /// Everything that lets somebody in, the latest first.
+    pub fn admissions(&self, now_ms: u64) -> Admissions {
+        let state = self.lock();
+        let listed = |kept: &Kept| {
+            let mut all: Vec<Admission> = kept.values().filter(|one| one.expires_ms > now_ms).cloned().collect();
+            all.sort_by(|a, b| (b.since_ms, &a.id).cmp(&(a.since_ms, &b.id)));
+            all
+        };
+        Admissions { codes: listed(&state.codes), sessions: listed(&state.sessions) }
     }
 
-    fn kept(&self, what: &str, secret: &str, now_ms: u64) -> Result<Option<Kept>, NodeError> {
-        let Some(bytes) = self.store.local().get(&key_of(what, secret))? else { return Ok(None) };
-        Ok(serde_json::from_slice::<Kept>(&bytes).ok().filter(|kept| kept.expires_ms > now_ms))
-    }
-
-    /// Drops what has expired, and the oldest where there are too many.
-    fn forget_old(&self, what: &str, now_ms: u64) -> Result<(), NodeError> {
-        let mut all: Vec<(u64, Vec<u8>)> = vec![];
-        for (key, bytes) in self.store.local().scan(what.as_bytes(), None, KEPT_MAX + 1)? {
-            let expires_ms = serde_json::from_slice::<Kept>(&bytes).map_or(0, |kept| kept.expires_ms);
-            all.push((expires_ms, key));
-        }
-        all.sort();
-        let surplus = all.len().saturating_sub(KEPT_MAX - 1);
-        for (i, (expires_ms, key)) in all.iter().enumerate() {
-            if i < surplus || *expires_ms <= now_ms {
-                self.store.local().delete(key)?;
+    /// Ends the code or session of an id.
+    pub(crate) fn end(&self, id: &str) -> Result<(), NodeError> {
+        let mut state = self.lock();
+        let State { codes, sessions, .. } = &mut *state;
+        for kept in [codes, sessions] {
+            let keys: Vec<Vec<u8>> = kept.iter().filter(|(_, one)| one.id == id).map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                self.store.local().delete(&key)?;
+                kept.remove(&key);
             }
         }
         Ok(())
+    }
+
+    /// Keeps one more; drops what has expired, and the oldest where there are too many.
+    fn keep(&self, all: &mut Kept, key: Vec<u8>, one: Admission, now_ms: u64) -> Result<(), NodeError> {
+        let mut by_end: Vec<(u64, Vec<u8>)> = all.iter().map(|(key, kept)| (kept.expires_ms, key.clone())).collect();
+        by_end.sort();
+        let surplus = by_end.len().saturating_sub(KEPT_MAX - 1);
+        for (i, (expires_ms, old)) in by_end.iter().enumerate() {
+            if i < surplus || *expires_ms <= now_ms {
+                self.store.local().delete(old)?;
+                all.remove(old);
+            }
+        }
+        let bytes = serde_json::to_vec(&one).map_err(|e| NodeError::Internal(e.to_string()))?;
+        self.store.local().put(&key, &bytes)?;
+        all.insert(key, one);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 const CODE: &str = "operator/code/";
 const SESSION: &str = "operator/session/";
+/// Stands as the issuer of the code that a start draws.
+const START: &str = "linli serve";
+
+/// What the store keeps. Programs before this list kept a name and an end.
+fn read(store: &Store, what: &str) -> Result<Kept, NodeError> {
+    let mut kept = Kept::new();
+    for (key, bytes) in store.local().scan(what.as_bytes(), None, 2 * KEPT_MAX)? {
+        match serde_json::from_slice::<Admission>(&bytes) {
+            Ok(mut admission) => {
+                if admission.id.is_empty() {
+                    admission.id = new_id()?;
+                }
+                kept.insert(key, admission);
+            }
+            Err(error) => tracing::warn!(%error, "a code or session that cannot be read lets nobody in"),
+        }
+    }
+    Ok(kept)
+}
+
+/// An operator's name as it will stand in events: composed as keyboards compose it, and nothing in it that no screen
+/// shows.
+///
+/// # Errors
+/// Says what a name may be.
+pub fn checked_name(name: &str) -> Result<String, NodeError> {
+    let name = ComposingNormalizerBorrowed::new_nfc().normalize(name.trim()).into_owned();
+    let (count, hidden) = (name.chars().count(), name.chars().find(|c| c.is_control() || check::is_unshown(*c)));
+    if let Some(hidden) = hidden {
+        let code = u32::from(hidden);
+        return Err(NodeError::Input(format!(
+            "操作人姓名中有看不见的字符 U+{code:04X} / an operator's name holds U+{code:04X}, which no screen shows"
+        )));
+    }
+    if !(1..=NAME_CHARS_MAX).contains(&count) {
+        return Err(NodeError::Input(format!(
+            "操作人姓名须为 1 至 {NAME_CHARS_MAX} 个字 / an operator's name has 1 to {NAME_CHARS_MAX} characters"
+        )));
+    }
+    Ok(name)
+}
+
+/// What was typed, as codes are written.
+fn canonical(code: &str) -> Option<String> {
+    let typed: String = code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
+    (typed.len() == 8).then(|| format!("{}-{}", &typed[..4], &typed[4..]))
+}
 
 fn key_of(what: &str, secret: &str) -> Vec<u8> {
     let hash = domain_hash("linli/operator/1", &[what.as_bytes(), secret.as_bytes()]);
     format!("{what}{}", HEXLOWER.encode(&hash)).into_bytes()
+}
+
+/// A new id of an admission: 16 hexadecimal digits.
+pub(crate) fn new_id() -> Result<String, NodeError> {
+    Ok(HEXLOWER.encode(&random_bytes::<8>()?))
 }
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], NodeError> {
@@ -182,32 +371,70 @@ fn random_code() -> Result<String, NodeError> {
 mod tests {
     use super::*;
 
+    const EVENT: EventId = EventId::from_bytes([7; 32]);
+
     fn operators() -> Operators {
-        Operators::new(Store::in_memory(), "token".into())
+        Operators::open(Store::in_memory(), "token".into()).unwrap()
     }
 
     #[test]
     fn a_code_works_once_and_forgives_typing() {
         let operators = operators();
-        let code = operators.issue_code("王联络", 1_000).unwrap();
+        let code = operators.start_code("王联络", 1_000).unwrap();
         let typed = code.replace('-', " ").to_lowercase();
-        let session = operators.redeem(&typed, 2_000).unwrap();
+        let session = operators.redeem(&typed, EVENT, 2_000).unwrap();
         assert_eq!(session.name, "王联络");
         assert_eq!(operators.session(&session.token, 3_000), Some(session.clone()));
-        assert!(matches!(operators.redeem(&code, 4_000), Err(RedeemError::Unknown)));
-        operators.end_session(&session.token);
+        assert!(matches!(operators.redeem(&code, EVENT, 4_000), Err(RedeemError::Unknown)));
+        operators.end_session(&session.token).unwrap();
         assert_eq!(operators.session(&session.token, 5_000), None);
     }
 
     #[test]
     fn codes_and_sessions_end() {
         let operators = operators();
-        let code = operators.issue_code("王联络", 0).unwrap();
-        assert!(operators.redeem(&code, CODE_LIFETIME_MS + 1).is_err());
-        let code = operators.issue_code("王联络", 0).unwrap();
-        let session = operators.redeem(&code, 0).unwrap();
+        let code = operators.start_code("王联络", 0).unwrap();
+        assert!(operators.redeem(&code, EVENT, CODE_LIFETIME_MS + 1).is_err());
+        let code = operators.start_code("王联络", 0).unwrap();
+        let session = operators.redeem(&code, EVENT, 0).unwrap();
         assert!(operators.session(&session.token, SESSION_LIFETIME_MS + 1).is_none());
-        assert!(operators.issue_code(" ", 0).is_err());
-        assert!(operators.redeem("", 0).is_err() && operators.session("guess", 0).is_none());
+        assert!(operators.redeem("", EVENT, 0).is_err() && operators.session("guess", 0).is_none());
+    }
+
+    #[test]
+    fn what_lets_somebody_in_is_listed_ended_and_known_after_a_restart() {
+        let store = Store::in_memory();
+        let operators = Operators::open(store.clone(), "token".into()).unwrap();
+        // given one code that waits, one session, and one session of a program before this list
+        operators.start_code("甲", 1).unwrap();
+        let code = operators.start_code("乙", 2).unwrap();
+        let session = operators.redeem(&code, EVENT, 3).unwrap();
+        let old = serde_json::json!({"name": "丙", "expires_ms": 1_000_000});
+        store.local().put(&key_of(SESSION, "old"), old.to_string().as_bytes()).unwrap();
+        // when the node starts again
+        let operators = Operators::open(store.clone(), "token".into()).unwrap();
+        // then all are known, and the one of before may not issue
+        let listed = operators.admissions(10);
+        assert_eq!(listed.codes.iter().map(|code| &*code.name).collect::<Vec<_>>(), ["甲"]);
+        assert_eq!(listed.sessions.iter().map(|session| &*session.name).collect::<Vec<_>>(), ["乙", "丙"]);
+        assert!(operators.session(&session.token, 11).unwrap().may_issue);
+        assert!(!operators.session("old", 12).unwrap().may_issue);
+        assert_eq!(operators.admissions(13).sessions[1].last_used_ms, Some(12));
+        // and what is ended is ended here and after the next start
+        operators.end(&listed.codes[0].id).unwrap();
+        operators.end(&listed.sessions[0].id).unwrap();
+        for operators in [operators, Operators::open(store, "token".into()).unwrap()] {
+            let left = operators.admissions(14);
+            assert_eq!((left.codes.len(), left.sessions.len()), (0, 1));
+            assert_eq!(operators.session(&session.token, 14), None);
+        }
+    }
+
+    #[test]
+    fn a_name_is_composed_and_shows_all_it_holds() {
+        assert_eq!(checked_name(" Re\u{301}mi ").unwrap(), "R\u{e9}mi");
+        for name in ["", " ", "\u{200b}", "王\u{202e}芳", "王\n芳", "a\0", &"长".repeat(41)] {
+            assert!(matches!(checked_name(name), Err(NodeError::Input(_))), "{name:?}");
+        }
     }
 }

@@ -437,14 +437,25 @@ impl Projector {
     /// # Errors
     /// When the store fails.
     pub fn events(&self, record: &RecordId) -> Result<Vec<ReceivedEvent>, NodeError> {
-        let mut prefix = vec![b'e'];
-        prefix.extend_from_slice(record.as_bytes());
         let mut events = vec![];
-        for (_, value) in scan_all(&self.store.projection(), &prefix)? {
-            let (log, seq) = read_location(&value)?;
+        for (log, seq) in self.places(record)? {
             events.extend(self.store.event(&log, seq)?.map(|event| event.into_event()));
         }
         Ok(events)
+    }
+
+    /// Where the events of a record stand that were folded, in order of time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn places(&self, record: &RecordId) -> Result<Vec<(LogId, u64)>, NodeError> {
+        let mut prefix = vec![b'e'];
+        prefix.extend_from_slice(record.as_bytes());
+        let mut places = vec![];
+        for (_, value) in scan_all(&self.store.projection(), &prefix)? {
+            places.push(read_location(&value)?);
+        }
+        Ok(places)
     }
 
     /// Summaries of all records.

@@ -169,10 +169,30 @@ words! {
     SignInCode => "一次性登录码", "One-time code";
     SignInCodeHint => "例如 7KQ4-M2XD，不分大小写", "Such as 7KQ4-M2XD; upper or lower case";
     SignInNeeded => "请先登录", "Please sign in first";
-    OperatorsTitle => "发放登录码", "Issue a sign-in code";
+    OperatorsTitle => "登录码与会话", "Sign-in codes and sessions";
+    IssueCode => "发放登录码", "Issue a sign-in code";
     OperatorName => "姓名", "Name";
     OperatorNameHint => "将写入该操作人签署的每条记录", "It will stand in every event they record";
-    CodeIssued => "{} 的一次性登录码（24 小时内有效，只显示这一次）：", "One-time code for {} (valid 24 hours, shown only now):";
+    CodeIssuedFor => "一次性登录码（24 小时内有效），发放给", "One-time code (valid 24 hours) for";
+    CodeShownFor => "本页十分钟内可重新打开；之后不再显示。发放已记入本节点日志。",
+        "This page shows it again for ten minutes, then no more. Its issuing stands in this node's log.";
+    CodeNotShown => "该登录码已用过，或已超过十分钟，不再显示。", "That code was used, or ten minutes are over: it is not shown any more.";
+    MayNotIssue => "您的登录码由同事发放，因此不能再发放或收回。请找能登录本机的管理员。",
+        "Your own code was issued by a colleague, so you cannot issue or revoke any. Ask whoever can work on this machine.";
+    WaitingCodes => "尚未使用的登录码", "Codes that nobody has used";
+    Sessions => "已登录的会话", "Sessions";
+    IssuedBy => "发放人", "Issued by";
+    IssuedAt => "发放时间", "Issued";
+    SignedInAt => "登录时间", "Signed in";
+    LastUsed => "最近使用", "Last used";
+    NotSinceStart => "启动后未使用", "Not since the start";
+    EndsAt => "到期", "Ends";
+    OnRecord => "日志记录", "On record";
+    OnRecordWhenUsed => "使用时记录", "When it is used";
+    Revoke => "收回", "Revoke";
+    RevokeCode => "收回登录码", "Revoke this code";
+    EndSession => "结束会话", "End this session";
+    MayIssue => "可发放登录码", "May issue codes";
 
     // Receipts.
     ReceiptHere => "已存本节点", "Stored on this node";
@@ -236,6 +256,15 @@ words! {
     ErrNotDurable => "未能存盘，操作没有确认", "The disk did not take it: the act is not confirmed";
     ErrNotDurableNext => "请查看状态页；磁盘恢复后把同一张表单再提交一次，或用同一编号再发一次",
         "Look at the status page; when the disk is well again, submit the same form again, or send it under the same id";
+    ErrBusy => "正在发送的请求太多，暂不受理", "Too many requests are on their way at once";
+    ErrBusyNext => "请稍后再试；没有记录任何内容", "Try again in a moment; nothing was recorded";
+    ErrOtherDirectory => "应答的节点使用另一个数据目录：这里的目录可能是副本", "The node that answers uses another data directory: this one may be a copy";
+    ErrOtherDirectoryNext => "用 --data-dir 指明运行中节点的目录；副本不要与原件同时运行", "Name the running node's directory with --data-dir; never run a copy beside the original";
+    ErrMetrics => "指标只供本机或持有本机令牌的程序读取", "These figures are for this machine, and for programs with its token";
+    ErrMetricsNext => "请带 Authorization: Bearer（数据目录中的 api-token）再试，或设置 metrics_open = true",
+        "Send Authorization: Bearer with the data directory's api-token, or set metrics_open = true";
+    ErrMayNotIssue => "您的登录码由同事发放，不能再发放或收回登录码", "Your own code was issued by a colleague: you cannot issue or revoke codes";
+    ErrMayNotIssueNext => "请能登录本机的管理员在命令行发放：linli invite --operator 姓名", "Ask whoever works on this machine: linli invite --operator NAME";
     ErrCode => "登录码无效：可能有误、已用过或超过 24 小时",
         "This code is not valid: mistyped, used already, or older than 24 hours";
     ErrCodeNext => "请核对后重试，或请管理员重新发放", "Check it and try again, or ask for a new one";
@@ -362,7 +391,9 @@ words! {
     TeamLead => "负责岗位", "Led by (post)";
     Role => "职责", "Role";
     EvenIfShort => "账面不足也照发（现场确有实物）", "Even if the books show less (it is really there)";
-    IssueTo => "领用人或单位", "Issued to";
+    IssueTo => "领用单位或岗位", "Issued to (unit or post)";
+    IssueToHint => "写单位、楼栋或岗位，不写个人姓名和电话：本栏以明文复制到全区各节点",
+        "A unit, building or post; no person's name or telephone number: this field is copied in clear to every node of the district";
     ForIncident => "用于事件", "For incident";
     FromIncident => "从哪个事件归队", "Back from incident";
     Unit => "单位", "Unit";
@@ -542,6 +573,7 @@ words! {
     DoFormTeam => "登记队伍", "Add a team";
 
     // The residents' page.
+    PublicRest => "以上列出 {} 项，共 {} 项；其余请询问街道值守员", "These are {} of {}; ask the street's duty officer for the rest";
     PublicIntro => "以下信息无需登录即可查看，不含个人信息。紧急情况请拨打 119、110、120。",
         "Open to everybody without signing in; no personal data. In an emergency call 119, 110 or 120.";
     SupplyPoints => "物资点", "Supply points";
@@ -653,6 +685,10 @@ words! {
     VerdictRefused => "不计入：{}", "Does not count: {}";
     PersonalShown => "个人信息（仅限有权节点）：", "Personal data (only on nodes with the right):";
     PersonalNotHere => "个人信息不在本节点，或已删除", "Personal data is not on this node, or was erased";
+    UnseenOf => "共 {} 条，列出最近 {} 条：", "{} in all; the latest {}:";
+    HistoryPart => "第 {} 至 {} 条，共 {} 条", "Lines {} to {} of {}";
+    EarlierLines => "更早的记录", "Earlier";
+    LaterLines => "更近的记录", "Later";
     UnseenTitle => "签署时，作者尚未看到以下在先记录：", "When signing, the author had not seen these earlier entries:";
     GradeSigned => "本条有独立签名", "Signed by itself";
     GradeCovered => "由同一日志的后续签名证明", "Proven by a later signature of the same log";

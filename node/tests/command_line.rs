@@ -142,6 +142,28 @@ fn an_export_verifies_and_one_with_an_altered_byte_is_exit_code_4_with_its_place
 }
 
 #[test]
+fn an_export_with_personal_data_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::founded();
+    let file = machine.0.path().join("personal.linli");
+    machine.ok(&["log", "export", "--with-personal", file.to_str().unwrap()]);
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_helps_against_a_key_that_others_can_read_is_never_to_found_a_district() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::founded();
+    let key = machine.dir().join("keys/node.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for command in [&["serve"][..], &["status"]] {
+        let output = machine.run(command);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("try:   chmod 600") && !said.contains("linli init"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_printed_for_programs_is_json_errors_included() {
     let machine = Machine::founded();
     let joined: serde_json::Value = serde_json::from_str(&Machine::new().ok(&["join", "--json"])).unwrap();
@@ -174,4 +196,67 @@ fn the_sample_street_imports_once_and_a_second_time_writes_nothing() {
     assert_eq!((&first["skipped"], &second["written"]), (&0.into(), &0.into()));
     assert_eq!(first["written"], second["skipped"]);
     machine.fails(&["import", "--area", "330102", street.to_str().unwrap()], 2, &["area"]);
+}
+
+/// A node that runs, without a mesh, on a port of its own; stopped when it is dropped.
+struct Running(std::process::Child, serde_json::Value);
+
+impl Running {
+    fn over(machine: &Machine) -> Self {
+        use std::io::BufRead;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linli"));
+        command.args(["serve", "--json", "--http", "127.0.0.1:0", "--no-mdns", "--operator", "王联络"]);
+        command.env_clear().env("LINLI_DATA_DIR", machine.dir()).env("LINLI_LISTEN", "[]").env("LINLI_RELAYS", "never");
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self(child, serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn who_may_sign_in_is_listed_and_taken_back_from_the_command_line() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::founded();
+    let running = Running::over(&machine);
+    // given a start whose output is no terminal: its code is in a file for the owner only, and nowhere in the output
+    let file = running.1["code_file"].as_str().unwrap();
+    let code = std::fs::read_to_string(file).unwrap();
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(code.trim().len() == 9 && !running.1.to_string().contains(code.trim()), "{}", running.1);
+    // when somebody is let in from the command line
+    let said = machine.ok(&["invite", "--operator", "张同事", "--by", "李主任"]);
+    assert!(said.contains("张同事"), "{said}");
+    // then the list names both, and what it lists is taken back one by one
+    let listed: serde_json::Value = serde_json::from_str(&machine.ok(&["operators", "list", "--json"])).unwrap();
+    let codes = listed["codes"].as_array().unwrap();
+    assert_eq!(codes.len(), 2, "{listed}");
+    let issued = codes.iter().find(|code| code["name"] == "张同事").unwrap();
+    assert_eq!((issued["issued_by"].as_str(), issued["event"].is_string()), (Some("李主任"), true));
+    let id = issued["id"].as_str().unwrap();
+    assert!(machine.ok(&["operators", "list"]).contains(id));
+    machine.ok(&["operators", "revoke", id]);
+    assert!(!machine.ok(&["operators", "list"]).contains(id));
+    machine.fails(&["operators", "revoke", id], 2, &["no such code"]);
+}
+
+#[test]
+fn a_copy_of_the_data_directory_does_not_speak_to_the_node_of_the_original() {
+    let machine = Machine::founded();
+    let _running = Running::over(&machine);
+    let copy = Machine::new();
+    let copied = Command::new("cp").arg("-a").arg(machine.dir()).arg(copy.dir()).status().unwrap();
+    assert!(copied.success());
+    machine.ok(&["show", "desk"]);
+    for command in [&["show", "desk"][..], &["invite", "--operator", "张同事"]] {
+        copy.fails(command, 2, &["another data directory", "--data-dir"]);
+    }
 }

@@ -317,8 +317,8 @@ fn forged_and_ended_sessions_open_nothing() {
     let now = now_ms();
     // given sessions that were made up, have ended, or were signed out of
     let long_ago = now - SESSION_LIFETIME_MS - 1_000;
-    let code = operators.issue_code("旧人", long_ago).unwrap();
-    let ended = operators.redeem(&code, long_ago + 1).unwrap().token;
+    let code = operators.start_code("旧人", long_ago).unwrap();
+    let ended = operators.redeem(&code, linli_core::id::EventId::from_bytes([7; 32]), long_ago + 1).unwrap().token;
     let elsewhere = served_token_of_another_node();
     let mut left = served.operator("走人");
     let sign_out = form_to(&left.get("/status").body, "/sign-out");
@@ -335,7 +335,7 @@ fn forged_and_ended_sessions_open_nothing() {
         problem(&forger.post_json("/api/v1/commands", &command(&report("东门"))), 401, "sign_in");
     }
     // and the code that has waited for more than a day
-    let code = operators.issue_code("迟到者", now - CODE_LIFETIME_MS - 1_000).unwrap();
+    let code = operators.start_code("迟到者", now - CODE_LIFETIME_MS - 1_000).unwrap();
     let answer = served.visitor().post_json("/api/v1/session", &json!({"code": code}).to_string());
     problem(&answer, 422, "code");
     serves_honest_people(&served);
@@ -349,7 +349,7 @@ fn served_token_of_another_node() -> String {
 #[test]
 fn guessing_sign_in_codes_is_slowed_down_for_the_guesser_only() {
     let served = served();
-    let code = served.node.operators().issue_code("王联络", now_ms()).unwrap();
+    let code = served.node.operators().start_code("王联络", now_ms()).unwrap();
     let guesser = served.visitor();
     // when five guesses went wrong, by page and by API
     for guess in ["AAAA-AAA2", "", "'; --"] {
@@ -427,7 +427,7 @@ fn the_way_back_after_signing_in_stays_on_this_node() {
     for (n, back) in
         ["//evil.example", "https://evil.example", "/\\evil.example", "/x\u{0}y", "/x\u{7f}y"].iter().enumerate()
     {
-        let code = served.node.operators().issue_code("王联络", now_ms()).unwrap();
+        let code = served.node.operators().start_code("王联络", now_ms()).unwrap();
         let from = IpAddr::V4(Ipv4Addr::new(127, 0, 1, n as u8 + 1));
         let answer = served.visitor().at(from).post("/sign-in", &[("code", &code), ("back", back)]);
         assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{back:?}");

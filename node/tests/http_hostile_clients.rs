@@ -9,11 +9,13 @@ mod browser;
 mod district;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use attacked::{ELSEWHERE, command, events, problem, refused_page, report, served, serves_honest_people};
 use browser::{Answer, Browser, closed_after, is_closed};
 use district::{API_TOKEN, now_ms};
+use linli::http::HttpSettings;
 use linli_core::testkit::network::Numbers;
 
 #[test]
@@ -292,18 +294,18 @@ fn other_methods_are_refused_by_name() {
 fn one_address_cannot_take_all_places() {
     let served = served();
     // given somebody who opens as many connections as they can and says nothing
-    let mut held: Vec<_> = (0..200).map(|_| served.visitor().connect()).collect();
+    let crowd = served.visitor().at(ELSEWHERE);
+    let mut held: Vec<_> = (0..200).map(|_| crowd.connect()).collect();
     browser::wait_until("those beyond the bound are closed", || {
         held.retain_mut(|stream| !is_closed(stream));
         held.len() <= 128
     });
     assert!(held.len() > 100, "{}", held.len());
     // then others are served, and so is that address once it lets go
-    let elsewhere = served.visitor().at(ELSEWHERE);
-    assert_eq!(elsewhere.get("/public").status, 200);
+    assert_eq!(served.visitor().get("/public").status, 200);
     drop(held);
-    let ask = |visitor: Browser| visitor.try_send(&visitor.request("GET", "/healthz", &[], b""));
-    browser::wait_until("the places are given back", || ask(served.visitor()).is_some());
+    let ask = |visitor: &Browser| visitor.try_send(&visitor.request("GET", "/healthz", &[], b""));
+    browser::wait_until("the places are given back", || ask(&crowd).is_some());
     serves_honest_people(&served);
 }
 
@@ -318,4 +320,92 @@ fn the_node_stops_in_time_while_clients_hang_on() {
     let _silent = operator.connect();
     browser::wait_until("the node serves", || operator.get("/healthz").status == 200);
     assert!(served.stops_within(Duration::from_secs(15)));
+}
+
+/// An address of this machine that counts as another machine of the network.
+fn machine(n: u8) -> IpAddr {
+    IpAddr::from([127, 0, 3, n])
+}
+
+#[test]
+fn slow_bodies_and_silent_sockets_of_strangers_keep_nobody_waiting() {
+    let served = served();
+    // given an operator on the network, who has looked at the desk
+    let operator = served.operator("王联络").at(machine(200));
+    let form = browser::page::form_to(&operator.get("/new/report_incident").body, "/act/report_incident");
+    // when eight machines open as many connections as they can, each with a body that does not come, or with nothing
+    let slow = |stranger: &Browser| {
+        let own = format!("http://{}", served.address);
+        let headers =
+            [("origin", &*own), ("content-type", "application/x-www-form-urlencoded"), ("content-length", "900")];
+        stranger.request("POST", "/sign-in", &headers, b"code=")
+    };
+    let mut held = vec![];
+    for n in 1..=8 {
+        let stranger = served.visitor().at(machine(n));
+        for i in 0..128 {
+            // A node that is full closes the door: that is an answer.
+            let Ok(mut stream) = served.connect_from(machine(n)) else { continue };
+            if i % 2 == 0 {
+                let _ = stream.write_all(&slow(&stranger));
+            }
+            held.push(stream);
+        }
+    }
+    // then the operator, a newcomer of the network and the command line of this machine are served at once
+    let quick = |what: &str, answer: &dyn Fn() -> u16, wanted: u16| {
+        let started = Instant::now();
+        assert_eq!(answer(), wanted, "{what}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{what}: {:?}", started.elapsed());
+    };
+    let fields = form.filled(&[("category", "内涝"), ("severity", "III"), ("place", "东门"), ("summary", "积水")]);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    quick("the operator acts", &|| operator.post("/act/report_incident", &fields).status, 303);
+    quick("a newcomer reads", &|| served.visitor().at(machine(201)).get("/public").status, 200);
+    let headers = [("content-type", "application/json"), ("authorization", &*format!("Bearer {API_TOKEN}"))];
+    let act = command(&report("西门"));
+    quick(
+        "the command line acts",
+        &|| served.visitor().ask("POST", "/api/v1/commands", &headers, act.as_bytes()).status,
+        201,
+    );
+    // and bodies beyond the budget were refused, not waited for
+    let busy = served.visitor().at(machine(1));
+    let answer = busy.try_send(&slow(&busy));
+    assert!(answer.is_none_or(|answer| answer.status == 503), "a stranger's fifth body is taken on");
+    drop(held);
+    serves_honest_people(&served);
+}
+
+#[test]
+fn a_token_that_opens_nothing_opens_no_way_around_the_origin() {
+    let served = served();
+    let operator = served.operator("王联络");
+    let form = browser::page::form_to(&operator.get("/new/report_incident").body, "/act/report_incident");
+    let fields = form.filled(&[("category", "内涝"), ("severity", "III"), ("place", "东门"), ("summary", "积水")]);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let before = events(&served);
+    let headers = [
+        ("origin", "https://evil.example"),
+        ("authorization", "Bearer junk"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let body = browser::form_encode(&fields);
+    refused_page(&operator.ask("POST", "/act/report_incident", &headers, body.as_bytes()), 401, "token");
+    assert_eq!(events(&served), before);
+    assert_eq!(operator.post("/act/report_incident", &fields).status, 303);
+}
+
+#[test]
+fn figures_are_for_this_machine_and_its_token() {
+    let served = served();
+    let elsewhere = served.visitor().at(ELSEWHERE);
+    let bearer = format!("Bearer {API_TOKEN}");
+    let ask = |visitor: &Browser, headers: &[(&str, &str)]| visitor.ask("GET", "/metrics", headers, b"").status;
+    assert_eq!(ask(&served.visitor(), &[]), 200);
+    assert_eq!((ask(&elsewhere, &[]), ask(&elsewhere, &[("authorization", "Bearer x")])), (401, 401));
+    assert_eq!(ask(&elsewhere, &[("authorization", &bearer)]), 200);
+    let node = district::node(&district::two_streets(), 0).0;
+    let open = browser::Served::with(node, HttpSettings { metrics_open: true, ..HttpSettings::default() });
+    assert_eq!(ask(&open.visitor().at(ELSEWHERE), &[]), 200);
 }

@@ -165,7 +165,7 @@ fn the_words_of_a_page_are_all_in_the_language_asked_for() {
 #[test]
 fn a_liaison_signs_in_reports_from_the_desk_and_reads_the_full_history() {
     let served = Served::over(district::node(&two_streets(), 0).0);
-    let code = served.node.operators().issue_code("王联络", now_ms()).unwrap();
+    let code = served.node.operators().start_code("王联络", now_ms()).unwrap();
     // given somebody who opens the desk, is asked to sign in, and types the code in their own way
     let mut browser = served.visitor();
     let sent_away = browser.get("/");
@@ -391,7 +391,7 @@ fn residents_read_the_public_part_and_nothing_personal() {
 #[test]
 fn a_node_may_close_its_residents_page() {
     let node = district::node(&two_streets(), 0).0;
-    let served = Served::with(node, HttpSettings { allowed_hosts: vec![], residents_open: false });
+    let served = Served::with(node, HttpSettings::default());
     let answer = served.visitor().get("/public");
     assert_eq!(answer.header("location"), Some("/sign-in?back=/public"));
     assert!(!text(&served.visitor().get("/sign-in").body).contains(Word::Public.zh()));
@@ -519,11 +519,29 @@ fn a_colleague_gets_a_code_from_the_page_and_signs_in_with_it() {
         assert_eq!((answer.status, form_to(&answer.body, "/operators").value("name")), (422, Some(name)));
         assert!(text(&answer.body).contains("操作人姓名"), "{}", text(&answer.body));
     }
-    // when a code is issued for a colleague
+    for name in ["王\u{202e}芳", "\u{200b}"] {
+        let answer = fill(&form, &[("name", name)], &operator);
+        assert_eq!(answer.status, 422);
+        assert!(text(&answer.body).contains("看不见的字符"), "{}", text(&answer.body));
+    }
+    // when a code is issued for a colleague, by a form that is sent twice, and the page with it is reloaded
     let answer = fill(&form, &[("name", "张同事")], &operator);
-    sound("/operators", &answer);
-    let shown = text(&answer.body);
-    let code = shown.split(' ').find(|word| word.len() == 9 && word.as_bytes()[4] == b'-').expect("a code is shown");
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let path = answer.header("location").unwrap();
+    assert_eq!(fill(&form, &[("name", "张同事")], &operator).header("location"), Some(path));
+    let answer = operator.get(path);
+    sound(path, &answer);
+    let code_on = |answer: &Answer| {
+        let shown = text(&answer.body);
+        let code = shown.split(' ').find(|word| word.len() == 9 && word.as_bytes()[4] == b'-').map(str::to_owned);
+        code.unwrap_or_else(|| panic!("no code is shown: {shown}"))
+    };
+    let code = code_on(&answer);
+    assert_eq!(code_on(&operator.get(path)), code);
+    // then there is one code, which nobody else can read there
+    assert_eq!(served.node.operators().admissions(now_ms()).codes.len(), 1);
+    assert!(!text(&served.operator("旁人").get(path).body).contains(&code));
+    let code = code.as_str();
     // then it signs the colleague in, once
     let mut colleague = served.visitor();
     let sign_in = form_to(&colleague.get("/sign-in").body, "/sign-in");
@@ -534,4 +552,180 @@ fn a_colleague_gets_a_code_from_the_page_and_signs_in_with_it() {
     let answer = fill(&sign_in, &[("code", code)], &served.visitor());
     assert_eq!(answer.status, 422);
     assert!(text(&answer.body).contains(Word::ErrCode.zh()));
+}
+
+/// What this node's log says of codes and sessions: the kind and the payload's fields.
+fn on_record(store: &linli_store::Store) -> Vec<(String, std::collections::BTreeMap<String, String>)> {
+    let logs = district::logs_of(store);
+    let events = logs.values().flatten().filter(|event| event.header().kind.as_str().starts_with("operator_"));
+    let fields = |event: &linli_core::event::ReceivedEvent| {
+        let payload = event.payload(linli_core::event::Slot::Op).unwrap();
+        linli_domain::payload::readable(&payload.bytes).unwrap().into_iter().collect()
+    };
+    events.map(|event| (event.header().kind.to_string(), fields(event))).collect()
+}
+
+#[test]
+fn who_let_whom_in_is_on_record_listed_and_taken_back_one_by_one() {
+    let (node, store) = district::node(&two_streets(), 0);
+    let served = Served::over(node);
+    // given the first operator, who signed in with a code of the machine, and a colleague whom they let in
+    let operator = served.operator("王联络");
+    let form = form_to(&operator.get("/operators").body, "/operators");
+    let answer = fill(&form, &[("name", "张同事")], &operator);
+    let page = text(&operator.get(answer.header("location").unwrap()).body);
+    let code = page.split(' ').find(|word| word.len() == 9 && word.as_bytes()[4] == b'-').unwrap();
+    let mut colleague = served.visitor();
+    let sign_in = form_to(&colleague.get("/sign-in").body, "/sign-in");
+    let answer = fill(&sign_in, &[("code", code)], &colleague);
+    colleague.keep_cookies(&answer);
+    // then the log names issuer and colleague, and the code stands nowhere
+    let said = on_record(&store);
+    assert_eq!(said.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(), ["operator_code_issued"; 2]);
+    assert_eq!((said[0].1["by"].as_str(), said[0].1["for"].as_str()), ("linli serve", "王联络"));
+    assert_eq!((said[1].1["by"].as_str(), said[1].1["for"].as_str()), ("王联络", "张同事"));
+    assert!(said.iter().all(|(_, fields)| fields.values().all(|value| value != code)));
+    // and both sessions are listed, with who issued them, for the colleague to read and not to touch
+    let page = colleague.get("/operators");
+    let shown = text(&page.body);
+    assert!(shown.contains("王联络") && shown.contains("张同事") && shown.contains("linli serve"), "{shown}");
+    assert!(forms(&page.body).iter().all(|form| form.action == "/sign-out"), "{:?}", forms(&page.body));
+    let stolen = form_to(&operator.get("/operators").body, "/operators/revoke");
+    assert_eq!(colleague.post_json("/api/v1/operators", r#"{"name":"又一人"}"#).status, 403);
+    let token = forms(&page.body)[0].value("_token").unwrap().to_owned();
+    let id = stolen.value("id").unwrap();
+    assert_eq!(colleague.post("/operators/revoke", &[("_token", &token), ("id", id)]).status, 403);
+    // when the first operator ends the colleague's session
+    let colleagues = served.node.operators().admissions(now_ms()).sessions;
+    let id = &colleagues.iter().find(|session| session.name == "张同事").unwrap().id;
+    let token = form.value("_token").unwrap();
+    assert_eq!(operator.post("/operators/revoke", &[("_token", token), ("id", id)]).status, 303);
+    // then the colleague is out, the operator is not, and the log names both again
+    assert_eq!(colleague.get("/").status, 303);
+    assert_eq!(operator.get("/").status, 200);
+    let (kind, fields) = on_record(&store).pop().unwrap();
+    assert_eq!(
+        (kind.as_str(), fields["by"].as_str(), fields["for"].as_str()),
+        ("operator_session_ended", "王联络", "张同事")
+    );
+    assert_eq!(operator.post("/operators/revoke", &[("_token", token), ("id", id)]).status, 422);
+}
+
+#[test]
+fn a_long_history_comes_in_pages_and_every_line_is_within_reach() {
+    let node = district::node(&two_streets(), 0).0;
+    let incident = done(&node, "值班员", report("东门", "积水"));
+    for n in 1..=120 {
+        done(&node, "值班员", json!({"do": "update_incident", "incident": incident, "text": format!("第{n}次续报")}));
+    }
+    let served = Served::over(node);
+    let operator = served.operator("王联络");
+    let path = format!("/records/{incident}");
+    let entries = |page: &str| {
+        tags(page).iter().filter(|tag| tag.name == "li" && tag.get("id").is_some_and(|id| id.starts_with("e-"))).count()
+    };
+    // when the record is opened, then the latest fifty lines are there, and a way to the others
+    let page = operator.get(&path);
+    sound(&path, &page);
+    assert_eq!(entries(&page.body), 50);
+    let shown = text(&page.body);
+    assert!(
+        shown.contains("第120次续报") && !shown.contains("第20次续报") && shown.contains("第 72 至 121 条，共 121 条"),
+        "{shown}"
+    );
+    let last = operator.get(&format!("{path}?page=2"));
+    assert_eq!(entries(&last.body), 21);
+    assert!(text(&last.body).contains("上报") && text(&last.body).contains(Word::LaterLines.zh()));
+    // and a line that is named is on the page that is shown
+    let first = served.node.history(&incident).unwrap().remove(0).id;
+    assert!(operator.get(&format!("{path}?at={first}")).body.contains(&format!("e-{}", first.short())));
+    for wrong in ["?page=x", "?at=x"] {
+        assert_eq!(operator.get(&format!("{path}{wrong}")).status, 400);
+    }
+    // and programs read it from any line on, and learn how many there are
+    let part = operator.get(&format!("/api/v1{path}/history?from=100"));
+    assert_eq!((part.json().as_array().map(Vec::len), part.header("linli-history-total")), (Some(21), Some("121")));
+}
+
+#[test]
+fn residents_leaf_through_many_incidents_and_are_told_how_many() {
+    let node = district::node(&two_streets(), 0).0;
+    for n in 0..230 {
+        done(&node, "值班员", report(&format!("{n}号楼"), "积水"));
+    }
+    let served = Served::over(node);
+    let rows = |path: &str| {
+        let page = served.visitor().get(path);
+        sound(path, &page);
+        (tags(&page.body).iter().filter(|tag| tag.get("class") == Some("row")).count(), text(&page.body))
+    };
+    let (count, shown) = rows("/public");
+    assert!(count == 100 && shown.contains("230"), "{count}: {shown}");
+    assert_eq!(rows("/public?page=2").0, 30);
+    assert_eq!(rows("/public?page=99").0, 0);
+}
+
+#[test]
+fn a_form_offers_nothing_that_can_only_fail_and_starts_from_nobody_elses_name() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let offered = |path: &str, action: &str, field: &str| -> Vec<String> {
+        let body = operator.get(path).body;
+        let form =
+            body.split(&format!("action=\"{action}\"")).nth(1).unwrap().split("</form>").next().unwrap().to_owned();
+        let select =
+            form.split(&format!("name=\"{field}\"")).nth(1).unwrap().split("</select>").next().unwrap().to_owned();
+        tags(&select)
+            .iter()
+            .filter_map(|tag| tag.get("value").map(str::to_owned))
+            .filter(|value| !value.is_empty())
+            .collect()
+    };
+    let incident = first(&served.node, RecordKind::Incident);
+    let other = done(&served.node, "值班员", report("西门", "树倒了"));
+    let duplicates = offered(&format!("/records/{incident}"), "/act/link_incident", "duplicate_of");
+    assert!(!duplicates.contains(&incident.to_string()) && duplicates.contains(&other.to_string()), "{duplicates:?}");
+    let point = first(&served.node, RecordKind::SupplyPoint);
+    for path in [format!("/records/{point}"), format!("/new/send_supplies?point={point}")] {
+        let points = offered(&path, "/act/send_supplies", "to_point");
+        assert!(!points.is_empty() && !points.contains(&point.to_string()), "{points:?}");
+    }
+    // and the certificate of a person does not start with the team's name
+    let team = first(&served.node, RecordKind::Team);
+    let page = operator.get(&format!("/records/{team}"));
+    assert_eq!(form_to(&page.body, "/act/certify_member").value("name"), Some(""));
+    assert_ne!(form_to(&page.body, "/act/set_team").value("name"), Some(""));
+}
+
+#[test]
+fn a_text_that_shows_less_than_it_holds_is_refused_by_page_and_program_alike() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let form = form_to(&operator.get("/new/draft_plan").body, "/act/draft_plan");
+    for hidden in ["\0", "\u{202e}", "\u{200b}"] {
+        let typed = [
+            ("tier", "building"),
+            ("scope", "7幢"),
+            ("title", "疏散"),
+            ("hazards", "火灾"),
+            ("hazards", "火灾"),
+            ("text", &*format!("第一行\n第{hidden}二行")),
+        ];
+        let answer = fill(&form, &typed, &operator);
+        let shown = text(&answer.body);
+        let code = format!("U+{:04X}", u32::from(hidden.chars().next().unwrap()));
+        assert!(answer.status == 422 && shown.contains("第2行") && shown.contains(&code), "{}: {shown}", answer.status);
+        let body = json!({"command": {"do": "draft_plan", "tier": "building", "scope": "7幢", "title": "疏散", "text": hidden}});
+        let answer = operator.post_json("/api/v1/commands", &body.to_string());
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (422, Some("invalid_field")));
+    }
+    let family = [
+        ("tier", "building"),
+        ("scope", "7幢"),
+        ("title", "疏散"),
+        ("hazards", "火灾"),
+        ("hazards", "火灾"),
+        ("text", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}"),
+    ];
+    assert_eq!(fill(&form, &family, &operator).status, 303);
 }

@@ -4,7 +4,8 @@
 // itself.
 
 const GATHER_MS = 300;
-const LATEST_MS = 1_000;
+/** While changes keep coming, the page is fetched at the latest this long after the first of them. */
+const GATHER_MAX_MS = 1_000;
 const REFRESH_MS = 30_000;
 const RETRY_MS = 5_000;
 
@@ -16,8 +17,7 @@ const state = document.getElementById("live-state");
 const sent = new Map();
 let updated = new Date();
 let gathering = 0;
-/** When the first change came that has not been fetched yet; 0 if there is none. */
-let since = 0;
+let firstOfThem = 0;
 let fetching = false;
 let again = false;
 let ended = false;
@@ -112,12 +112,12 @@ function apply(fresh) {
 
 async function refresh() {
   if (ended) return;
-  since = 0;
   if (fetching) {
     again = true;
     return;
   }
   fetching = true;
+  firstOfThem = 0;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
     if (answer.status === 401 || answer.redirected) {
@@ -143,9 +143,9 @@ async function refresh() {
 /** Several changes often come together: one fetch serves them all, a second after the first of them at the latest. */
 function soon() {
   const now = performance.now();
-  since ||= now;
+  firstOfThem ||= now;
   clearTimeout(gathering);
-  gathering = setTimeout(refresh, Math.max(0, Math.min(GATHER_MS, since + LATEST_MS - now)));
+  gathering = setTimeout(refresh, Math.max(0, Math.min(GATHER_MS, firstOfThem + GATHER_MAX_MS - now)));
 }
 
 function listen(address) {

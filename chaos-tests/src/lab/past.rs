@@ -114,7 +114,8 @@ impl Writer {
 
     fn begin(&self, area: Area, stream: Stream, incarnation: u64) -> anyhow::Result<Growing> {
         let author = self.key.public();
-        let grant = self.charter.grant_for(&author, &area, stream).context("the grant does not cover this")?;
+        let grant = self.charter.grant_for(&author, &area, stream, 0);
+        let grant = grant.context("the grant does not cover this")?;
         let log = LogId { stream, author, incarnation, area };
         Ok(Growing { log, grant, head: None, incident: (0, None) })
     }

@@ -121,6 +121,8 @@ impl NodeProcess {
         };
         let http = SocketAddr::new(self.bind.unwrap_or(self.api.http.ip()), self.api.http.port());
         command.args(args).arg("--json").arg("--data-dir").arg(&self.dir).env("LINLI_HTTP", http.to_string());
+        // Read from outside the namespace, and on the addresses of the lab's own networks only.
+        command.env("LINLI_METRICS_OPEN", "true");
         command.stdin(Stdio::null());
         Ok(command)
     }
@@ -152,7 +154,8 @@ impl NodeProcess {
         BufReader::new(stdout).read_line(&mut line)?;
         let announced: Value = serde_json::from_str(&line)
             .with_context(|| format!("{} did not start: {}", self.name, self.last_log_lines()))?;
-        self.code = announced["code"].as_str().unwrap_or_default().to_owned();
+        let file = announced["code_file"].as_str().context("the start names no file with its code")?;
+        self.code = std::fs::read_to_string(file).context("cannot read the start code")?.trim().to_owned();
         let deadline = Instant::now() + START_TIMEOUT;
         while self.api.status().is_err() {
             if Instant::now() > deadline {

@@ -72,6 +72,38 @@ fn bounded(field: &'static str, text: &str, max: usize, forbidden: impl Fn(char)
     if text.chars().any(forbidden) { fail(field, InvalidProblem::ControlCharacters) } else { Ok(()) }
 }
 
+/// The first character of a text that shows nothing by itself and changes how the text around it reads: control
+/// characters, marks that turn the direction of writing, joints and spaces without width. Line ends and tabs are text,
+/// and so is the joint that makes one picture of several emoji.
+pub fn unshown(text: &str) -> Option<char> {
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let joins = character == JOINT && is_picture(before) && rest.peek().copied().is_some_and(is_picture);
+        if !joins && is_unshown(character) {
+            return Some(character);
+        }
+        before = character;
+    }
+    None
+}
+
+/// Holds emoji together, as in a family of three.
+const JOINT: char = '\u{200d}';
+
+/// Whether a character shows nothing by itself, wherever it stands.
+pub fn is_unshown(character: char) -> bool {
+    let is_format = matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    is_format || (character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
+}
+
+/// Emoji, and the marks that choose their look and colour.
+const fn is_picture(character: char) -> bool {
+    matches!(character, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
+}
+
 /// A number between two bounds, both included.
 pub fn range(field: &'static str, value: i64, min: i64, max: i64) -> Result<(), Invalid> {
     if (min..=max).contains(&value) { Ok(()) } else { fail(field, InvalidProblem::OutOfRange(min, max)) }
@@ -130,5 +162,22 @@ mod tests {
         assert!(line("place", "a\nb").is_err() && text("summary", "a\nb").is_ok() && text("summary", "a\0").is_err());
         assert!(quantity("quantity", 0).is_err() && quantity("quantity", i64::MAX).is_err());
         assert!(position(Some(1), None).is_err() && position(Some(900_000_001), Some(0)).is_err());
+    }
+    #[test]
+    fn what_shows_nothing_is_found_and_joined_pictures_are_text() {
+        for (text, found) in
+            [("a\0b", '\0'), ("火\u{202e}灾", '\u{202e}'), ("a\u{200d}b", JOINT), ("\u{1f468}\u{200d}", JOINT)]
+        {
+            assert_eq!(unshown(text), Some(found), "{text:?}");
+        }
+        for text in [
+            "",
+            "两行\n\t文字",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "\u{2764}\u{fe0f}\u{200d}\u{1f525}",
+            "全角\u{3000}空格",
+        ] {
+            assert_eq!(unshown(text), None, "{text:?}");
+        }
     }
 }

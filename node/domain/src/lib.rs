@@ -2,6 +2,7 @@
 //!
 //! - [`events`]: one file per kind of event, one table of all kinds.
 //! - [`fold`]: from the events of a record to its [`record::RecordView`]; [`conflict`]: where they contradict.
+//! - [`causality`]: what each author of a record's history had seen when they signed.
 //! - [`commands`]: from what a person wants to the events to sign, or a refusal that says what to do instead.
 //! - [`act`]: the id of an act, by which an act that is sent twice happens once.
 //! - [`crosscheck`]: where two records contradict.
@@ -10,6 +11,7 @@
 //! Must not: read a clock, draw random numbers, touch a file or socket, or let personal payloads into a fold.
 
 pub mod act;
+pub mod causality;
 pub mod check;
 pub mod commands;
 pub mod conflict;

@@ -34,6 +34,10 @@ pub const LISTED_MAX: usize = 64;
 /// ancestor sets of a hostile record below 2 KiB each.
 pub const CONCURRENT_WINDOW: usize = 16_384;
 
+/// Most events that one line of a history lists as not seen by its author. All are counted; after a long cut each line
+/// would otherwise list the whole other side.
+pub const UNSEEN_LISTED_MAX: usize = 10;
+
 /// Lots that expire within so many days are shown on the desk.
 pub const EXPIRING_DAYS: i64 = 45;
 

@@ -1,7 +1,6 @@
 //! `linli carry in`: volumes in any order, through the running node or directly, and what is still missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use linli_store::Store;
 use serde::Serialize;
 
 use super::opening::peek;
+use super::regular;
 use super::report::VolumeReport;
 use super::standing::read_bounded;
 use crate::cli::outcome::{Code, Failure};
@@ -125,7 +125,7 @@ fn look_at(file: &Path, key: &SecretKey, federation: EventId) -> Result<Result<V
 
 /// As much of a file as says which volume it is, or nothing if it is longer than a volume can be.
 fn beginning_of(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    let opened = regular::open(file)?;
     let cannot_read = || format!("cannot read {}", file.display());
     if opened.metadata().with_context(cannot_read)?.len() > limits::CARRY_VOLUME_BYTES_MAX as u64 {
         return Ok(None);

@@ -11,6 +11,7 @@ pub mod intake;
 mod opening;
 pub mod outgoing;
 mod proving;
+pub(crate) mod regular;
 pub mod report;
 pub mod seal;
 pub mod standing;

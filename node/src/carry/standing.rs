@@ -11,7 +11,7 @@ use linli_core::limits;
 use serde::Serialize;
 
 use super::holder::Holder;
-use super::seal;
+use super::{regular, seal};
 use crate::cli::outcome::{Code, Failure};
 use crate::data_dir::DataDir;
 
@@ -87,7 +87,7 @@ pub(super) fn read(file: &Path, holder: &Holder) -> Result<Standing, Failure> {
 
 /// The bytes of a file, or nothing if there are more than `bytes_max`.
 pub(super) fn read_bounded(file: &Path, bytes_max: usize) -> anyhow::Result<Option<Vec<u8>>> {
-    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    let opened = regular::open(file)?;
     let mut bytes = vec![];
     opened
         .take(bytes_max as u64 + 1)

@@ -16,6 +16,9 @@ pub struct Invite {
     /// Print a one-time code for an operator of this name.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["request", "name", "area"])]
     operator: Option<String>,
+    /// Who lets the operator in; it will stand in the event.
+    #[arg(long, env = "USER", default_value = "cli")]
+    by: String,
     /// The text that `linli join` printed on the other machine.
     #[arg(required_unless_present = "operator")]
     request: Option<String>,
@@ -34,7 +37,7 @@ impl Invite {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         if let Some(name) = self.operator {
-            let answer = client.post("/operators", &json!({"name": name}))?;
+            let answer = client.post("/operators", &json!({"name": name, "by": self.by}))?;
             context.print(&answer, |a| {
                 format!("一次性登录码 / one-time code for {name}: {}", a["code"].as_str().unwrap_or_default())
             });

@@ -4,6 +4,7 @@ mod carry;
 mod found;
 mod invite;
 mod log;
+mod operators;
 pub mod outcome;
 mod peers;
 mod record;
@@ -44,6 +45,9 @@ enum Command {
     Status,
     /// Let somebody in: an operator at this node's pages, or another node into the district.
     Invite(invite::Invite),
+    /// Who may sign in at this node's pages: list codes and sessions, revoke one.
+    #[command(subcommand)]
+    Operators(operators::Operators),
     /// Join a district: print a request, then redeem the ticket that answers it.
     Join(invite::Join),
     /// Other nodes: connected or silent, how fast the line is, what is waiting and how long it will take.
@@ -134,6 +138,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Serve(serve) => serve.run(context),
         Command::Status => show::status(&context),
         Command::Invite(invite) => invite.run(&context),
+        Command::Operators(operators) => operators.run(&context),
         Command::Join(join) => join.run(&context),
         Command::Peers => peers::run(&context),
         Command::Record(record) => record.run(&context),

@@ -1,8 +1,14 @@
 //! Exit codes and errors of the command line: each error says what is wrong and ends with the next thing to try.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+
+use linli_domain::check::is_unshown;
+use linli_store::StoreError;
+
+use crate::data_dir::SecretError;
 
 /// Why something that was to be printed was not.
 static UNPRINTED: OnceLock<String> = OnceLock::new();
@@ -10,10 +16,23 @@ static UNPRINTED: OnceLock<String> = OnceLock::new();
 /// Prints a text and ends its line. Whoever closes our output (`linli peers | head -1`, or a supervisor that has read the
 /// address) wants no more of it: that is no reason for a node to stop. Any other failure is told by [`all_printed`].
 pub fn print(text: &str) {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    match writeln!(std::io::stdout().lock(), "{}", shown(text)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => drop(UNPRINTED.set(error.to_string())),
         _ => {}
     }
+}
+
+/// A text with what would command a terminal, or turn its writing round, shown by its number. File names, peers and
+/// records may hold anything. In JSON the numbers are the escapes of the same characters.
+fn shown(text: &str) -> Cow<'_, str> {
+    const JOINTS: [char; 2] = ['\u{200c}', '\u{200d}'];
+    let commands = |c: char| is_unshown(c) || c == '\r';
+    let acts = |c: char| commands(c) && !JOINTS.contains(&c) && u32::from(c) <= 0xffff;
+    if !text.contains(acts) {
+        return text.into();
+    }
+    let one = |c: char| if acts(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(one).collect::<String>().into()
 }
 
 /// Whether everything that was printed got out.
@@ -80,11 +99,11 @@ impl Failure {
     pub fn report(&self, json: bool) -> ExitCode {
         if json {
             let body = serde_json::json!({"error": self.message, "next": self.next, "exit": self.code as u8});
-            eprintln!("{body}");
+            eprintln!("{}", shown(&body.to_string()));
         } else {
-            eprintln!("error: {}", self.message);
+            eprintln!("error: {}", shown(&self.message));
             if !self.next.is_empty() {
-                eprintln!("try:   {}", self.next);
+                eprintln!("try:   {}", shown(&self.next));
             }
         }
         ExitCode::from(self.code as u8)
@@ -93,7 +112,75 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Code::Error, format!("{error:#}"), "linli --help lists the commands")
+        Self::new(Code::Error, format!("{error:#}"), next_step(&error))
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        Self::from(anyhow::Error::from(error))
+    }
+}
+
+/// What helps against the first cause that this program knows. Founding a district never helps a node that exists.
+fn next_step(error: &anyhow::Error) -> String {
+    let known = error.chain().find_map(|cause| {
+        let secret = cause.downcast_ref::<SecretError>().and_then(secret_next);
+        let store = || cause.downcast_ref::<StoreError>().and_then(store_next).map(str::to_owned);
+        let system = || cause.downcast_ref::<std::io::Error>().and_then(system_next).map(str::to_owned);
+        secret.or_else(store).or_else(system)
+    });
+    known.unwrap_or_else(|| "linli --help lists the commands".to_owned())
+}
+
+fn secret_next(error: &SecretError) -> Option<String> {
+    Some(match error {
+        SecretError::NoNode(_) => {
+            "linli init founds a district here, linli join asks one to let this machine in; --data-dir names another \
+             place"
+                .to_owned()
+        }
+        SecretError::ReadableByOthers(path) => {
+            let shown = path.display();
+            format!("chmod 600 {shown}; if others may have read it, tell the district that this key is known")
+        }
+        SecretError::Damaged(path) => {
+            format!("restore {} from a backup; never replace it by a new key", path.display())
+        }
+        // What the system says stands further down.
+        SecretError::Unreadable { .. } => return None,
+    })
+}
+
+const fn store_next(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::InUse => Some("linli status asks the node that runs already; stop it before another is started"),
+        StoreError::ReadOnly | StoreError::Poisoned(_) => {
+            Some("see that the disk is whole, writable and not full; then start the node again")
+        }
+        StoreError::LittleRoom { .. } => Some("make room on that disk, then linli serve"),
+        StoreError::NewerFormat { .. } => {
+            Some("start the program that wrote it, or restore a copy from before the upgrade")
+        }
+        StoreError::Damaged(_) => {
+            Some("restore the data directory from a copy or join anew; your events at other nodes are not lost")
+        }
+        StoreError::Backend(_) | StoreError::DirectoryGone(_) => {
+            Some("check the disk, who owns the data directory, and its permissions; then linli serve")
+        }
+    }
+}
+
+fn system_next(error: &std::io::Error) -> Option<&'static str> {
+    match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            Some("mount the disk for writing (mount -o remount,rw), or name another place with --data-dir")
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("make room on the disk; nothing that was recorded is lost")
+        }
+        ErrorKind::PermissionDenied => Some("run the command as the owner of the data directory"),
+        _ => None,
     }
 }
 
@@ -112,5 +199,45 @@ impl From<crate::config::ConfigError> for Failure {
 impl From<linli_core::enrol::EnrolError> for Failure {
     fn from(error: linli_core::enrol::EnrolError) -> Self {
         Self::new(Code::Usage, error.to_string(), "linli join prints a request; linli invite answers it with a ticket")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::NodeError;
+
+    #[test]
+    fn what_would_command_a_terminal_is_shown_and_json_stays_what_it_says() {
+        assert_eq!(
+            shown("卷\u{1b}[2J\u{202e}.age\n\t\u{1f468}\u{200d}\u{1f469}"),
+            "卷\\u001b[2J\\u202e.age\n\t\u{1f468}\u{200d}\u{1f469}"
+        );
+        let json = serde_json::json!({"file": "a\u{1b}\u{9b}31m\u{202e}"});
+        assert!(!shown(&json.to_string()).contains('\u{9b}'));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown(&json.to_string())).unwrap(), json);
+    }
+
+    #[test]
+    fn the_next_step_fits_the_cause_and_never_founds_a_district_over_a_node() {
+        let next = |error: anyhow::Error| Failure::from(error.context("cannot start")).next;
+        let system =
+            |kind: ErrorKind| anyhow::Error::from(std::io::Error::from(kind)).context("cannot write the store");
+        let key = || std::path::PathBuf::from("keys/node.key");
+        for (error, word) in [
+            (SecretError::ReadableByOthers(key()).into(), "chmod 600 keys/node.key"),
+            (SecretError::Damaged(key()).into(), "backup"),
+            (StoreError::InUse.into(), "linli status"),
+            (StoreError::Poisoned("EIO".into()).into(), "disk"),
+            (NodeError::from(StoreError::Damaged("a table".into())).into(), "restore"),
+            (NodeError::from(StoreError::Backend("Input/output error".into())).into(), "disk"),
+            (system(ErrorKind::ReadOnlyFilesystem), "remount"),
+            (system(ErrorKind::StorageFull), "room"),
+            (system(ErrorKind::PermissionDenied), "owner"),
+        ] {
+            let said = next(error);
+            assert!(said.contains(word) && !said.contains("linli init"), "{word}: {said}");
+        }
+        assert!(next(SecretError::NoNode(key()).into()).contains("linli init"));
     }
 }

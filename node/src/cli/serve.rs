@@ -1,7 +1,7 @@
 //! `linli serve`: opens the store, joins the mesh, serves the pages, and stops in order.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -49,10 +49,10 @@ impl Serve {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
-            let node = Node::open_behind(&context.dir, now_ms())
-                .map_err(|error| Failure::new(Code::Error, format!("{error:#}"), next_after(&error)))?;
+            let node = Node::open_behind(&context.dir, now_ms())?;
             let listener = listen(&context.dir, config.http).await?;
-            Ok(run(node, listener, config, &self.operator, context.json).await?)
+            let announced = Announced { dir: &context.dir, operator: &self.operator, json: context.json };
+            Ok(run(node, listener, config, &announced).await?)
         })
     }
 
@@ -77,22 +77,6 @@ fn impossible_clock(now: SystemTime) -> Option<Failure> {
     Some(Failure::new(Code::Error, message, "set the clock, such as with timedatectl set-time, then linli serve"))
 }
 
-/// What helps against what keeps a node from starting. Never to make a new node: it would take the old one's place.
-fn next_after(error: &anyhow::Error) -> &'static str {
-    match error.chain().find_map(|cause| cause.downcast_ref::<StoreError>()) {
-        Some(StoreError::InUse) => "a node runs here already: linli status",
-        Some(StoreError::LittleRoom { .. }) => "make room on that disk, then linli serve",
-        Some(StoreError::NewerFormat { .. }) => {
-            "start the program that wrote it, or restore a copy from before the upgrade"
-        }
-        Some(StoreError::Damaged(_)) => {
-            "restore the data directory from a copy or join anew; your events at other nodes are not lost"
-        }
-        Some(_) => "check the disk, who owns the data directory, and its permissions; then linli serve",
-        None => "mend that, then linli serve",
-    }
-}
-
 /// From the year 10,000 on a date has five digits.
 const HTTP_DATE_MAX: Duration = Duration::from_secs(253_402_300_800);
 
@@ -106,16 +90,29 @@ async fn listen(dir: &DataDir, address: SocketAddr) -> Result<TcpListener, Failu
     Ok(listener)
 }
 
-async fn run(node: Arc<Node>, listener: TcpListener, config: Config, operator: &str, json: bool) -> anyhow::Result<()> {
+/// What is said at the start, and to whom.
+struct Announced<'a> {
+    dir: &'a DataDir,
+    operator: &'a str,
+    json: bool,
+}
+
+async fn run(node: Arc<Node>, listener: TcpListener, config: Config, announced: &Announced<'_>) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let folding = node.clone().keep_folding();
     mesh::join(&node, &config).await?;
-    announce(&node, address, operator, json)?;
-    let settings = HttpSettings { allowed_hosts: config.host_names.clone(), residents_open: config.residents_open };
+    announced.say(&node, address)?;
+    let settings = HttpSettings {
+        allowed_hosts: config.host_names.clone(),
+        residents_open: config.residents_open,
+        metrics_open: config.metrics_open,
+    };
     tokio::spawn(async move {
         asked_to_stop().await;
-        let _ = stop.send(true);
+        if stop.send(true).is_err() {
+            tracing::debug!("the pages have stopped already");
+        }
     });
     http::serve(listener, http::router(node.clone(), settings), stopped).await?;
     tracing::info!("stopping");
@@ -126,23 +123,61 @@ async fn run(node: Arc<Node>, listener: TcpListener, config: Config, operator: &
     Ok(())
 }
 
-/// Prints where the page is and a one-time code for its first operator.
-fn announce(node: &Node, address: SocketAddr, operator: &str, json: bool) -> anyhow::Result<()> {
-    let code = node.operators().issue_code(operator, now_ms())?;
-    let page = match address.ip().is_unspecified() {
-        true => format!("http://localhost:{}/", address.port()),
-        false => format!("http://{address}/"),
-    };
-    let mesh: Vec<String> = node.listen_addresses();
-    if json {
-        print(&serde_json::json!({"page": page, "code": code, "operator": operator, "mesh": mesh}).to_string());
-    } else {
-        print(&format!("值守台 / desk:          {page}"));
-        print(&format!("一次性登录码 / code:    {code}   ({operator})"));
+impl Announced<'_> {
+    /// Prints where the page is and a one-time code for its first operator. The code goes to a terminal, or to a file
+    /// that only the owner of the data directory reads: what is printed elsewhere ends up in a journal.
+    fn say(&self, node: &Node, address: SocketAddr) -> anyhow::Result<()> {
+        let code = node.operators().start_code(self.operator, now_ms())?;
+        let file = match std::io::stdout().is_terminal() {
+            true => None,
+            false => Some(self.dir.keep_start_code(&code)?),
+        };
+        let (pages, mesh) = (pages_at(address), node.listen_addresses());
+        if self.json {
+            let mut said = serde_json::json!({
+                "page": pages[0], "pages": pages, "operator": self.operator, "mesh": mesh,
+            });
+            match &file {
+                None => said["code"] = code.into(),
+                Some(file) => said["code_file"] = file.display().to_string().into(),
+            }
+            print(&said.to_string());
+            return Ok(());
+        }
+        print(&format!("值守台 / desk:          {}", pages.join("  ")));
+        match &file {
+            None => print(&format!("一次性登录码 / code:    {code}   ({})", self.operator)),
+            Some(file) => {
+                print(&format!("一次性登录码 / code:    见文件 / in the file {}   ({})", file.display(), self.operator))
+            }
+        }
         print(&format!("其他节点可达 / mesh:    {}", mesh.join("  ")));
         print("Ctrl-C 停止 / stops.");
+        Ok(())
     }
-    Ok(())
+}
+
+/// Where browsers find the pages: on this machine first, then, if they are open to the network, at the addresses that a
+/// phone can reach.
+fn pages_at(address: SocketAddr) -> Vec<String> {
+    if !address.ip().is_unspecified() {
+        return vec![format!("http://{address}/")];
+    }
+    let reachable = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => address.is_ipv6() && !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let mut found: Vec<IpAddr> = match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).filter(reachable).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot tell this machine's addresses");
+            vec![]
+        }
+    };
+    found.sort_by_key(|ip| (ip.is_ipv6(), *ip));
+    let port = address.port();
+    let local = std::iter::once(format!("http://localhost:{port}/"));
+    local.chain(found.into_iter().map(|ip| format!("http://{}/", SocketAddr::new(ip, port)))).collect()
 }
 
 async fn asked_to_stop() {
@@ -188,14 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn nobody_whose_store_cannot_be_opened_is_told_to_make_a_new_node() {
-        let damaged = StoreError::Damaged("block checksum mismatch in 000012.sst".into());
-        for error in [damaged, StoreError::InUse, StoreError::Backend("Read-only file system".into())] {
-            let error = anyhow::Error::from(crate::node::NodeError::from(error));
-            assert!(!next_after(&error).contains("init"), "{error:#}");
+    fn pages_that_are_open_to_the_network_are_named_by_addresses_that_a_phone_can_reach() {
+        let own = |text: &str| pages_at(text.parse().unwrap());
+        assert_eq!(own("127.0.0.1:8420"), ["http://127.0.0.1:8420/"]);
+        let open = own("0.0.0.0:8420");
+        assert_eq!(open[0], "http://localhost:8420/");
+        let interfaces = if_addrs::get_if_addrs().unwrap();
+        for ip in interfaces.iter().map(if_addrs::Interface::ip).filter(|ip| ip.is_ipv4() && !ip.is_loopback()) {
+            assert!(open.contains(&format!("http://{ip}:8420/")), "{ip}: {open:?}");
         }
-        let error = anyhow::Error::from(crate::node::NodeError::from(StoreError::Damaged("a table".into())));
-        assert!(next_after(&error).contains("restore"), "{error:#}");
-        assert!(next_after(&anyhow::Error::from(StoreError::InUse)).contains("runs here already"));
+        assert!(!open.iter().any(|page| page.contains("0.0.0.0") || page.contains("127.0.0.1")), "{open:?}");
     }
 }

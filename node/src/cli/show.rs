@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::Context;
 use super::outcome::{Code, Failure, Outcome};
+use crate::history::LINES_MAX;
+use crate::http::minute;
 
 /// Shows the desk, a list, one record or its history.
 #[derive(Debug, Args)]
@@ -54,12 +56,27 @@ impl Show {
             What::Plans => "/records?kind=plan".to_owned(),
             What::Hazards => "/records?kind=hazard".to_owned(),
             What::Record => format!("/records/{}", id()?),
-            What::History => format!("/records/{}/history", id()?),
+            What::History => return history(context, &id()?),
         };
         let answer = context.client()?.get(&path)?;
         context.print(&answer, |value| readable(value, 0));
         Ok(())
     }
+}
+
+/// The whole history, asked for in parts.
+fn history(context: &Context, id: &str) -> Outcome {
+    let (client, mut lines) = (context.client()?, vec![]);
+    loop {
+        let part = client.get(&format!("/records/{id}/history?from={}", lines.len()))?;
+        let some = part.as_array().map_or(&[][..], Vec::as_slice);
+        lines.extend_from_slice(some);
+        if some.len() < LINES_MAX {
+            break;
+        }
+    }
+    context.print(&Value::Array(lines), |value| readable(value, 0));
+    Ok(())
 }
 
 /// `linli status`: exit code 3 when something needs attention.
@@ -85,9 +102,33 @@ pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// A record of a list, or an entry of a history, on a line of its own; none for anything else.
+fn line(value: &Value) -> Option<String> {
+    let text = |key: &str| value.get(key).map(plain).unwrap_or_default();
+    if let (Some(title), Some(id)) = (value["title"].as_str(), value["id"].as_str()) {
+        return Some(format!("{id}  {}  {title}", text("state")));
+    }
+    let (zh, en) = (value["label_zh"].as_str()?, value["label_en"].as_str()?);
+    let time = value["time_ms"].as_u64().map_or("?".to_owned(), minute);
+    let who = match value["by"].as_str() {
+        Some(by) if !by.is_empty() => format!("{by} ({})", text("author_name")),
+        _ => text("author_name"),
+    };
+    let fields = value["fields"].as_array().into_iter().flatten();
+    let said: Vec<String> = fields.map(|pair| format!("{}: {}", plain(&pair[0]), plain(&pair[1]))).collect();
+    let verdict = match value["verdict"]["state"].as_str() {
+        Some("counts") | None => String::new(),
+        Some(other) => format!("  [{other}]"),
+    };
+    Some(format!("{time}  {zh} {en}  {who}{verdict}\n    {}", said.join("; ")))
+}
+
 /// An indented outline of any JSON value.
 fn readable(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
+    if let Some(line) = line(value) {
+        return format!("{indent}{line}\n");
+    }
     match value {
         Value::Object(map) => map
             .iter()
@@ -100,10 +141,31 @@ fn readable(value: &Value, depth: usize) -> String {
         Value::Array(items) => items
             .iter()
             .map(|item| match item {
+                Value::Object(_) if line(item).is_some() => readable(item, depth),
                 Value::Object(_) | Value::Array(_) => format!("{indent}-\n{}", readable(item, depth + 1)),
                 _ => format!("{indent}- {}\n", plain(item)),
             })
             .collect(),
         _ => format!("{indent}{}\n", plain(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_and_entries_are_lines_and_the_rest_is_an_outline() {
+        let desk =
+            json!({"incidents": [{"id": "a1", "state": "open", "title": "内涝 · 东门", "detail": {"x": 1}}], "n": 2});
+        assert_eq!(readable(&desk, 0), "incidents:\n  a1  open  内涝 · 东门\nn: 2\n");
+        let entry = json!([{
+            "label_zh": "续报", "label_en": "updated", "time_ms": 1_795_500_300_000_u64, "by": "王芳",
+            "author_name": "临湖街道", "verdict": {"state": "waiting"}, "fields": [["text", "水退了"]],
+        }]);
+        let said = "2026-11-24 14:05  续报 updated  王芳 (临湖街道)  [waiting]\n    text: 水退了\n";
+        assert_eq!(readable(&entry, 0), said);
     }
 }

@@ -18,14 +18,13 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::acts::{ActBegun, act_of, clock_checked};
-use super::clock::now_ms;
 use super::error::{HttpError, Problem};
 use super::guard::address_of;
 use super::input::Json;
 use super::limits::{self, Client};
 use super::session::{Caller, Operator, ended_cookie, session_cookie};
 use crate::batch::BatchOf;
-use crate::history::HistoryLine;
+use crate::history::{LINES_MAX, Wanted};
 use crate::node::{Receipt, new_act};
 use crate::peers::PeerLine;
 use crate::status::{AsOf, NodeStatus};
@@ -47,7 +46,6 @@ pub(crate) fn routes() -> Router<App> {
         .route("/acts/{id}", get(act))
         .route("/changes", get(super::changes::changes))
         .route("/session", post(sign_in).delete(sign_out))
-        .route("/operators", post(issue_code))
         .route("/openapi.json", get(openapi))
 }
 
@@ -149,19 +147,35 @@ async fn record(
     shown.map(Answer).ok_or_else(|| HttpError::no_record(&app.node))
 }
 
-/// One record's signed history: who, where, when, how well signed, and what each had seen.
-#[utoipa::path(get, path = "/api/v1/records/{id}/history", tag = "reading", params(("id" = String, Path, description = "UUID")),
-    security(("session" = []), ("token" = [])),
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Part {
+    /// How many lines to leave out at the beginning.
+    #[serde(default)]
+    from: usize,
+}
+
+/// One record's signed history, in the order in which it is folded: who, where, when, how well signed, and what each had
+/// seen. At most 500 lines at once; the header `linli-history-total` says how many there are.
+#[utoipa::path(get, path = "/api/v1/records/{id}/history", tag = "reading",
+    params(("id" = String, Path, description = "UUID"), Part), security(("session" = []), ("token" = [])),
     responses((status = 200, body = Vec<Object>), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 503, description = "Not shown yet: events are still being folded", body = Problem)))]
 async fn history(
     State(app): State<App>,
     _caller: Caller,
     Path(id): Path<String>,
-) -> Result<Answer<Vec<HistoryLine>>, HttpError> {
+    part: Result<Query<Part>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, HttpError> {
+    let Query(part) = part.map_err(|error| super::input::json_error(&error.body_text()))?;
     let (node, id) = (app.node.clone(), record_id(&id)?);
-    let lines = aside(move || node.history(&id)).await??;
-    if lines.is_empty() { Err(HttpError::no_record(&app.node)) } else { Ok(Answer(lines)) }
+    let _place = app.tellings.acquire().await.map_err(|error| HttpError::internal(&error))?;
+    let told = aside(move || node.history_part(&id, &Wanted::From(part.from, LINES_MAX), &[])).await??;
+    if told.total == 0 {
+        return Err(HttpError::no_record(&app.node));
+    }
+    Ok(([("linli-history-total", HeaderValue::from(told.total))], Answer(told.lines)).into_response())
 }
 
 /// One act, and for whom it is done.
@@ -171,7 +185,7 @@ struct Act {
     /// The operator's name; taken from the session when a person is signed in.
     by: Option<String>,
     /// The act: `do` names it, its particulars stand beside.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = super::openapi::command)]
     command: Command,
 }
 
@@ -273,7 +287,7 @@ struct Acts {
     /// The operator's name.
     by: Option<String>,
     /// The acts, in order. Each may bear its id as `act`, beside its particulars.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = super::openapi::commands)]
     commands: Vec<Element>,
     /// Whether they state how things are, as an import does: what was recorded once and is not so any more is then recorded
     /// again.
@@ -329,7 +343,7 @@ async fn batch(
 }
 
 /// The machine's own token is not limited: whoever can read it can also stop the node.
-fn count_write(app: &App, caller: &Caller) -> Result<(), HttpError> {
+pub(crate) fn count_write(app: &App, caller: &Caller) -> Result<(), HttpError> {
     match caller {
         Caller::Machine => Ok(()),
         Caller::Operator(Operator { name, .. }) => {
@@ -365,7 +379,7 @@ async fn sign_in(
 ) -> Result<Response, HttpError> {
     app.limits.sign_in(address_of(&extensions)).map_err(HttpError::too_many)?;
     let node = app.node.clone();
-    let session = aside(move || node.operators().redeem(&code, now_ms())).await??;
+    let session = aside(move || node.sign_in(&code)).await??;
     let cookie = HeaderValue::from_str(&session_cookie(&session.token)).map_err(|e| HttpError::internal(&e))?;
     let begun = Answer(Begun { name: session.name, token: session.token });
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], begun).into_response())
@@ -376,35 +390,9 @@ async fn sign_in(
     responses((status = 204), (status = 401, body = Problem)))]
 async fn sign_out(State(app): State<App>, caller: Caller) -> Result<Response, HttpError> {
     if let Caller::Operator(operator) = caller {
-        aside(move || app.node.operators().end_session(&operator.token)).await?;
+        aside(move || app.node.operators().end_session(&operator.token)).await??;
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, ended_cookie())]).into_response())
-}
-
-/// Whom a code is for.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Whom {
-    /// The name that will stand in their events: 1 to 40 characters.
-    name: String,
-}
-
-/// A code that was issued.
-#[derive(Serialize, ToSchema)]
-struct Issued {
-    /// The code, valid once within a day.
-    code: String,
-}
-
-/// Issues a one-time sign-in code.
-#[utoipa::path(post, path = "/api/v1/operators", tag = "signing in", request_body = Whom,
-    security(("session" = []), ("token" = [])),
-    responses((status = 201, body = Issued), (status = 401, body = Problem), (status = 422, body = Problem)))]
-async fn issue_code(State(app): State<App>, caller: Caller, Json(whom): Json<Whom>) -> Result<Response, HttpError> {
-    count_write(&app, &caller)?;
-    let node = app.node.clone();
-    let code = aside(move || node.operators().issue_code(&whom.name, now_ms())).await??;
-    Ok((StatusCode::CREATED, Answer(Issued { code })).into_response())
 }
 
 /// This description.
@@ -430,7 +418,9 @@ async fn openapi() -> Response {
     super::changes::changes,
     sign_in,
     sign_out,
-    issue_code,
+    super::admissions::list,
+    super::admissions::issue,
+    super::admissions::revoke,
     super::machine::invite,
     super::machine::rebuild,
     super::machine::take_volume,

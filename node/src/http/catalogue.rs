@@ -227,7 +227,7 @@ static FORMS: &[Form] = &[
         &[
             Field::new("item", Word::Item, Kind::Among(Source::Items)).hint(Word::ItemsHint),
             Field::new("quantity", Word::Quantity, Kind::Number(1)),
-            Field::new("to", Word::IssueTo, Kind::Line),
+            Field::new("to", Word::IssueTo, Kind::Line).hint(Word::IssueToHint),
             Field::optional("incident", Word::ForIncident, Kind::Among(Source::Incidents)),
             Field::optional("even_if_short", Word::EvenIfShort, Kind::Tick),
         ],

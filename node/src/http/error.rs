@@ -81,7 +81,7 @@ impl HttpError {
     }
 
     /// A request whose address does not say what it must.
-    fn request() -> Self {
+    pub(crate) fn request() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "request", Word::ErrRequest, Word::ErrNotFoundNext)
     }
 

@@ -12,8 +12,9 @@ use axum::response::Response;
 use super::App;
 use super::acts::ActBegun;
 use super::error::HttpError;
+use super::input::BodyTime;
 use super::limits;
-use super::session::bearer_of;
+use super::session::{Standing, bearer_of};
 use crate::words::Word;
 
 /// Refuses host names that are not this node's. A web page of a stranger can make its own name point at an address of
@@ -27,15 +28,48 @@ pub(crate) async fn known_host(State(app): State<App>, request: Request, next: N
     Err(HttpError::host(&shown))
 }
 
-/// Refuses writes that another site's page makes a browser send. Programs with a bearer token are not browsers.
+/// Refuses writes that another site's page makes a browser send. A program with a token that opens something is no
+/// browser; a token that opens nothing proves nothing, and is refused as what it is.
 ///
 /// Browsers send `Sec-Fetch-Site` to localhost and over TLS only; on a plain LAN address `Origin` speaks for itself.
-pub(crate) async fn same_origin(request: Request, next: Next) -> Result<Response, HttpError> {
+pub(crate) async fn same_origin(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads || bearer_of(request.headers()).is_some() || is_same_origin(request.headers()) {
+    if reads {
+        return Ok(next.run(request).await);
+    }
+    if bearer_of(request.headers()).is_some() {
+        return match Standing::of(&app, request.headers(), address_of(request.extensions())) {
+            Standing::Machine | Standing::Operator(_) => Ok(next.run(request).await),
+            Standing::UnknownToken | Standing::Stranger => Err(Standing::unknown_token()),
+        };
+    }
+    if is_same_origin(request.headers()) {
         return Ok(next.run(request).await);
     }
     Err(HttpError::new(StatusCode::FORBIDDEN, "origin", Word::ErrOrigin, Word::ErrOriginNext))
+}
+
+/// Gives bodies a budget: a stranger's may be few, small in number from one address, and quick; those of people who are
+/// signed in have places of their own. The machine's token is not limited: whoever can read it can also stop the node.
+pub(crate) async fn bodies(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, HttpError> {
+    let has_body = !axum::body::HttpBody::is_end_stream(request.body());
+    let address = address_of(request.extensions());
+    let busy = || HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", Word::ErrBusy, Word::ErrBusyNext);
+    if !has_body {
+        return Ok(next.run(request).await);
+    }
+    match Standing::of(&app, request.headers(), address) {
+        Standing::Machine => Ok(next.run(request).await),
+        Standing::Operator(_) => {
+            let _place = app.bodies.operators.take(address).ok_or_else(busy)?;
+            Ok(next.run(request).await)
+        }
+        Standing::Stranger | Standing::UnknownToken => {
+            let _place = app.bodies.strangers.take(address).ok_or_else(busy)?;
+            request.extensions_mut().insert(BodyTime(limits::STRANGERS_BODY_TIME_MAX));
+            Ok(next.run(request).await)
+        }
+    }
 }
 
 /// Ends what takes too long, the reading of the body included. The answer of a stream of changes starts at once.

@@ -1,7 +1,10 @@
 //! Bodies: bounded, decoded, and described when they are wrong.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::StreamExt;
@@ -35,7 +38,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, HttpError> {
         let (parts, body) = request.into_parts();
-        let bytes = bounded(&parts.headers, body, limits::FORM_BYTES_MAX).await?;
+        let bytes = bounded(&parts, body, limits::FORM_BYTES_MAX).await?;
         let unreadable = |error: &dyn std::fmt::Display| {
             HttpError::filled(StatusCode::BAD_REQUEST, "form", Word::ErrQuery, &[error], Word::ErrFormTokenNext)
         };
@@ -64,7 +67,7 @@ impl<T: DeserializeOwned, S: Send + Sync, const MAX: usize> FromRequest<S> for J
             return Err(HttpError::new(status, "content_type", Word::ErrContentType, Word::ErrContentTypeNext));
         }
         let (parts, body) = request.into_parts();
-        let bytes = bounded(&parts.headers, body, MAX).await?;
+        let bytes = bounded(&parts, body, MAX).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| json_error(&error.to_string()))
     }
 }
@@ -77,7 +80,7 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Raw<MAX> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, HttpError> {
         let (parts, body) = request.into_parts();
-        bounded(&parts.headers, body, MAX).await.map(Self)
+        bounded(&parts, body, MAX).await.map(Self)
     }
 }
 
@@ -101,7 +104,17 @@ fn is_utf8_form(bytes: &[u8]) -> bool {
     std::str::from_utf8(&decoded).is_ok()
 }
 
-async fn bounded(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, HttpError> {
+/// How long the reading of a request's body may take, where it is less than the request itself may.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyTime(pub(crate) Duration);
+
+async fn bounded(parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, HttpError> {
+    let time = parts.extensions.get::<BodyTime>().map_or(limits::BATCH_TIME_MAX, |time| time.0);
+    let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", Word::ErrSlow, Word::ErrSlowNext);
+    tokio::time::timeout(time, whole(&parts.headers, body, bytes_max)).await.map_err(slow)?
+}
+
+async fn whole(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, HttpError> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max) {
         return Err(HttpError::too_large(bytes_max));

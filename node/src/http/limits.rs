@@ -29,6 +29,30 @@ pub(crate) const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) const CONNECTIONS_MAX: usize = 1_024;
 /// Most connections at once from one address or IPv6 network, so that one visitor cannot take all places.
 pub(crate) const CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+/// Most bodies of people who are not signed in that may be on their way at once: signing in takes a moment.
+pub(crate) const STRANGERS_BODIES_MAX: usize = 64;
+/// Most of them from one address or IPv6 network: a family behind one router signs in at the same time.
+pub(crate) const STRANGERS_BODIES_PER_ADDRESS_MAX: usize = 4;
+/// Most bodies of people who are signed in, in places that no stranger can take.
+pub(crate) const OPERATORS_BODIES_MAX: usize = 256;
+/// Most of them from one address or IPv6 network: a few browsers, each sending one form.
+pub(crate) const OPERATORS_BODIES_PER_ADDRESS_MAX: usize = 32;
+/// A stranger's body, a few bytes of a sign-in form, must have arrived by then.
+pub(crate) const STRANGERS_BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Places for this machine itself: its command line and its own browser.
+pub(crate) const LOCAL_CONNECTIONS_MAX: usize = 128;
+/// Places for addresses from which somebody signed in has asked lately.
+pub(crate) const REGULAR_CONNECTIONS_MAX: usize = 256;
+/// Most addresses that are remembered so; the longest unheard go first.
+pub(crate) const REGULARS_MAX: usize = 256;
+/// How long an address counts so: a shift.
+pub(crate) const REGULAR_TIME_MAX: Duration = Duration::from_secs(8 * 3_600);
+/// Most connections from one address once half of all places are taken: a browser opens six.
+pub(crate) const CONNECTIONS_PER_ADDRESS_UNDER_PRESSURE: usize = 16;
+/// How long an answer that many ask for stands, so that a crowd costs no more than one of them.
+pub(crate) const RECENT_TIME: Duration = Duration::from_secs(1);
+/// Most histories told at once. Each reads all events of its record, one after the other; two keep two cores busy.
+pub(crate) const TELLINGS_MAX: usize = 2;
 /// How long open requests may go on after a stop is asked for.
 pub(crate) const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// A stream of changes ends after this long; browsers reconnect by themselves and are authenticated anew.

@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use crate::node::Node;
 
 mod acts;
+mod admissions;
 mod api;
 mod assets;
 mod catalogue;
@@ -28,6 +29,8 @@ mod machine;
 mod monitor;
 mod openapi;
 mod pages;
+mod places;
+mod recent;
 mod serve;
 mod session;
 mod stalled;
@@ -35,6 +38,7 @@ mod stalled;
 pub(crate) use clock::minute;
 pub use openapi::document as openapi_document;
 pub use serve::serve;
+pub(crate) use session::DIRECTORY_HEADER;
 
 /// What the pages and the API are set to.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +47,8 @@ pub struct HttpSettings {
     pub allowed_hosts: Vec<String>,
     /// Whether anybody on the network may read the residents' page without signing in.
     pub residents_open: bool,
+    /// Whether anybody on the network may read `/metrics`; otherwise this machine, and whoever has its token.
+    pub metrics_open: bool,
 }
 
 /// What every handler may use.
@@ -54,7 +60,14 @@ pub(crate) struct App {
     pub(crate) limits: Arc<limits::RateLimits>,
     /// Held while a courier's volume is taken in.
     pub(crate) volumes: Arc<tokio::sync::Semaphore>,
+    /// Histories are told a few at a time: each reads all events of its record.
+    pub(crate) tellings: Arc<tokio::sync::Semaphore>,
     pub(crate) metrics: monitor::HttpMetrics,
+    pub(crate) bodies: Arc<places::Bodies>,
+    pub(crate) regulars: places::Regulars,
+    /// What residents read, and whether the node is ready: asked for by many, worked out once a second.
+    pub(crate) public: Arc<recent::Recent<pages::public::Open>>,
+    pub(crate) readiness: Arc<recent::Recent<Vec<String>>>,
 }
 
 /// What the frame of a page says of the node; it changes only with the charter, and a restart shows that.
@@ -64,8 +77,15 @@ pub(crate) struct Place {
     pub(crate) district: String,
 }
 
+/// A node's pages and API, ready to be served.
+#[derive(Clone)]
+pub struct Site {
+    router: Router,
+    doors: places::Doors,
+}
+
 /// All routes of a node, guarded.
-pub fn router(node: Arc<Node>, settings: HttpSettings) -> Router {
+pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
     let metrics = monitor::HttpMetrics::register(node.metrics());
     let status = node.status();
     let place = Place { name: status.name, area: status.area.to_string(), district: status.district_name };
@@ -75,11 +95,17 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Router {
         settings: Arc::new(settings),
         limits: Arc::default(),
         volumes: Arc::new(tokio::sync::Semaphore::new(1)),
+        tellings: Arc::new(tokio::sync::Semaphore::new(limits::TELLINGS_MAX)),
         metrics,
+        bodies: Arc::default(),
+        regulars: places::Regulars::default(),
+        public: Arc::default(),
+        readiness: Arc::default(),
     };
-    Router::new()
+    let doors = places::Doors::new(limits::CONNECTIONS_MAX, app.regulars.clone());
+    let router = Router::new()
         .merge(page_routes())
-        .nest("/api/v1", api::routes().merge(machine::routes()))
+        .nest("/api/v1", api::routes().merge(admissions::routes()).merge(machine::routes()))
         .route("/assets/{name}", get(assets::asset))
         .route("/favicon.ico", get(assets::favicon))
         .route("/metrics", get(monitor::metrics))
@@ -88,14 +114,16 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(app.clone(), guard::bodies))
         .layer(from_fn(guard::deadline))
-        .layer(from_fn(guard::same_origin))
+        .layer(from_fn_with_state(app.clone(), guard::same_origin))
         .layer(from_fn_with_state(app.clone(), guard::known_host))
         .layer(from_fn(error::render))
         .layer(from_fn(session::remember_lang))
         .layer(from_fn(guard::security_headers))
         .layer(from_fn_with_state(app.clone(), monitor::observe))
-        .with_state(app)
+        .with_state(app);
+    Site { router, doors }
 }
 
 fn page_routes() -> Router<App> {
@@ -103,7 +131,8 @@ fn page_routes() -> Router<App> {
         .route("/", get(pages::desk::page))
         .route("/sign-in", get(pages::login::page).post(pages::login::sign_in))
         .route("/sign-out", post(pages::login::sign_out))
-        .route("/operators", get(pages::login::operators_page).post(pages::login::issue_code))
+        .route("/operators", get(pages::operators::page).post(pages::operators::issue))
+        .route("/operators/revoke", post(pages::operators::revoke))
         .route("/status", get(pages::status::page))
         .route("/m", get(pages::phone::page))
         .route("/public", get(pages::public::page))

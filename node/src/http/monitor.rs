@@ -12,7 +12,12 @@ use prometheus::{
 use tracing::Instrument;
 
 use super::App;
+use super::api::aside;
 use super::error::HttpError;
+use super::guard::address_of;
+use super::places::is_this_machine;
+use super::session::{bearer_of, same_secret};
+use crate::words::Word;
 
 /// What is counted of requests.
 #[derive(Clone)]
@@ -90,8 +95,15 @@ fn method_label(method: &str) -> &'static str {
         .unwrap_or("other")
 }
 
-/// `/metrics`: the Prometheus text format. It holds counts only, no names, ids or addresses of people.
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, HttpError> {
+/// `/metrics`: the Prometheus text format. It holds counts only, no names, ids or addresses of people; how busy a street
+/// is concerns nobody on its network all the same.
+pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
+    let is_local = is_this_machine(address_of(request.extensions()));
+    let has_token =
+        || bearer_of(request.headers()).is_some_and(|token| same_secret(token, app.node.operators().admin_token()));
+    if !app.settings.metrics_open && !is_local && !has_token() {
+        return Err(HttpError::new(StatusCode::UNAUTHORIZED, "token", Word::ErrMetrics, Word::ErrMetricsNext));
+    }
     let lag = app.node.as_of();
     if let (Some(events), Some(seconds)) = (&app.metrics.lag_events, &app.metrics.complete_seconds) {
         events.set(i64::try_from(lag.lag_events).unwrap_or(i64::MAX));
@@ -115,17 +127,17 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: 200 when the node shows everything it holds and nothing needs attention; else 503 and the reasons.
+/// `/readyz`, worked out once a second at most: 200 when the node shows everything it holds and nothing needs attention; else 503 and the reasons.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     if !app.node.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store is still being read\n").into_response();
     }
     let node = app.node.clone();
-    match tokio::task::spawn_blocking(move || node.status()).await {
-        Ok(status) if status.degraded.is_empty() => "ready\n".into_response(),
-        Ok(status) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("degraded: {}\n", status.degraded.join("; "))).into_response()
+    match app.readiness.get(aside(move || node.status().degraded)).await {
+        Ok(degraded) if degraded.is_empty() => "ready\n".into_response(),
+        Ok(degraded) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("degraded: {}\n", degraded.join("; "))).into_response()
         }
-        Err(error) => HttpError::internal(&error).into_response(),
+        Err(error) => error.into_response(),
     }
 }

@@ -1,6 +1,8 @@
 //! The OpenAPI document, generated from the handlers of [`super::api`].
 
+use linli_domain::commands::Command;
 use utoipa::OpenApi as _;
+use utoipa::openapi::schema::{AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, OpenApi};
 
@@ -26,13 +28,31 @@ pub fn document() -> OpenApi {
     document
 }
 
+/// A command: `do` names the act, its particulars stand beside it.
+pub(super) fn command() -> Object {
+    let act = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Command::words()))
+        .description(Some("The act. A particular that is missing or unknown is refused by its name."));
+    ObjectBuilder::new()
+        .property("do", act)
+        .required("do")
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .build()
+}
+
+/// Several commands, in order.
+pub(super) fn commands() -> Array {
+    ArrayBuilder::new().items(command()).build()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_route_of_the_api_is_documented_and_nothing_else() {
-        let source = concat!(include_str!("api.rs"), include_str!("machine.rs"));
+        let source = concat!(include_str!("api.rs"), include_str!("admissions.rs"), include_str!("machine.rs"));
         let mut routes: Vec<String> = source
             .split(".route(\"")
             .skip(1)
@@ -45,6 +65,14 @@ mod tests {
         documented.sort();
         assert_eq!(routes, documented);
         assert!(routes.len() >= 14);
+    }
+
+    #[test]
+    fn every_act_is_named_where_commands_are_described() {
+        let text = serde_json::to_value(document()).unwrap();
+        let named = &text["components"]["schemas"]["Act"]["properties"]["command"]["properties"]["do"]["enum"];
+        assert_eq!(named.as_array().map(Vec::len), Some(Command::words().len()), "{text}");
+        assert!(named.as_array().unwrap().contains(&"report_incident".into()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Who is asking, and in which language: cookies, bearer tokens, the token of forms.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -11,6 +13,9 @@ use super::clock::now_ms;
 use super::error::HttpError;
 use super::guard::address_of;
 use super::limits::Client;
+use crate::access::Issuer;
+use crate::data_dir::DataDir;
+use crate::operators::Session;
 use crate::words::{Lang, Word};
 
 const SESSION_COOKIE: &str = "linli_session";
@@ -32,9 +37,28 @@ pub(crate) struct Visitor {
 pub(crate) struct Operator {
     pub(crate) name: String,
     pub(crate) token: String,
+    /// Whether they may issue and revoke sign-in codes.
+    pub(crate) may_issue: bool,
+}
+
+impl From<Session> for Operator {
+    fn from(Session { token, name, may_issue }: Session) -> Self {
+        Self { name, token, may_issue }
+    }
 }
 
 impl Operator {
+    /// Who issues and revokes sign-in codes: those whose own code came from this machine and not from a colleague.
+    ///
+    /// # Errors
+    /// When this operator may not.
+    pub(crate) fn issuer(&self) -> Result<Issuer, HttpError> {
+        if self.may_issue {
+            return Ok(Issuer { name: self.name.clone(), is_machine: false });
+        }
+        Err(HttpError::new(StatusCode::FORBIDDEN, "may_not_issue", Word::ErrMayNotIssue, Word::ErrMayNotIssueNext))
+    }
+
     /// The hidden token of this session's forms: another site can make a browser send a cookie, but cannot read this.
     pub(crate) fn form_token(&self) -> String {
         HEXLOWER.encode(&domain_hash("linli/form/1", &[self.token.as_bytes()])[..16])
@@ -51,17 +75,55 @@ impl Visitor {
     }
 }
 
+/// Who sends a request.
+pub(crate) enum Standing {
+    /// The command line on this machine, by its token.
+    Machine,
+    /// A signed-in operator.
+    Operator(Operator),
+    /// Somebody with a token that opens nothing.
+    UnknownToken,
+    /// Anybody else.
+    Stranger,
+}
+
+impl Standing {
+    /// By the bearer token if there is one, else by the cookie.
+    pub(crate) fn of(app: &App, headers: &HeaderMap, address: IpAddr) -> Self {
+        let operators = app.node.operators();
+        let session = |token: &str| operators.session(token, now_ms()).map(Operator::from);
+        let standing = match bearer_of(headers) {
+            Some(token) if same_secret(token, operators.admin_token()) => Self::Machine,
+            Some(token) => session(token).map_or(Self::UnknownToken, Self::Operator),
+            None => cookie(headers, SESSION_COOKIE).and_then(session).map_or(Self::Stranger, Self::Operator),
+        };
+        if matches!(standing, Self::Machine | Self::Operator(_)) {
+            app.regulars.note(address);
+        }
+        standing
+    }
+
+    /// A token that opens nothing.
+    pub(crate) fn unknown_token() -> HttpError {
+        HttpError::new(StatusCode::UNAUTHORIZED, "token", Word::ErrToken, Word::ErrTokenNext)
+    }
+}
+
 impl FromRequestParts<App> for Visitor {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpError> {
-        let operator = cookie(&parts.headers, SESSION_COOKIE)
-            .and_then(|token| app.node.operators().session(token, now_ms()))
-            .map(|session| Operator { name: session.name, token: session.token });
-        let address = Client::Address(address_of(&parts.extensions));
+        let address = address_of(&parts.extensions);
+        // A page is a browser's: only the cookie counts.
+        let token = cookie(&parts.headers, SESSION_COOKIE);
+        let operator = token.and_then(|token| app.node.operators().session(token, now_ms())).map(Operator::from);
+        if operator.is_some() {
+            app.regulars.note(address);
+        }
+        let client = Client::Address(address);
         Ok(Self {
             lang: lang_of(&parts.uri, &parts.headers),
-            client: operator.as_ref().map_or(address, |operator| Client::Operator(operator.name.clone())),
+            client: operator.as_ref().map_or(client, |operator| Client::Operator(operator.name.clone())),
             operator,
             here: without_lang(&parts.uri),
         })
@@ -80,21 +142,46 @@ impl FromRequestParts<App> for Caller {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpError> {
-        if let Some(token) = bearer_of(&parts.headers) {
-            if same_secret(token, app.node.operators().admin_token()) {
-                return Ok(Self::Machine);
-            }
-            return match app.node.operators().session(token, now_ms()) {
-                Some(session) => Ok(Self::Operator(Operator { name: session.name, token: session.token })),
-                None => Err(HttpError::new(StatusCode::UNAUTHORIZED, "token", Word::ErrToken, Word::ErrTokenNext)),
-            };
+        match Standing::of(app, &parts.headers, address_of(&parts.extensions)) {
+            Standing::Machine => same_directory(app, &parts.headers).map(|()| Self::Machine),
+            Standing::Operator(operator) => Ok(Self::Operator(operator)),
+            Standing::UnknownToken => Err(Standing::unknown_token()),
+            Standing::Stranger => Err(HttpError::sign_in()),
         }
-        let visitor = Visitor::from_request_parts(parts, app).await?;
-        visitor.operator.map(Self::Operator).ok_or_else(HttpError::sign_in)
+    }
+}
+
+/// The name of the header in which the command line says which data directory it was told.
+pub(crate) const DIRECTORY_HEADER: &str = "linli-data-directory";
+
+/// A copied data directory has the key and the token of the original, and the address at which that answers: a command
+/// that was told the copy must not be done at the original.
+fn same_directory(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
+    let named = headers.get(DIRECTORY_HEADER).and_then(|value| value.to_str().ok());
+    let own = app.node.dir.as_ref().and_then(DataDir::identity);
+    match (named, own) {
+        (Some(named), Some(own)) if named != own => Err(HttpError::new(
+            StatusCode::CONFLICT,
+            "other_directory",
+            Word::ErrOtherDirectory,
+            Word::ErrOtherDirectoryNext,
+        )),
+        _ => Ok(()),
     }
 }
 
 impl Caller {
+    /// Who issues and revokes sign-in codes.
+    ///
+    /// # Errors
+    /// When this caller may not.
+    pub(crate) fn issuer(&self, by: Option<&str>) -> Result<Issuer, HttpError> {
+        match self {
+            Self::Machine => Ok(Issuer { name: self.name(by), is_machine: true }),
+            Self::Operator(operator) => operator.issuer(),
+        }
+    }
+
     /// The name that stands in events: a machine says for whom it acts, an operator acts as themselves.
     pub(crate) fn name(&self, by: Option<&str>) -> String {
         match self {

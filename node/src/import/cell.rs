@@ -5,6 +5,8 @@
 
 use std::ops::RangeInclusive;
 
+use linli_domain::check::unshown;
+
 use super::finding::{Message, quoted};
 use super::record::Telephone;
 
@@ -22,11 +24,6 @@ pub(super) fn folded(text: &str) -> String {
         .collect()
 }
 
-/// Whether a character leaves no mark of its own but changes how a text compares or reads.
-pub(super) fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 /// Any text that is not empty and shows all it holds.
 pub(super) fn text(cell: &str) -> Result<String, Message> {
     if cell.is_empty() {
@@ -42,8 +39,7 @@ pub(super) fn text(cell: &str) -> Result<String, Message> {
             ),
         ));
     }
-    let unwanted = |c: char| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || is_invisible(c);
-    if let Some(character) = cell.chars().find(|&c| unwanted(c)) {
+    if let Some(character) = unshown(cell) {
         let code = u32::from(character);
         return Err(Message::new(
             format!("含有看不见的字符 U+{code:04X}。请删去后重新填写此格"),

@@ -131,7 +131,7 @@ pub(super) fn quoted(input: &str) -> String {
 }
 
 fn shown_char(character: char) -> Vec<char> {
-    if character.is_control() || super::cell::is_invisible(character) {
+    if character.is_control() || linli_domain::check::is_unshown(character) {
         character.escape_unicode().collect()
     } else {
         vec![character]

@@ -2,7 +2,9 @@
 
 use csv::StringRecord;
 
-use super::cell::{folded, is_invisible};
+use linli_domain::check::is_unshown;
+
+use super::cell::folded;
 use super::finding::{Finding, Findings, Message, quoted};
 use super::limits::{CELL_CHARS_MAX, TABLE_COLUMNS_MAX};
 use super::register::nearest;
@@ -35,7 +37,7 @@ fn name_key(name: &str) -> String {
     let name = folded(name);
     let bare = name.split('(').next().unwrap_or_default();
     let kept =
-        bare.chars().filter(|&c| !(c.is_whitespace() || c.is_control() || is_invisible(c) || c == '_' || c == '-'));
+        bare.chars().filter(|&c| !(c.is_whitespace() || c.is_control() || is_unshown(c) || c == '_' || c == '-'));
     kept.flat_map(char::to_lowercase).collect()
 }
 

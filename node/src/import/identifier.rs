@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::cell::{empty, folded, is_invisible};
+use linli_domain::check::is_unshown;
+
+use super::cell::{empty, folded};
 use super::finding::{Message, quoted};
 use super::limits::IDENTIFIER_CHARS_MAX;
 
@@ -116,7 +118,7 @@ fn check_words(text: &str) -> Result<(), IdentifierError> {
     if chars > IDENTIFIER_CHARS_MAX {
         return Err(IdentifierError::TooLong { chars });
     }
-    forbid(text, |c| c.is_control() || is_invisible(c) || "\"'`,;=<>\\，；、“”\u{fffd}".contains(c))
+    forbid(text, |c| c.is_control() || is_unshown(c) || "\"'`,;=<>\\，；、“”\u{fffd}".contains(c))
 }
 
 fn forbid(text: &str, forbidden: impl Fn(char) -> bool) -> Result<(), IdentifierError> {

@@ -37,8 +37,9 @@ pub fn command(act: &Value) -> String {
 /// An honest visitor reads, and an honest operator's act is recorded: once.
 pub fn serves_honest_people(served: &Served) {
     assert_eq!(served.visitor().get("/public").status, 200);
+    let honest = served.operator("诚实人");
     let before = events(served);
-    let answer = served.operator("诚实人").post_json("/api/v1/commands", &command(&report("东门")));
+    let answer = honest.post_json("/api/v1/commands", &command(&report("东门")));
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert_eq!(events(served), before + 1);
 }

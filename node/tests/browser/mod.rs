@@ -31,7 +31,10 @@ pub struct Served {
 impl Served {
     /// Serves a node as `linli serve` does, without a mesh.
     pub fn over(node: Arc<Node>) -> Self {
-        Self::with(node, HttpSettings { allowed_hosts: vec!["node.example".to_owned()], residents_open: true })
+        Self::with(
+            node,
+            HttpSettings { allowed_hosts: vec!["node.example".to_owned()], residents_open: true, metrics_open: false },
+        )
     }
 
     /// Serves a node with these settings.
@@ -55,8 +58,8 @@ impl Served {
     /// An operator who is signed in.
     pub fn operator(&self, name: &str) -> Browser {
         let now = crate::district::now_ms();
-        let code = self.node.operators().issue_code(name, now).unwrap();
-        let session = self.node.operators().redeem(&code, now).unwrap();
+        let code = self.node.operators().start_code(name, now).unwrap();
+        let session = self.node.sign_in(&code).unwrap();
         Browser { cookies: vec![format!("linli_session={}", session.token)], ..self.visitor() }
     }
 

@@ -500,13 +500,17 @@ impl Charter {
         self.invalid.iter()
     }
 
-    /// The grant under which `author` may write in `stream` for `area`: the narrowest area, then the smallest id.
-    pub fn grant_for(&self, author: &AuthorKey, area: &Area, stream: Stream) -> Option<EventId> {
+    /// The grant under which `author` may write in `stream` for `area` at a time in Unix milliseconds: one that has not
+    /// expired before one that has, then the narrowest area, then the smallest id.
+    pub fn grant_for(&self, author: &AuthorKey, area: &Area, stream: Stream, now_ms: u64) -> Option<EventId> {
         let fits = |g: &Grant| g.subject == *author && g.area.contains(area) && g.streams.contains(&stream);
         self.valid
             .iter()
             .filter(|(_, grant)| fits(grant))
-            .max_by_key(|(id, grant)| (grant.area.as_str().len(), std::cmp::Reverse(**id)))
+            .max_by_key(|(id, grant)| {
+                let lasts = grant.not_after.is_none_or(|end| now_ms <= end);
+                (lasts, grant.area.as_str().len(), std::cmp::Reverse(**id))
+            })
             .map(|(id, _)| *id)
     }
 

@@ -211,6 +211,12 @@ impl District {
         self.root.write(Draft { op, ..Draft::new(Stream::CHARTER, KIND_GRANT, None) })
     }
 
+    /// A grant for somebody who writes and has no node, written by the root.
+    pub fn grant_writer(&mut self, writer: &SecretKey, code: &str) -> ReceivedEvent {
+        let grant = Grant { role: Role::Liaison, delegate: false, ..node_grant(writer, code, "联络员".to_owned()) };
+        self.root.write(Draft { op: Some(grant.payload()), ..Draft::new(Stream::CHARTER, KIND_GRANT, None) })
+    }
+
     /// The federation's id.
     pub fn federation(&self) -> EventId {
         self.genesis.id()

@@ -156,7 +156,6 @@ impl Driver {
         events: broadcast::Sender<MeshEvent>,
         config: MeshConfig,
         told: Arc<Told>,
-        own_heads: OwnHeads,
         instance: Instance,
     ) -> Self {
         let (queue, happened) = mpsc::channel(limits::LOOP_QUEUE);
@@ -175,6 +174,7 @@ impl Driver {
         let memory = Memory::new(config.address_file);
         book.remember(now, memory.recall());
         let clocks = Clocks::new(now, Arc::clone(&node.clock));
+        let own_heads = OwnHeads::new(own_key, node.incarnation);
         let mut driver = Self {
             swarm,
             node,

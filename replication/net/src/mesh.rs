@@ -23,7 +23,7 @@ use crate::gate::Gated;
 use crate::interfaces::Interfaces;
 use crate::link::Links;
 use crate::metrics::Metrics;
-use crate::own_heads::{OwnHeads, OwnHeadsTold};
+use crate::own_heads::OwnHeadsTold;
 use crate::status::Told;
 use crate::strangers::{DiscardError, Strangers};
 use crate::{identity, limits, ports};
@@ -60,11 +60,9 @@ impl Mesh {
         let (event_sender, _) = broadcast::channel(limits::EVENTS_QUEUE);
         let key = node.key.public();
         let instance = getrandom::u64().map_err(|error| SpawnError::Transport(error.to_string()))?;
-        let own_heads = OwnHeads::new(key, node.incarnation);
-        let own_heads_told = own_heads.subscribe();
         let told = Arc::new(Told::default());
-        let driver =
-            Driver::new(swarm, node, metrics, event_sender.clone(), config, Arc::clone(&told), own_heads, instance);
+        let driver = Driver::new(swarm, node, metrics, event_sender.clone(), config, Arc::clone(&told), instance);
+        let own_heads = driver.own_heads.subscribe();
         let (ready_sender, ready) = oneshot::channel();
         let task = tokio::spawn(async move {
             // The driver is dropped with all its sockets before anybody is told that it has ended.
@@ -74,7 +72,7 @@ impl Mesh {
             }
         });
         let (requests, events, task) = (request_sender, event_sender, Arc::new(task));
-        let handle = MeshHandle { key, requests, events, told, own_heads: own_heads_told, task };
+        let handle = MeshHandle { key, requests, events, told, own_heads, task };
         match tokio::time::timeout(limits::LISTEN_TIMEOUT, ready).await {
             Ok(Ok(Err(error))) => Err(error),
             // An interface that is not up yet gets its address later.
@@ -267,7 +265,9 @@ impl MeshHandle {
     /// # Errors
     /// When the mesh has ended, or the store fails: what was removed before that stays so.
     pub async fn discard_brought_by(&self, peer: Option<AuthorKey>) -> Result<u64, DiscardError> {
-        Ok(self.ask(|answer| Request::Discard(peer, answer)).await??)
+        let (answer_sender, answer) = oneshot::channel();
+        self.requests.send(Request::Discard(peer, answer_sender)).await.map_err(|_| MeshClosed)?;
+        Ok(answer.await.map_err(|_| MeshClosed)??)
     }
 
     /// Addresses that are listened on and at which other machines may call; where there are none, those for this

@@ -154,7 +154,7 @@ fn put(store: &Store, events: &[ReceivedEvent]) {
 /// A charter that knows whoever writes in these tests, though their grants are in no store.
 fn charter_of_all(district: &District) -> Charter {
     let mut district = district.clone();
-    let writers: Vec<ReceivedEvent> = WRITERS.map(|n| district.grant_node(&key(n), "320508")).collect();
+    let writers: Vec<ReceivedEvent> = WRITERS.map(|n| district.grant_writer(&key(n), "320508")).collect();
     Charter::evaluate(district.federation(), district.charter_events().iter().chain(&writers))
 }
 

@@ -58,7 +58,7 @@ impl Node {
         let (known, credentials) = (store.clone(), vec![district.genesis.clone(), district.grants[n].clone()]);
         let mut writers = district.clone();
         // Authors without a node: their grants are in no store, and everybody knows of them.
-        let granted = [500, 600].map(|n| writers.grant_node(&key(n), "320508005"));
+        let granted = [500, 600].map(|n| writers.grant_writer(&key(n), "320508005"));
         let charter =
             move || Arc::new(Charter::evaluate(federation, events_of(&known, &charter_log).iter().chain(&granted)));
         let parts = MeshNode {

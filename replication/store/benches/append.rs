@@ -6,6 +6,7 @@
 //! ```text
 //! cargo bench --workspace --bench append            # 5 rounds, then 1 M events
 //! cargo bench --workspace --bench append -- --quick # 1 short round, then 20 k events
+//! cargo bench --workspace --bench append -- --large # only the 1 M events
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
@@ -35,6 +36,9 @@ fn main() {
     }
     let quick = args.iter().any(|arg| arg == "--quick");
     let (rounds, events) = if quick { (1, 20_000) } else { (5, 1_000_000) };
+    if args.iter().any(|arg| arg == "--large") {
+        return fill_and_open(events);
+    }
     println!("\ndurable appends of one event of {PAYLOAD_BYTES} B, medians of {rounds} rounds");
     println!("{:<34} {:>11} {:>11} {:>9}", "", "events/s", "us/event", "of floor");
     for (clients, each) in [(1, if quick { 50 } else { 400 }), (64, if quick { 10 } else { 200 })] {

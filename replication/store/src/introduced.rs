@@ -4,6 +4,7 @@
 //! that was removed its head stays, with header and signature: it proves who signed how much, for the header names the
 //! event before it by its hash, and so on to the first.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use linli_core::event::event_id;
@@ -86,15 +87,26 @@ impl Store {
         batch.put(Family::Local, &[DISCARDED, &key].concat(), &proof);
         batch.delete(Family::Local, &[CHARGED, &key].concat());
         for family in [Family::Entries, Family::Op, Family::Pii, Family::Lacking] {
-            let mut rows = shared.backend.walk(family, &from, &end)?;
-            while let Some((key, _)) = rows.pair() {
-                batch.delete(family, key);
-                rows.step()?;
-            }
+            shared.backend.walks(&[family], &from, &end, &mut |walks| {
+                for rows in walks {
+                    while let Some((key, _)) = rows.pair() {
+                        batch.delete(family, key);
+                        rows.step()?;
+                    }
+                }
+                Ok(())
+            })?;
         }
-        shared.backend.write(batch, true)?;
-        let mut frontier = shared.frontier.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut frontier).remove(log);
+        shared.write_durably(batch)?;
+        {
+            let mut frontier = shared.frontier.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::make_mut(&mut frontier).remove(log);
+        }
+        // What a person had removed is no loss at the next start. Should this fail, the next writing of the file does it.
+        shared.published.fetch_add(1, Ordering::SeqCst);
+        if let Err(error) = shared.note_heads() {
+            tracing::warn!(%error, "the heads file still has a log that was removed");
+        }
         Ok(Some(head))
     }
 

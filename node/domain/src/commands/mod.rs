@@ -22,6 +22,7 @@ use linli_core::id::{AuthorKey, EventId, Kind, RecordId, Stream};
 use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
+use crate::check;
 use crate::date::Date;
 use crate::documents::{Document, DocumentError, Edit};
 use crate::events::edited::Edited;
@@ -234,7 +235,24 @@ commands! {
 /// # Errors
 /// [`Refused`] says what is wrong and what to do next.
 pub fn prepare(command: Command, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-    command.drafts(ctx)
+    let said = serde_json::to_value(&command).map_err(|_| Refused::new(Refusal::Internal))?;
+    let drafts = command.drafts(ctx)?;
+    shows_all_it_holds("", &said)?;
+    Ok(drafts)
+}
+
+/// Refuses texts, a document's included, that hold what no screen shows: one rule for pages, programs and imports.
+fn shows_all_it_holds(name: &str, said: &serde_json::Value) -> Result<(), Refused> {
+    use serde_json::Value;
+    match said {
+        Value::String(text) => check::unshown(text).map_or(Ok(()), |hidden| Err(Refused::unshown(name, text, hidden))),
+        Value::Array(items) => items.iter().try_for_each(|item| shows_all_it_holds(name, item)),
+        Value::Object(pairs) => pairs.iter().try_for_each(|(key, value)| {
+            shows_all_it_holds(key, &Value::String(key.clone()))?;
+            shows_all_it_holds(key, value)
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The record of a line of an import: the same at every node and every time.

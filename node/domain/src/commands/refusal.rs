@@ -219,6 +219,16 @@ impl Refused {
         refused
     }
 
+    /// A text that holds a character which no screen shows.
+    pub(super) fn unshown(name: &str, text: &str, hidden: char) -> Self {
+        let line = 1 + text.chars().take_while(|character| *character != hidden).filter(|c| *c == '\n').count();
+        let (name, code) = (name.escape_debug(), u32::from(hidden));
+        let mut refused = Self::new(Refusal::InvalidField);
+        refused.zh = format!("{name}: 第{line}行含有看不见的字符 U+{code:04X}。");
+        refused.en = format!("{name}: line {line} holds U+{code:04X}, which no screen shows.");
+        refused
+    }
+
     /// More was asked for than the books show.
     pub(super) fn not_enough(item: &str, known: i64, asked: i64) -> Self {
         let mut refused = Self::about(Refusal::NotEnough, "quantity");

@@ -5,9 +5,9 @@ use linli_domain::conflict::Conflict;
 use linli_domain::record::RecordView;
 use maud::{Markup, html};
 
-use super::history::byline;
+use super::history::{byline, place_of};
 use super::layout::tag;
-use crate::history::HistoryLine;
+use crate::history::{HistoryLine, Told};
 use crate::http::catalogue::settling;
 use crate::http::clock;
 use crate::http::forms::{Shown, Source};
@@ -19,12 +19,17 @@ use crate::words::{Lang, Word};
 pub(crate) struct Sides<'s> {
     pub(crate) lang: Lang,
     pub(crate) now_ms: u64,
-    pub(crate) lines: &'s [HistoryLine],
+    /// The page of the history that is shown, and every line that a conflict names.
+    pub(crate) told: &'s Told,
     /// The title of another record that a side names.
     pub(crate) title_of: &'s dyn Fn(&RecordId) -> String,
 }
 
 impl Sides<'_> {
+    fn line_of(&self, event: &EventId) -> Option<&HistoryLine> {
+        self.told.lines.iter().chain(&self.told.others).find(|line| line.id == *event)
+    }
+
     /// The conflicts that are open, without their forms: these parts change while the page is open.
     pub(crate) fn open(&self, view: &RecordView, operator: &Operator) -> Markup {
         html! {
@@ -71,7 +76,7 @@ impl Sides<'_> {
             p.soft { (lang.t(Word::ConflictIntro)) }
             div.sides { @for event in &conflict.events { (self.side(event, kept)) } }
             @for settlement in &conflict.settlements {
-                p { (lang.t(Word::SettledBy)) " " a href={ "#e-" (settlement.event.short()) } { (self.told(&settlement.event)) } }
+                p { (lang.t(Word::SettledBy)) " " a href=(place_of(self.told, &settlement.event)) { (self.told(&settlement.event)) } }
             }
             @if conflict.settlements.len() > 1 && conflict.is_open() { p { (tag("orange", lang.t(Word::SettledTwice))) } }
         }
@@ -79,7 +84,7 @@ impl Sides<'_> {
 
     fn side(&self, event: &EventId, kept: Option<EventId>) -> Markup {
         let lang = self.lang;
-        let Some(line) = self.lines.iter().find(|line| line.id == *event) else {
+        let Some(line) = self.line_of(event) else {
             return html! { div.side { span.mono { (event.short()) } } };
         };
         html! {
@@ -92,14 +97,14 @@ impl Sides<'_> {
                         None => {}
                     }
                 }
-                p { (byline(lang, line)) br; span.mono { (line.area) } " · " (clock::time(line.time_ms, self.now_ms)) }
+                p { bdi { (byline(lang, line)) } br; span.mono { (line.area) } " · " (clock::time(line.time_ms, self.now_ms)) }
                 dl.facts { @for (key, value) in &line.fields {
                     dt { (super::history::field_name(lang, line, key)) }
                     dd { (super::values::value(lang, key, value, self.title_of)) }
                 } }
                 p.soft {
                     (match line.seen { 0 => lang.t(Word::SeenNone).to_owned(), n => lang.fill(Word::SeenSome, &[&n]) })
-                    (lang.of("；", "; ")) a href={ "#e-" (event.short()) } { (lang.t(Word::SeeHistory)) }
+                    (lang.of("；", "; ")) a href=(place_of(self.told, event)) { (lang.t(Word::SeeHistory)) }
                 }
             }
         }
@@ -130,7 +135,7 @@ impl Sides<'_> {
     /// One event in a line: who, what, where, when.
     fn told(&self, event: &EventId) -> String {
         let lang = self.lang;
-        self.lines.iter().find(|line| line.id == *event).map_or_else(
+        self.line_of(event).map_or_else(
             || event.short(),
             |line| {
                 let label = lang.of(&line.label_zh, &line.label_en);

@@ -8,10 +8,13 @@ use maud::{Markup, html};
 use super::labels;
 use super::layout::tag;
 use super::values::value;
-use crate::history::{HistoryLine, Personal, SignatureGrade, VerdictLabel};
+use crate::history::{HistoryLine, Personal, SignatureGrade, Told, VerdictLabel};
 use crate::http::catalogue::label_of;
 use crate::http::clock;
 use crate::words::{Lang, Word};
+
+/// Lines on one page: what happened last is what people come for, and a phone should not load a year of a supply point.
+pub(crate) const LINES_ON_PAGE: usize = 50;
 
 /// What entries are shown with.
 #[derive(Clone, Copy)]
@@ -19,26 +22,45 @@ struct Telling<'t> {
     lang: Lang,
     now_ms: u64,
     by_id: &'t BTreeMap<EventId, &'t HistoryLine>,
+    told: &'t Told,
     /// The title of another record.
     title_of: &'t dyn Fn(&RecordId) -> String,
 }
 
-/// The history, newest first: what happened last is what people come for.
-pub(crate) fn history(
-    lang: Lang,
-    lines: &[HistoryLine],
-    now_ms: u64,
-    title_of: &dyn Fn(&RecordId) -> String,
-) -> Markup {
-    let by_id: BTreeMap<EventId, &HistoryLine> = lines.iter().map(|line| (line.id, line)).collect();
-    let telling = Telling { lang, now_ms, by_id: &by_id, title_of };
+/// The address of an event's line: on this page, or the page that it stands on.
+pub(crate) fn place_of(told: &Told, event: &EventId) -> String {
+    match told.lines.iter().any(|line| line.id == *event) {
+        true => format!("#e-{}", event.short()),
+        false => format!("?at={event}#e-{}", event.short()),
+    }
+}
+
+/// A page of the history, newest first.
+pub(crate) fn history(lang: Lang, told: &Told, now_ms: u64, title_of: &dyn Fn(&RecordId) -> String) -> Markup {
+    let by_id: BTreeMap<EventId, &HistoryLine> =
+        told.lines.iter().chain(&told.others).map(|line| (line.id, line)).collect();
+    let telling = Telling { lang, now_ms, by_id: &by_id, told, title_of };
+    let (first, last) = (told.from + 1, told.from + told.lines.len());
     html! {
         section.card data-live="history" aria-labelledby="h-history" {
-            div.card-head { h2 #h-history { (lang.t(Word::History)) " " span.count { (lines.len()) } } }
+            div.card-head { h2 #h-history { (lang.t(Word::History)) " " span.count { (told.total) } } }
             p.soft { (lang.t(Word::HistoryIntro)) }
-            ol.history reversed { @for line in lines.iter().rev() { (entry(telling, line)) } }
+            (pages(lang, told))
+            @if told.lines.len() < told.total { p.soft { (lang.fill(Word::HistoryPart, &[&first, &last, &told.total])) } }
+            ol.history reversed start=(last) { @for line in told.lines.iter().rev() { (entry(telling, line)) } }
+            (pages(lang, told))
         }
     }
+}
+
+/// The ways to later and earlier lines.
+fn pages(lang: Lang, told: &Told) -> Markup {
+    let after = told.total - told.from - told.lines.len();
+    let page = after / LINES_ON_PAGE;
+    html! { @if told.lines.len() < told.total { p.buttons {
+        @if after > 0 { a.button.quiet href={ "?page=" (page - 1) "#h-history" } { (lang.t(Word::LaterLines)) } }
+        @if told.from > 0 { a.button.quiet href={ "?page=" (page + 1) "#h-history" } { (lang.t(Word::EarlierLines)) } }
+    } } }
 }
 
 fn entry(telling: Telling<'_>, line: &HistoryLine) -> Markup {
@@ -47,13 +69,13 @@ fn entry(telling: Telling<'_>, line: &HistoryLine) -> Markup {
     html! {
         li id={ "e-" (line.id.short()) } class=[(!counts).then_some("aside-line")] {
             h3 { (label(lang, line)) " " (verdict(lang, &line.verdict)) }
-            p.who { (byline(lang, line)) " · " span.mono title=(lang.t(Word::AreaCode)) { (line.area) } " · " (clock::time(line.time_ms, telling.now_ms)) }
+            p.who { bdi { (byline(lang, line)) } " · " span.mono title=(lang.t(Word::AreaCode)) { (line.area) } " · " (clock::time(line.time_ms, telling.now_ms)) }
             (fields(telling, line, &line.fields))
             (personal(telling, line))
-            @if !line.unseen.is_empty() { (unseen(lang, line, telling.by_id)) }
+            @if !line.unseen.is_empty() { (unseen(telling, line)) }
             details id={ "d-" (line.id.short()) } {
                 summary { (proof_summary(lang, line)) }
-                (proof(lang, line))
+                (proof(telling, line))
             }
         }
     }
@@ -98,14 +120,20 @@ fn personal(telling: Telling<'_>, line: &HistoryLine) -> Markup {
     }
 }
 
-/// The acts that stand before this one and that its author had not seen when they signed.
-fn unseen(lang: Lang, line: &HistoryLine, by_id: &BTreeMap<EventId, &HistoryLine>) -> Markup {
+/// The acts that stand before this one and that its author had not seen when they signed: how many, and the latest.
+fn unseen(telling: Telling<'_>, line: &HistoryLine) -> Markup {
+    let lang = telling.lang;
     html! {
         div.note.warn {
-            p { strong { (lang.t(Word::UnseenTitle)) } }
+            p {
+                strong { (lang.t(Word::UnseenTitle)) }
+                @if line.unseen_total > line.unseen.len() as u64 {
+                    " " (lang.fill(Word::UnseenOf, &[&line.unseen_total, &line.unseen.len()]))
+                }
+            }
             ul { @for id in &line.unseen {
-                li { a href={ "#e-" (id.short()) } {
-                    @match by_id.get(id) {
+                li { a href=(place_of(telling.told, id)) {
+                    @match telling.by_id.get(id) {
                         Some(earlier) => { (label(lang, earlier)) " · " (byline(lang, earlier)) " · " (clock::minute(earlier.time_ms)) }
                         None => span.mono { (id.short()) }
                     }
@@ -127,7 +155,8 @@ fn proof_summary(lang: Lang, line: &HistoryLine) -> String {
     format!("{}{}{seen}", lang.t(grade), lang.of("；", "; "))
 }
 
-fn proof(lang: Lang, line: &HistoryLine) -> Markup {
+fn proof(telling: Telling<'_>, line: &HistoryLine) -> Markup {
+    let lang = telling.lang;
     html! {
         dl.facts {
             dt { (lang.t(Word::EventIdLabel)) } dd.mono { (line.id) }
@@ -137,7 +166,7 @@ fn proof(lang: Lang, line: &HistoryLine) -> Markup {
             dt { (lang.t(Word::ParentsLabel)) }
             dd {
                 @if line.parents.is_empty() { (lang.t(Word::NoneHere)) }
-                @for parent in &line.parents { div { a.mono href={ "#e-" (parent.short()) } { (parent.short()) } } }
+                @for parent in &line.parents { div { a.mono href=(place_of(telling.told, parent)) { (parent.short()) } } }
             }
         }
     }

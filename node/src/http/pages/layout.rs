@@ -103,7 +103,7 @@ impl Frame<'_> {
         let lang = self.visitor.lang;
         html! {
             @if let Some(operator) = &self.visitor.operator {
-                span.who { (lang.fill(Word::SignedInAs, &[&operator.name])) }
+                span.who { bdi { (lang.fill(Word::SignedInAs, &[&operator.name])) } }
                 form method="post" action="/sign-out" {
                     input type="hidden" name="_token" value=(operator.form_token());
                     button type="submit" { (lang.t(Word::SignOut)) }

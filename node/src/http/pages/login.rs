@@ -1,4 +1,4 @@
-//! Signing in with a one-time code, signing out, and issuing codes for colleagues.
+//! Signing in with a one-time code, and signing out.
 
 use axum::extract::{Query, State};
 use axum::http::{Extensions, HeaderValue, StatusCode, header};
@@ -12,7 +12,6 @@ use crate::http::App;
 use crate::http::acts::check_form_token;
 use crate::http::api::aside;
 use crate::http::catalogue::form_named;
-use crate::http::clock::now_ms;
 use crate::http::error::HttpError;
 use crate::http::guard::address_of;
 use crate::http::input::{Fields, see_other};
@@ -40,7 +39,7 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor, Query(way): Q
 }
 
 /// Names of the act and of its fields in a sign-in form that keeps what was typed into another one.
-const KEPT_ACT: &str = "_act";
+const KEPT_ACT: &str = "kept_act";
 const KEPT_FIELD: &str = "kept.";
 
 /// A form that was sent after its session had ended: it comes back once somebody has signed in.
@@ -135,7 +134,7 @@ pub(crate) async fn sign_in(
         return Ok(again(HttpError::too_many(wait_s)));
     }
     let (node, code) = (app.node.clone(), fields.text("code").to_owned());
-    let session = match aside(move || node.operators().redeem(&code, now_ms())).await? {
+    let session = match aside(move || node.sign_in(&code)).await? {
         Ok(session) => session,
         Err(error) => return Ok(again(error.into())),
     };
@@ -143,7 +142,7 @@ pub(crate) async fn sign_in(
     let Some(form) = form_named(&kept.act) else {
         return Ok(([(header::SET_COOKIE, cookie)], see_other(own_path(fields.text("back")))).into_response());
     };
-    let operator = Operator { name: session.name, token: session.token };
+    let operator = Operator::from(session);
     let visitor = Visitor { operator: Some(operator), here: format!("/act/{}", kept.act), ..visitor };
     let error = HttpError::new(StatusCode::OK, "signed_in_again", Word::ErrSignedInAgain, Word::ErrSignedInAgainNext);
     let page = form_again(&app, &visitor, form, &kept.fields, &error).await?;
@@ -154,62 +153,8 @@ pub(crate) async fn sign_in(
 pub(crate) async fn sign_out(State(app): State<App>, visitor: Visitor, fields: Fields) -> Result<Response, HttpError> {
     let operator = visitor.operator()?.clone();
     check_form_token(&operator, &fields)?;
-    aside(move || app.node.operators().end_session(&operator.token)).await?;
+    aside(move || app.node.operators().end_session(&operator.token)).await??;
     Ok(([(header::SET_COOKIE, ended_cookie())], see_other("/sign-in")).into_response())
-}
-
-/// `GET /operators`.
-pub(crate) async fn operators_page(State(app): State<App>, visitor: Visitor) -> Result<Response, HttpError> {
-    issue_page(&app, &visitor, "", html! {})
-}
-
-fn issue_page(app: &App, visitor: &Visitor, typed: &str, above: Markup) -> Result<Response, HttpError> {
-    let (lang, operator) = (visitor.lang, visitor.operator()?);
-    let content = html! {
-        div.head { h1 { (lang.t(Word::OperatorsTitle)) } }
-        (above)
-        form.act method="post" action="/operators" {
-            input type="hidden" name="_token" value=(operator.form_token());
-            div.field {
-                label for="name" { (lang.t(Word::OperatorName)) }
-                span.hint #name-hint { (lang.t(Word::OperatorNameHint)) }
-                input #name name="name" value=(typed) required maxlength="40" autocomplete="off" aria-describedby="name-hint";
-            }
-            div { button type="submit" { (lang.t(Word::OperatorsTitle)) } }
-        }
-    };
-    let frame = Frame { app, visitor, title: lang.t(Word::OperatorsTitle), section: "/operators", live: false };
-    Ok(frame.page(content))
-}
-
-/// `POST /operators`.
-pub(crate) async fn issue_code(
-    State(app): State<App>,
-    visitor: Visitor,
-    fields: Fields,
-) -> Result<Response, HttpError> {
-    let (lang, name) = (visitor.lang, fields.text("name").to_owned());
-    let issued = async {
-        check_form_token(visitor.operator()?, &fields)?;
-        app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
-        let (node, name) = (app.node.clone(), name.clone());
-        aside(move || node.operators().issue_code(&name, now_ms())).await?.map_err(HttpError::from)
-    };
-    match issued.await {
-        Ok(code) => {
-            let shown = html! {
-                div.note.done role="status" {
-                    p { (lang.fill(Word::CodeIssued, &[&name])) }
-                    p.code.mono { (code) }
-                }
-            };
-            issue_page(&app, &visitor, "", shown)
-        }
-        Err(error) => {
-            let page = issue_page(&app, &visitor, &name, error_note(lang, &error))?;
-            Ok(error.on_page(page))
-        }
-    }
 }
 
 #[cfg(test)]

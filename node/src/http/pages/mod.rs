@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod next_acts;
+pub(crate) mod operators;
 pub(crate) mod options;
 pub(crate) mod peers;
 pub(crate) mod phone;

@@ -34,13 +34,27 @@ impl Options {
             return Self::default();
         }
         let all = node.summaries();
-        Self(wanted.into_iter().map(|source| (source, choices(node, lang, source, &all, about))).collect())
+        let itself = itself(forms, about);
+        let offered = |source| {
+            let mut found = choices(node, lang, source, &all, about);
+            if matches!(source, Source::SupplyPoints | Source::Incidents) {
+                found.retain(|(id, _)| !itself.contains(id));
+            }
+            (source, found)
+        };
+        Self(wanted.into_iter().map(offered).collect())
     }
 
     /// The choices of a source.
     pub(crate) fn of(&self, source: Source) -> Vec<(String, String)> {
         self.0.get(&source).cloned().unwrap_or_default()
     }
+}
+
+/// The records that the forms are about: nothing is sent to where it is, and nothing is a duplicate of itself.
+fn itself(forms: &[&Form], about: &Fields) -> Vec<String> {
+    let fixed = forms.iter().flat_map(|form| form.fixed).filter(|name| matches!(**name, "point" | "incident"));
+    fixed.map(|name| about.text(name).to_owned()).filter(|id| !id.is_empty()).collect()
 }
 
 fn choices(node: &Node, lang: Lang, source: Source, all: &[Summary], about: &Fields) -> Vec<(String, String)> {

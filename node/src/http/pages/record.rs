@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::conflicts::Sides;
 use super::facts::Reading;
-use super::history::history;
+use super::history::{LINES_ON_PAGE, history, place_of};
 use super::labels;
 use super::layout::{Frame, as_of_line, tag};
 use super::next_acts::next_acts;
@@ -20,7 +20,7 @@ use super::options::Options;
 use super::plan_texts::in_force;
 use super::receipt::receipt;
 use super::summaries::heading;
-use crate::history::HistoryLine;
+use crate::history::{Told, Wanted};
 use crate::http::App;
 use crate::http::api::{aside, record_id};
 use crate::http::error::HttpError;
@@ -34,7 +34,7 @@ use crate::words::{Lang, Word};
 /// Everything that the page shows, read in one go.
 struct Page {
     view: RecordView,
-    lines: Vec<HistoryLine>,
+    told: Told,
     as_of: AsOf,
     titles: BTreeMap<RecordId, String>,
     forms: Vec<(&'static Form, Fields)>,
@@ -60,7 +60,10 @@ pub(crate) async fn page(
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, record) = (app.node.clone(), record_id(&id)?);
     let asked_for = given.get("do").map(|_| given.clone());
-    let page = aside(move || read(&node, &record, lang, asked_for)).await??;
+    let wanted_lines = wanted_lines(&given)?;
+    let place = app.tellings.acquire().await.map_err(|error| HttpError::internal(&error))?;
+    let page = aside(move || read(&node, &record, lang, asked_for, &wanted_lines)).await??;
+    drop(place);
     let page = page.ok_or_else(|| HttpError::no_record(&app.node))?;
     let receipt = match given.get("done").and_then(|act| act.parse().ok()) {
         Some(act) => receipt(&app, lang, act).await?,
@@ -74,15 +77,42 @@ pub(crate) async fn page(
     Ok(frame.page(content))
 }
 
+/// What a profile says belongs into its own form: a team's name is not that of the person who is certified.
+fn keep_own_values(view: &RecordView, form: &Form, values: &mut Fields) {
+    let is_profile = matches!(form.act, "set_point" | "set_team");
+    if !is_profile && matches!(view.state, RecordState::SupplyPoint(_) | RecordState::Team(_)) {
+        values.0.retain(|(name, _)| form.fixed.contains(&name.as_str()) || name.starts_with('_'));
+    }
+}
+
+/// Which part of the history the address asks for; the latest lines otherwise.
+fn wanted_lines(given: &BTreeMap<String, String>) -> Result<Wanted, HttpError> {
+    if let Some(page) = given.get("page") {
+        return Ok(Wanted::PageBack(page.parse().map_err(|_| HttpError::request())?, LINES_ON_PAGE));
+    }
+    let event = given.get("at").map(|event| event.parse().map_err(|_| HttpError::request())).transpose()?;
+    Ok(Wanted::PageOf(event, LINES_ON_PAGE))
+}
+
+/// The events that conflicts name: their sides, and what settled them.
+fn in_conflict(view: &RecordView) -> Vec<EventId> {
+    let named = view.conflicts.iter().flat_map(|conflict| {
+        conflict.events.iter().copied().chain(conflict.settlements.iter().map(|settlement| settlement.event))
+    });
+    named.collect()
+}
+
 fn read(
     node: &Node,
     record: &RecordId,
     lang: Lang,
     given: Option<BTreeMap<String, String>>,
+    wanted_lines: &Wanted,
 ) -> Result<Option<Page>, NodeError> {
     let Some(view) = node.view(record)? else { return Ok(None) };
     let mut forms = next_acts(&view);
     for (form, values) in &mut forms {
+        keep_own_values(&view, form, values);
         let given = given.iter().filter(|given| given.get("do").is_some_and(|act| act == form.act)).flatten();
         let known = given.filter(|(name, _)| form.fields.iter().any(|field| field.name == name.as_str()));
         known.for_each(|(name, text)| values.set(name, text.clone()));
@@ -91,7 +121,7 @@ fn read(
     let wanted: Vec<&Form> = forms.iter().map(|(form, _)| *form).collect();
     let about = Fields(forms.first().map(|(_, values)| values.0.clone()).unwrap_or_default());
     Ok(Some(Page {
-        lines: node.history(record)?,
+        told: node.history_part(record, wanted_lines, &in_conflict(&view))?,
         as_of: node.as_of(),
         teams_here: teams_at(&summaries, record),
         titles: summaries.into_iter().map(|summary| (summary.id, summary.title)).collect(),
@@ -118,7 +148,7 @@ impl Page {
     fn content(&self, lang: Lang, asked: &Asked<'_>, heading: &str, receipt: &Markup) -> Markup {
         let title_of = |record: &RecordId| self.titles.get(record).cloned().unwrap_or_else(|| record.to_string());
         let now_ms = self.as_of.now_ms;
-        let sides = Sides { lang, now_ms, lines: &self.lines, title_of: &title_of };
+        let sides = Sides { lang, now_ms, told: &self.told, title_of: &title_of };
         let reading = Reading { lang, now_ms, today: today(), title_of: &title_of, issued_texts: &self.issued_texts };
         html! {
             div.head {
@@ -133,7 +163,7 @@ impl Page {
                 div.acts-side data-live="acts" data-quiet { (self.acts(lang, asked)) }
                 div.stack.history-side {
                     div data-live="settled" data-quiet { (sides.settled(&self.view)) }
-                    (history(lang, &self.lines, now_ms, &title_of))
+                    (history(lang, &self.told, now_ms, &title_of))
                 }
             }
         }
@@ -164,7 +194,7 @@ impl Page {
         html! {
             @if view.marks.total > 0 { div.note.warn {
                 p { strong { (lang.t(Word::Marks)) } }
-                ul { @for mark in &view.marks.latest { li { a href={ "#e-" (mark.event.short()) } { (lang.of(mark.rule.zh(), mark.rule.en())) } } } }
+                ul { @for mark in &view.marks.latest { li { a href=(place_of(&self.told, &mark.event)) { (lang.of(mark.rule.zh(), mark.rule.en())) } } } }
             } }
             @if view.unsettled_total + view.missing_parents_total + view.unknown.total + view.repeated.total > 0 { div.note {
                 @if view.outside > 0 { (line(Word::OutsideWaits, &[&view.outside])) }

@@ -218,3 +218,20 @@ proptest! {
         prop_assert_eq!(&shuffled.waiting, &sorted.waiting);
     }
 }
+
+#[test]
+fn a_grant_that_lasts_is_used_before_a_narrower_one_that_has_expired() {
+    let d = district(1, 1);
+    let (fed, street) = (d.genesis.id(), key(12));
+    let mut narrow = terms(&street, Role::Node, "320508005012");
+    narrow.not_after = Some(1_700_000_000_000);
+    let narrow = grant(&d.roots[0], fed, &narrow);
+    let wide = grant(&d.roots[0], fed, &terms(&street, Role::Node, "320508005"));
+    let charter = Charter::evaluate(fed, [&d.genesis, &narrow, &wide]);
+    let area: Area = "320508005012".parse().unwrap();
+    let at = |now_ms| charter.grant_for(&street.public(), &area, Stream::TEAMS, now_ms);
+    assert_eq!((at(1_700_000_000_000), at(1_700_000_000_001)), (Some(narrow.id()), Some(wide.id())));
+    // one that has expired is better than none: what is written under it is marked
+    let only = Charter::evaluate(fed, [&d.genesis, &narrow]);
+    assert_eq!(only.grant_for(&street.public(), &area, Stream::TEAMS, 1_800_000_000_000), Some(narrow.id()));
+}

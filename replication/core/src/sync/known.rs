@@ -46,7 +46,8 @@ impl Known {
 
     /// The peer holds exactly what we hold.
     pub(super) fn all_equal(&mut self) {
-        (self.equal[..].fill(u64::MAX), self.told.clear());
+        self.equal[..].fill(u64::MAX);
+        self.told.clear();
         self.sums = Sums::default();
     }
 

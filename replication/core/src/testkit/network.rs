@@ -588,7 +588,7 @@ impl Network {
                 self.break_connection((node.min(other), node.max(other)));
             }
             Output::Introduced(introduced) => {
-                drop(self.nodes[node].introduced.insert(introduced.log.clone(), introduced))
+                self.nodes[node].introduced.insert(introduced.log.clone(), introduced);
             }
             report @ (Output::PeerReportsOurHead { .. } | Output::Forked { .. }) => {
                 self.nodes[node].reports.push(report);

@@ -22,13 +22,15 @@ pub(super) struct Writer {
     clone: Option<Author>,
     /// So many reports of the engine have been heeded.
     heeded: usize,
+    /// Reports before this one were about a disk that was put back since.
+    told_from: usize,
     /// Its disk was put back once: what only that disk held is gone.
     pub(super) was_put_back: bool,
 }
 
 impl Writer {
     pub(super) const fn new(author: Author) -> Self {
-        Self { author, copy: None, clone: None, heeded: 0, was_put_back: false }
+        Self { author, copy: None, clone: None, heeded: 0, told_from: 0, was_put_back: false }
     }
 
     pub(super) fn copy_disk(&mut self, network: &Network, node: usize) {
@@ -58,6 +60,7 @@ impl District {
             self.next_incarnation += 1;
             writer.author = writer.author.reborn(self.next_incarnation);
         }
+        self.check_heeded(node)?;
         self.check_not_told(node, stream)?;
         let author = &mut self.writers[node].author;
         let run = match personal {
@@ -67,6 +70,16 @@ impl District {
         self.note(&run);
         self.network.write(node, &run);
         Ok(())
+    }
+
+    /// Nobody signs in an incarnation of which a later head was reported, whatever else was reported with it.
+    fn check_heeded(&self, node: usize) -> Result<(), String> {
+        let Writer { author, told_from, .. } = &self.writers[node];
+        let of_this = |report: &&Output| matches!(report, Output::PeerReportsOurHead { log, .. } if log.incarnation == author.incarnation);
+        match self.network.nodes[node].reports[*told_from..].iter().find(of_this) {
+            Some(report) => Err(format!("node {node} goes on signing where it was told of later events: {report:?}")),
+            None => Ok(()),
+        }
     }
 
     /// Nobody signs again what a connected peer has held for long.
@@ -110,6 +123,7 @@ impl District {
         }
         let writer = &mut self.writers[node];
         (writer.author, writer.was_put_back) = (author, true);
+        writer.told_from = self.network.nodes[node].reports.len();
         if noticed {
             self.next_incarnation += 1;
             writer.author = writer.author.reborn(self.next_incarnation);
