@@ -11,9 +11,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use linli::batch::BatchOf;
 use linli::data_dir::{DataDir, KeyName};
 use linli::enrolment::Enrolment;
-use linli::node::Node;
+use linli::node::{Node, new_act};
 use linli_core::enrol::{Founding, JoinRequest, found};
 use linli_domain::commands::Command;
 use linli_store::{OpenOptions, ProjectionBatch, Store};
@@ -91,7 +92,8 @@ fn write_stories(node: &Node, first: usize) {
         acts.push(json!({"do": "close_incident", "incident": incident, "outcome": "积水已排除"}));
     }
     let commands: Vec<Command> = serde_json::from_value(acts.into()).unwrap();
-    node.submit_all("值守员", commands).unwrap();
+    let acts = commands.into_iter().map(|command| (new_act(), command)).collect();
+    node.submit_all("值守员", acts, BatchOf::Acts).unwrap();
 }
 
 /// The floor: every pair of the projection family again, in a fresh store, as many pairs to a batch as a pass writes.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use linli_domain::act::ActId;
+use linli_domain::commands::Refusal;
 use serde_json::Value;
 
 use crate::cli::outcome::{Code, Failure};
@@ -12,6 +14,17 @@ use crate::http::DIRECTORY_HEADER;
 
 /// Longest wait for an answer. Commands are quick; an import of a street takes a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How an act is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'s> {
+    /// Its id.
+    pub act: ActId,
+    /// Whether the person says that the clock is right although other nodes differ.
+    pub clock_checked: bool,
+    /// The command that sends it again.
+    pub again: &'s str,
+}
 
 /// A connection to the running node.
 pub struct Client {
@@ -73,6 +86,29 @@ impl Client {
         self.read(request.send_json(body))
     }
 
+    /// Sends an act, or a batch of acts, under its id. An answer that is lost says nothing of what was recorded: then the
+    /// failure names the id and `again`, the command that sends it again.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn post_act(&self, path: &str, body: &Value, sent: &Sent<'_>) -> Result<Value, Failure> {
+        let Sent { act, clock_checked, again } = *sent;
+        let request = self.agent.post(format!("{}{path}", self.base)).header("authorization", self.bearer());
+        let request = request.header("idempotency-key", act.to_string());
+        let request = request.header(DIRECTORY_HEADER, &self.directory);
+        let request = if clock_checked { request.header("clock-checked", "yes") } else { request };
+        let answer = request.send_json(body);
+        let lost = matches!(&answer, Err(error) if may_have_arrived(error));
+        match self.read(answer) {
+            Err(failure) if lost || failure.code == Code::OutcomeUnknown => {
+                let message = format!("the act {act} may have been recorded: {}", failure.message);
+                Err(Failure::new(Code::OutcomeUnknown, message, again))
+            }
+            Err(failure) if failure.code == Code::NotDurable => Err(Failure { next: again.to_owned(), ..failure }),
+            answered => answered,
+        }
+    }
+
     /// Deletes a resource.
     ///
     /// # Errors
@@ -119,7 +155,32 @@ impl Client {
             (zh, en) if zh.is_empty() && en.is_empty() => format!("the node answered {status}"),
             (zh, en) => format!("{zh} / {en}"),
         };
-        let code = if status.is_client_error() { Code::Usage } else { Code::Error };
-        Err(Failure::new(code, message, text("next")))
+        Err(Failure::new(code_of(status, &text("code")), message, text("next")))
     }
+}
+
+/// What an error of the API is to a script.
+fn code_of(status: ureq::http::StatusCode, code: &str) -> Code {
+    let of_the_domain = || Refusal::ALL.iter().any(|reason| reason.code() == code);
+    match code {
+        "not_allowed" => Code::NotAllowed,
+        "not_durable" => Code::NotDurable,
+        "outcome_unknown" => Code::OutcomeUnknown,
+        "act_reused" | "nothing_to_do" | "clock_wrong" => Code::Refused,
+        _ if !status.is_client_error() => Code::Error,
+        _ if of_the_domain() => Code::Refused,
+        _ => Code::Usage,
+    }
+}
+
+/// Whether a request that failed may have reached the node all the same.
+fn may_have_arrived(error: &ureq::Error) -> bool {
+    !matches!(
+        error,
+        ureq::Error::ConnectionFailed
+            | ureq::Error::HostNotFound
+            | ureq::Error::BadUri(_)
+            | ureq::Error::Http(_)
+            | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)
+    ) && !matches!(error, ureq::Error::Io(cause) if matches!(cause.kind(), std::io::ErrorKind::ConnectionRefused))
 }

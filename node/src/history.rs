@@ -10,6 +10,7 @@ use linli_core::cbor::Value;
 use linli_core::charter::{Charter, Verdict};
 use linli_core::event::{Payload, ReceivedEvent, Slot};
 use linli_core::id::{AuthorKey, EventId, Kind, LogId, Stream};
+use linli_domain::act::{ActId, ActStamp};
 use linli_domain::causality::{Causality, Placed, Sight};
 use serde::Serialize;
 
@@ -30,6 +31,8 @@ pub struct HistoryLine {
     pub label_zh: String,
     /// The same in English.
     pub label_en: String,
+    /// The act that it is of, if it has one.
+    pub act: Option<ActId>,
     /// The operational payload, readable.
     pub fields: Vec<(String, String)>,
     /// The personal payload, where this node may show it.
@@ -227,6 +230,9 @@ fn line(event: &ReceivedEvent, charter: &Charter, names: &BTreeMap<AuthorKey, St
     let info = linli_domain::events::kind_info(header.stream, header.kind.as_str());
     let unknown = format!("{}.{}", header.stream, header.kind);
     let mut fields = readable(event.payload(Slot::Op));
+    // The stamp says nothing to people; its id is what a client knows the act by.
+    fields.retain(|(key, _)| key != "act");
+    let act = event.payload(Slot::Op).and_then(|payload| ActStamp::in_payload(&payload.bytes)).map(|stamp| stamp.id);
     let by = fields.iter().position(|(key, _)| key == "by").map(|at| fields.remove(at).1).unwrap_or_default();
     HistoryLine {
         id: event.id(),
@@ -236,6 +242,7 @@ fn line(event: &ReceivedEvent, charter: &Charter, names: &BTreeMap<AuthorKey, St
         kind: header.kind.clone(),
         label_zh: info.map_or_else(|| unknown.clone(), |info| info.zh.to_owned()),
         label_en: info.map_or_else(|| unknown.clone(), |info| info.en.to_owned()),
+        act,
         fields,
         personal: match (header.pii, event.payload(Slot::Pii)) {
             (None, _) => Personal::None,

@@ -1,6 +1,7 @@
 //! The parts of a street's node that other programs and tests may use.
 
 pub mod access;
+pub mod acts;
 pub mod batch;
 pub mod carry;
 pub mod cli;

@@ -3,29 +3,32 @@
 //! Data flows one way: a command is checked against the views, signed, made durable, folded, shown.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use linli_core::area::Area;
 use linli_core::charter::Charter;
 use linli_core::event::ReceivedEvent;
 use linli_core::id::{AuthorKey, EventId, LogId, RecordId};
 use linli_core::sign::SecretKey;
-use linli_domain::commands::{Command, CommandContext, Draft, Refused, Views, prepare};
+use linli_domain::act::ActId;
+use linli_domain::commands::{Command, CommandContext, Draft, Refused, Stamps, Unreadable, Views, prepare};
 use linli_domain::date::Date;
 use linli_domain::desk::Desk;
 use linli_domain::figures::{Figures, figures};
 use linli_domain::record::RecordView;
 use linli_domain::summary::Summary;
 use linli_net::MeshHandle;
-use linli_store::{LocalDraft, LocalWriter, Store};
+use linli_store::{LocalDraft, LocalWriter, Store, WriteError};
 use prometheus::Registry;
 use tokio::sync::broadcast;
 
+use crate::acts::{ActReused, Underway};
 use crate::cli::now_ms;
 use crate::data_dir::DataDir;
 use crate::enrolment::Enrolment;
 use crate::history::{HistoryLine, Told, Wanted, tell};
 use crate::operators::Operators;
+use crate::peer_checks::ClockDoubt;
 use crate::projector::{Change, Projector};
 
 /// Acts on one record go one after the other, so that each sees the one before; acts on others go beside them.
@@ -60,20 +63,44 @@ pub enum SubmitError {
     /// This node has no right to write that there.
     #[error("{0}")]
     NotAllowed(String),
+    /// This node's clock cannot be right, so the act would be dated wrong. Whoever says that it is right may go on.
+    #[error("{0}")]
+    ClockWrong(ClockDoubt),
+    /// The id is that of another act.
+    #[error(transparent)]
+    ActReused(Box<ActReused>),
+    /// What the act stands on could not be read: nothing was recorded.
+    #[error(transparent)]
+    Unreadable(Refused),
+    /// The disk did not take it: nothing was acknowledged. Sent again under the same id it is recorded once, even if what
+    /// was written now should be found after a restart.
+    #[error("the act is not durable: {0}")]
+    NotDurable(#[source] WriteError),
     /// Our own fault.
     #[error(transparent)]
     Node(#[from] NodeError),
 }
 
 /// What was recorded: durable on this node when it is handed out.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Receipt {
+    /// The act: whoever sends it again under this id gets this receipt again.
+    pub act: ActId,
     /// The record.
     pub record: RecordId,
     /// The events, in order.
     pub events: Vec<EventId>,
-    /// Other nodes known to hold them already. 0 right after the act: nobody has answered yet.
+    /// Other nodes known to hold all of them. 0 right after the act: nobody has answered yet.
     pub heard_by: u64,
+    /// Whether it was on record before: this is its first receipt again.
+    pub repeated: bool,
+    /// Whether the pages of this node show it. If not it is durable all the same, and shown as soon as this node can.
+    pub shown: bool,
+}
+
+/// An id for an act that begins here and now: a version 7 UUID.
+pub fn new_act() -> ActId {
+    ActId::from_bytes(*RecordId::new_v7(now_ms(), random_bytes()).as_bytes())
 }
 
 /// One street's node.
@@ -89,6 +116,7 @@ pub struct Node {
     operators: Operators,
     metrics: Registry,
     record_locks: Vec<Mutex<()>>,
+    pub(crate) underway: Underway,
     /// Single acts go beside each other; a batch, which looks at any record, and a rebuild go alone.
     acting: RwLock<()>,
 }
@@ -145,6 +173,7 @@ impl Node {
             operators: Operators::open(store.clone(), api_token)?,
             metrics: Registry::new(),
             record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
+            underway: Underway::default(),
             acting: RwLock::default(),
             mesh: OnceLock::new(),
             started_ms: now_ms,
@@ -162,6 +191,7 @@ impl Node {
         operator: &str,
         command: Command,
         views: &dyn Views,
+        stamps: &Stamps,
         new_id: RecordId,
         incarnation: u64,
     ) -> Result<Vec<Draft>, SubmitError> {
@@ -169,12 +199,16 @@ impl Node {
             views,
             operator,
             area: &self.enrolment.area,
+            act: Some(stamps),
             new_id,
             today: today(),
             now_ms: now_ms(),
             writer: (self.enrolment.node, incarnation),
         };
-        Ok(prepare(command, &context)?)
+        prepare(command, &context).map_err(|refused| match refused.is_unreadable() {
+            true => SubmitError::Unreadable(refused),
+            false => SubmitError::Refused(refused),
+        })
     }
 
     pub(crate) fn to_local(&self, draft: Draft, charter: &Charter) -> Result<LocalDraft, SubmitError> {
@@ -206,9 +240,23 @@ impl Node {
         self.acting.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`Node::beside_other_acts`]; none while a batch or a rebuild takes place, or waits for its turn.
+    pub(crate) fn beside_other_acts_now(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        match self.acting.try_read() {
+            Ok(beside) => Some(beside),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Held by what must not see half of an act, nor be seen by one: from its first look until all of it is shown.
     pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.acting.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an act is being recorded just now: it was sent, and has no receipt yet.
+    pub fn is_underway(&self, act: &ActId) -> bool {
+        self.underway.has(act)
     }
 
     /// A record's state.
@@ -292,8 +340,11 @@ impl Node {
 }
 
 impl Views for Node {
-    fn view(&self, record: &RecordId) -> Option<RecordView> {
-        self.projector.view(record).ok().flatten()
+    fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable> {
+        self.projector.view(record).map_err(|error| {
+            tracing::error!(%record, %error, "a view cannot be read");
+            Unreadable
+        })
     }
 
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {

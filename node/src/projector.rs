@@ -5,18 +5,21 @@
 //! the set of events, so two nodes with the same logs have the same views, byte for byte.
 //!
 //! Keys in the projection family: `c` + log id → height folded so far; `e` + record + time + id → where the event
-//! stands; `v` + record → the view; `s` + record → what is kept in memory of it, so that a start reads no views; `m` →
-//! the version of all these.
+//! stands; `v` + record → the view; `s` + record → what is kept in memory of it, so that a start reads no views; `a` +
+//! act → what its events say of it ([`crate::acts`]); `m` → the versions of all these.
+//!
+//! What another version left behind is folded anew. A read that fails is never taken for that: it is an error, and
+//! nothing is deleted for it. A view or a summary that does not decode is folded again from its events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use linli_core::cbor::{Reader, Writer};
 use linli_core::charter::Charter;
 use linli_core::event::{ReceivedEvent, Slot};
 use linli_core::frame::{read_log_id, write_log_id};
-use linli_core::id::{AuthorKey, Head, LogId, RecordId, Stream};
+use linli_core::id::{AuthorKey, EventId, Head, LogId, RecordId, Stream};
 use linli_domain::fold::{FoldEvent, fold_next, fold_record};
 use linli_domain::payload;
 use linli_domain::record::{RecordView, VIEWS_VERSION};
@@ -24,6 +27,7 @@ use linli_domain::summary::Summary;
 use linli_store::{ProjectionBatch, Store};
 use tokio::sync::broadcast;
 
+use crate::acts::{ActsOfPass, Place};
 use crate::cli::now_ms;
 use crate::enrolment::Enrolment;
 use crate::node::NodeError;
@@ -51,8 +55,11 @@ pub struct Change {
     pub kind_of_record: linli_domain::state::RecordKind,
 }
 
-/// Key of the version.
+/// Key of the versions.
 pub const VERSION_KEY: &[u8] = b"m";
+
+/// Version of what lies beside the views here. Raise it when keys are added: what was folded before is folded anew.
+const INDEX_VERSION: u64 = 1;
 
 /// What is kept in memory of each record.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -61,6 +68,14 @@ struct Known {
     hash: [u8; 32],
     /// Some of its events do not count yet: fold it again when the charter changes.
     waiting: bool,
+}
+
+/// What lies under a record's key.
+enum Kept {
+    Nothing,
+    View(Box<RecordView>),
+    /// Bytes that are no view.
+    Unreadable,
 }
 
 /// A record that a pass folded, and what is kept of it.
@@ -89,6 +104,10 @@ pub struct Projector {
     cursors: RwLock<BTreeMap<LogId, u64>>,
     /// When a pass last found nothing to fold, in Unix milliseconds; 0 if none has since the start or a rebuild.
     complete_ms: AtomicU64,
+    /// Passes that folded events of other authors.
+    heard: AtomicU64,
+    /// Whether own events are durable that could not be folded.
+    owes_own: AtomicBool,
     changes: broadcast::Sender<Change>,
 }
 
@@ -108,9 +127,11 @@ impl Projector {
             folding: Mutex::default(),
             cursors: RwLock::default(),
             complete_ms: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            owes_own: AtomicBool::new(false),
             changes: broadcast::channel(CHANGES_MAX).0,
         };
-        if projector.load().is_err() {
+        if !projector.load()? {
             tracing::warn!("the read models are of another version: rebuilding them from the logs");
             projector.clear()?;
         }
@@ -120,25 +141,39 @@ impl Projector {
         Ok(projector)
     }
 
-    fn load(&self) -> Result<(), NodeError> {
+    /// Reads back what is kept; says whether it is of this version.
+    fn load(&self) -> Result<bool, NodeError> {
         let projection = self.store.projection();
-        let mut cursors = BTreeMap::new();
-        for (key, value) in scan_all(&projection, b"c")? {
-            let mut r = Reader::new(&key[1..]);
-            let log = read_log_id(&mut r).map_err(|e| NodeError::Internal(e.to_string()))?;
-            cursors.insert(log, Reader::new(&value).uint().map_err(|e| NodeError::Internal(e.to_string()))?);
+        let kept = scan_all(&projection, b"c")?;
+        if !kept.is_empty() && projection.get(VERSION_KEY)? != Some(version_value()) {
+            return Ok(false);
         }
-        if !cursors.is_empty() && projection.get(VERSION_KEY)? != Some(version_value()) {
-            return Err(NodeError::Internal("read models of another version".into()));
+        let mut cursors = BTreeMap::new();
+        for (key, value) in kept {
+            match read_log_id(&mut Reader::new(&key[1..])).and_then(|log| Ok((log, Reader::new(&value).uint()?))) {
+                Ok((log, height)) => drop(cursors.insert(log, height)),
+                // Its log is folded from the first event: that gives the same views.
+                Err(error) => tracing::error!(%error, "a cursor of the read models does not decode"),
+            }
         }
         let mut known = BTreeMap::new();
-        for (_, value) in scan_all(&projection, b"s")? {
-            let one: Known = payload::decode(&value).map_err(|e| NodeError::Internal(e.to_string()))?;
-            known.insert(one.summary.id, one);
+        for (key, value) in scan_all(&projection, b"s")? {
+            let Ok(record) = <[u8; 16]>::try_from(&key[1..]).map(RecordId::from_bytes) else {
+                tracing::error!("the key of a summary is no record");
+                continue;
+            };
+            let one = match payload::decode::<Known>(&value) {
+                Ok(one) => Some(one),
+                Err(error) => {
+                    tracing::error!(%record, %error, "a summary does not decode: it is made from its view again");
+                    self.view(&record)?.as_ref().map(remember)
+                }
+            };
+            known.extend(one.map(|one| (record, one)));
         }
         *self.cursors.write().unwrap_or_else(PoisonError::into_inner) = cursors;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        Ok(())
+        Ok(true)
     }
 
     /// Deletes every read model and folds all logs again.
@@ -175,8 +210,22 @@ impl Projector {
     /// # Errors
     /// When the store fails. What was folded stays folded.
     pub fn catch_up_own(&self) -> Result<(), NodeError> {
-        while self.pass(Some(self.enrolment.node))? > 0 {}
-        Ok(())
+        let caught_up = (|| {
+            while self.pass(Some(self.enrolment.node))? > 0 {}
+            Ok(())
+        })();
+        self.owes_own.store(caught_up.is_err(), Ordering::SeqCst);
+        caught_up
+    }
+
+    /// How many passes have folded events of other authors. As long as it stays the same, nothing was heard.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::SeqCst)
+    }
+
+    /// Whether the last [`Projector::catch_up_own`] failed.
+    pub(crate) fn owes_own(&self) -> bool {
+        self.owes_own.load(Ordering::SeqCst)
     }
 
     /// One bounded pass, over the logs of one author or all; says how many events it folded.
@@ -206,14 +255,20 @@ impl Projector {
             batch.put(cursor_key(log), w.into_bytes());
         }
         let mut by_record: BTreeMap<RecordId, Vec<ReceivedEvent>> = BTreeMap::new();
+        let (projection, mut heard) = (self.store.projection(), false);
+        let mut acts = ActsOfPass::new(&projection);
         for event in events {
             if let Some(record) = event.header().record {
-                batch.put(event_key(&record, &event), location(&event));
+                batch.put(event_key(&record, event.header().time.to_bits(), &event.id()), location(&event));
+                acts.note(&event, record)?;
+                heard |= event.header().author != self.enrolment.node;
                 by_record.entry(record).or_default().push(event);
             }
         }
+        acts.put(&mut batch);
         let folded = self.fold(by_record, &mut batch)?;
-        self.store.projection().write(batch)?;
+        projection.write(batch)?;
+        self.heard.fetch_add(u64::from(heard), Ordering::SeqCst);
         self.cursors.write().unwrap_or_else(PoisonError::into_inner).extend(advanced);
         // Still alone: another pass would publish what comes after this first, and whoever finds nothing left to fold
         // relies on all of it being shown.
@@ -272,8 +327,8 @@ impl Projector {
         let mut folded = vec![];
         for (record, mut new) in by_record {
             new.sort_by_key(|event| (event.header().time, event.id()));
-            let folded_on = match self.view(&record)? {
-                Some(view) if !new.is_empty() => fold_on(view, &new, &charter),
+            let folded_on = match self.kept(&record)? {
+                Kept::View(view) if !new.is_empty() => fold_on(*view, &new, &charter),
                 _ => None,
             };
             let view = match folded_on {
@@ -338,13 +393,43 @@ impl Projector {
         self.charter.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A record's view.
+    /// A record's view. One that does not decode is folded again from its events.
     ///
     /// # Errors
-    /// When the store fails or the view does not decode.
+    /// When the store fails.
     pub fn view(&self, record: &RecordId) -> Result<Option<RecordView>, NodeError> {
-        let Some(bytes) = self.store.projection().get(&view_key(record))? else { return Ok(None) };
-        RecordView::decode(&bytes).map(Some).map_err(|e| NodeError::Internal(e.to_string()))
+        match self.kept(record)? {
+            Kept::Nothing => Ok(None),
+            Kept::View(view) => Ok(Some(*view)),
+            Kept::Unreadable => Ok(self.fold_whole(*record, &self.events(record)?)),
+        }
+    }
+
+    fn kept(&self, record: &RecordId) -> Result<Kept, NodeError> {
+        let Some(bytes) = self.store.projection().get(&view_key(record))? else { return Ok(Kept::Nothing) };
+        match RecordView::decode(&bytes) {
+            Ok(view) => Ok(Kept::View(Box::new(view))),
+            Err(error) => {
+                tracing::error!(%record, %error, "a view does not decode: it is folded again");
+                Ok(Kept::Unreadable)
+            }
+        }
+    }
+
+    /// An event of a record by what the index has of it, and where it stands.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn event_at(
+        &self,
+        record: &RecordId,
+        time: u64,
+        id: &EventId,
+    ) -> Result<Option<(Place, ReceivedEvent)>, NodeError> {
+        let Some(value) = self.store.projection().get(&event_key(record, time, id))? else { return Ok(None) };
+        let (log, seq) = read_location(&value)?;
+        let event = self.store.event(&log, seq)?.map(|event| event.into_event());
+        Ok(event.filter(|event| event.id() == *id).map(|event| ((log, seq), event)))
     }
 
     /// All events of a record that were folded, with their payloads, in order of time.
@@ -368,10 +453,7 @@ impl Projector {
         prefix.extend_from_slice(record.as_bytes());
         let mut places = vec![];
         for (_, value) in scan_all(&self.store.projection(), &prefix)? {
-            let mut r = Reader::new(&value);
-            let damaged = |e: linli_core::cbor::CborError| NodeError::Internal(e.to_string());
-            let log = read_log_id(&mut r).map_err(damaged)?;
-            places.push((log, r.uint().map_err(damaged)?));
+            places.push(read_location(&value)?);
         }
         Ok(places)
     }
@@ -467,12 +549,19 @@ fn summary_key(record: &RecordId) -> Vec<u8> {
 fn version_value() -> Vec<u8> {
     let mut w = Writer::new();
     w.uint(VIEWS_VERSION);
+    w.uint(INDEX_VERSION);
     w.into_bytes()
 }
 
-fn event_key(record: &RecordId, event: &ReceivedEvent) -> Vec<u8> {
-    let time = event.header().time.to_bits().to_be_bytes();
-    [b"e", &record.as_bytes()[..], &time, event.id().as_bytes()].concat()
+fn event_key(record: &RecordId, time: u64, event: &EventId) -> Vec<u8> {
+    [b"e", &record.as_bytes()[..], &time.to_be_bytes(), event.as_bytes()].concat()
+}
+
+fn read_location(value: &[u8]) -> Result<Place, NodeError> {
+    let mut r = Reader::new(value);
+    let damaged = |e: linli_core::cbor::CborError| NodeError::Internal(e.to_string());
+    let log = read_log_id(&mut r).map_err(damaged)?;
+    Ok((log, r.uint().map_err(damaged)?))
 }
 
 fn location(event: &ReceivedEvent) -> Vec<u8> {

@@ -234,7 +234,28 @@ words! {
     ErrTooMany => "操作过于频繁", "Too many requests";
     ErrTooManyNext => "请在 {} 秒后再试", "Try again in {} seconds";
     ErrSlow => "处理超时", "It took too long";
-    ErrSlowNext => "请再试一次；先看记录是否已经存在", "Try again; first look whether the record exists already";
+    ErrSlowNext => "什么都没有记录；请再试一次", "Nothing was recorded; try again";
+    ErrOutcomeUnknown => "处理超时：这项操作可能已经记录，也可能还在记录",
+        "It took too long: the act may have been recorded, or may still be";
+    ErrOutcomeUnknownNext => "把同一张表单原样再提交一次（返回上一页），或用同一 Idempotency-Key 再发一次：不会记录两次。查询：GET /api/v1/acts/{}",
+        "Submit the same form again as it is (go back a page), or send it again with the same Idempotency-Key: it is not recorded twice. To ask: GET /api/v1/acts/{}";
+    ErrActId => "操作编号应为 1 至 200 个可见 ASCII 字符", "An act id is 1 to 200 visible ASCII characters";
+    ErrActIdNext => "最好用客户端生成的 UUID", "Best a UUID that the client draws";
+    ErrActUnknown => "截至 {}，本节点没有记录这项操作（另有 {} 个节点未联系上）",
+        "As of {} this act is not recorded here ({} nodes have not been heard)";
+    ErrActUnknownNext => "可用同一编号再发送一次：只会记录一次", "Send it again under the same id: it is recorded once";
+    ErrActReused => "编号 {} 已用于另一项操作：记录 {}，内容 {}；这次的内容是 {}",
+        "The id {} is another act's: record {}, content {}; this one has content {}";
+    ErrActReusedNext => "先前那次已经记录。如果这确实是另一件事，请再提交一次（程序：换一个编号）",
+        "The earlier one is recorded. If this is another matter, submit it once more (programs: under another id)";
+    ErrClockWrongNext => "请先校准本机时钟；若确认本机时钟正确，请勾选后再提交（程序：Clock-Checked: yes；命令行：--clock-checked）",
+        "Put this machine's clock right first; if you are sure that it is right, tick the box and submit again (programs: Clock-Checked: yes; command line: --clock-checked)";
+    ClockChecked => "我已核对，本机时钟正确", "I have checked: this machine's clock is right";
+    DurableNotShown => "已存本节点，页面暂时还不能显示", "Stored on this node; the pages cannot show it yet";
+    DurableNotShownNext => "不必再提交。请查看状态页。", "There is no need to submit it again. Look at the status page.";
+    ErrNotDurable => "未能存盘，操作没有确认", "The disk did not take it: the act is not confirmed";
+    ErrNotDurableNext => "请查看状态页；磁盘恢复后把同一张表单再提交一次，或用同一编号再发一次",
+        "Look at the status page; when the disk is well again, submit the same form again, or send it under the same id";
     ErrBusy => "正在发送的请求太多，暂不受理", "Too many requests are on their way at once";
     ErrBusyNext => "请稍后再试；没有记录任何内容", "Try again in a moment; nothing was recorded";
     ErrOtherDirectory => "应答的节点使用另一个数据目录：这里的目录可能是副本", "The node that answers uses another data directory: this one may be a copy";
@@ -244,8 +265,6 @@ words! {
         "Send Authorization: Bearer with the data directory's api-token, or set metrics_open = true";
     ErrMayNotIssue => "您的登录码由同事发放，不能再发放或收回登录码", "Your own code was issued by a colleague: you cannot issue or revoke codes";
     ErrMayNotIssueNext => "请能登录本机的管理员在命令行发放：linli invite --operator 姓名", "Ask whoever works on this machine: linli invite --operator NAME";
-    ErrActId => "操作编号须为 1 至 200 个可见的英文字符", "An act id is 1 to 200 visible ASCII characters";
-    ErrActIdNext => "请重新打开本页；程序请为每次操作生成一个 UUID", "Open the page anew; programs draw a UUID for each act";
     ErrCode => "登录码无效：可能有误、已用过或超过 24 小时",
         "This code is not valid: mistyped, used already, or older than 24 hours";
     ErrCodeNext => "请核对后重试，或请管理员重新发放", "Check it and try again, or ask for a new one";

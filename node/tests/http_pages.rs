@@ -303,7 +303,7 @@ fn a_phone_form_that_is_refused_keeps_what_was_typed() {
 }
 
 #[test]
-fn a_form_sent_twice_is_one_act_and_a_changed_one_is_another() {
+fn a_form_sent_twice_is_one_act_and_a_changed_one_is_asked_about() {
     let served = Served::over(district::node(&two_streets(), 0).0);
     let operator = served.operator("王联络");
     let form = form_to(&operator.get("/m?do=report_incident").body, "/act/report_incident");
@@ -320,10 +320,16 @@ fn a_form_sent_twice_is_one_act_and_a_changed_one_is_another() {
         taps.into_iter().map(|tap| tap.join().unwrap().header("location").unwrap().to_owned()).collect();
     assert_eq!(answers.len(), 1);
     assert_eq!(served.node.status().events, before + 1);
-    // when they go back to the form and report something else with it, then that is recorded too
+    // when they go back to the form and report something else with it, then they hear that the first is on record
     let other = [("category", "火灾"), ("severity", "I"), ("place", "9幢"), ("summary", "明火")];
-    let second = fill(&form, &other, &operator);
-    assert_eq!(second.status, 303);
+    let asked = fill(&form, &other, &operator);
+    assert_eq!(asked.status, 409);
+    assert_eq!(served.node.status().events, before + 1);
+    let first = served.node.summaries()[0].id.to_string();
+    assert!(text(&asked.body).contains(&first), "{}", text(&asked.body));
+    // and if it is another matter, they submit what they typed once more
+    let second = fill(&form_to(&asked.body, "/act/report_incident"), &[], &operator);
+    assert_eq!(second.status, 303, "{}", text(&second.body));
     assert!(!answers.contains(second.header("location").unwrap()));
     assert_eq!(served.node.status().events, before + 2);
 }

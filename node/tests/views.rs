@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cut_street::CutStreet;
-use district::{deliver, done, events_in, import_sample, logs_of, now_ms, one_street, sample_acts, two_streets};
+use district::{all, deliver, done, events_in, import_sample, logs_of, now_ms, one_street, sample_acts, two_streets};
 use linli::enrolment::Enrolment;
 use linli::history::Personal;
 use linli::projector::{Projector, VERSION_KEY};
@@ -158,7 +158,7 @@ fn importing_a_street_again_writes_nothing() {
     // and a row that was corrected is one act, whatever stands around it
     let mut acts = serde_json::to_value(sample_acts()).unwrap();
     acts[0]["households"] = json!(1);
-    let corrected = node.submit_all("导入", serde_json::from_value(acts).unwrap()).unwrap();
+    let corrected = all(&node, "导入", serde_json::from_value(acts).unwrap());
     assert_eq!((corrected.len(), events_in(&store)), (1, events + 1));
 }
 
@@ -474,7 +474,7 @@ fn imports_beside_each_other_and_beside_acts_are_as_if_one_came_after_the_other(
         move || {
             for n in 1..40 {
                 let act = serde_json::from_value(receive(n, 2)).unwrap();
-                assert_eq!(node.submit_all("导入", vec![act]).unwrap().len(), 1);
+                assert_eq!(all(&node, "导入", vec![act]).len(), 1);
             }
         }
     });

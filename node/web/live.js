@@ -47,7 +47,7 @@ function signedOut() {
 /** A section as the node sends it, without what differs each time, and without the sections inside it. */
 function plain(section) {
   const copy = section.cloneNode(true);
-  for (const once of copy.querySelectorAll('input[name="_act"], input[name="_once"]')) once.remove();
+  for (const once of copy.querySelectorAll('input[name="_act"]')) once.remove();
   for (const inner of copy.querySelectorAll("[data-live]")) inner.replaceChildren();
   return copy.innerHTML;
 }
@@ -140,7 +140,7 @@ async function refresh() {
   }
 }
 
-/** Several changes often come together: one fetch serves them all. */
+/** Several changes often come together: one fetch serves them all, a second after the first of them at the latest. */
 function soon() {
   const now = performance.now();
   firstOfThem ||= now;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
+use linli_core::cbor::Value;
 use linli_core::event::domain_hash;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -42,6 +43,11 @@ impl ActId {
     /// The id of the record, or of the transfer, that this act begins: the same at every node that is told of the act.
     pub fn new_record(&self) -> RecordId {
         RecordId::derived("linli/act-record/1", &[&self.0])
+    }
+
+    /// The id of an act that says the same each time, such as a line of an import.
+    pub fn derived(namespace: &str, parts: &[&[u8]]) -> Self {
+        Self::hashed(namespace, parts)
     }
 
     fn hashed(namespace: &str, parts: &[&[u8]]) -> Self {
@@ -124,6 +130,23 @@ impl ActStamp {
         Self { id: ActId(id), content, ordinal: bytes[24] }
     }
 
+    /// The stamp in an operational payload; none where it bears none, or is no payload.
+    pub fn in_payload(op: &[u8]) -> Option<Self> {
+        // Most events of old have none: they are not decoded for it.
+        if !op.windows(Self::MARK.len()).any(|at| at == Self::MARK) {
+            return None;
+        }
+        let Ok(Value::Map(pairs)) = Value::decode(op) else { return None };
+        let stamp = pairs.into_iter().find(|(key, _)| matches!(key, Value::Text(key) if key == "act"));
+        match stamp {
+            Some((_, Value::Bytes(bytes))) => bytes.try_into().ok().map(Self::from_bytes),
+            _ => None,
+        }
+    }
+
+    /// How the key and the beginning of a stamp lie in a payload's CBOR: the text `act`, and 25 bytes.
+    const MARK: [u8; 6] = [0x63, b'a', b'c', b't', 0x58, 25];
+
     /// The content in hexadecimal digits, for people who compare two.
     pub fn content_text(&self) -> String {
         HEXLOWER.encode(&self.content)
@@ -174,5 +197,7 @@ mod tests {
         assert_eq!(with.len(), without.len() + 31);
         assert_eq!(payload::decode::<Said>(&with).unwrap(), said);
         assert_eq!(payload::decode::<Said>(&without).unwrap().act, None);
+        assert_eq!((ActStamp::in_payload(&with), ActStamp::in_payload(&without)), (said.act, None));
+        assert_eq!(ActStamp::in_payload(&with[..with.len() - 1]), None);
     }
 }

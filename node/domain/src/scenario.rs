@@ -9,7 +9,7 @@ use linli_core::id::{AuthorKey, Commitment, EventId, RecordId};
 use linli_core::time::Hlc;
 
 use crate::act::{ActId, ActStamp};
-use crate::commands::{Command, CommandContext, Draft, Refused, Views, prepare};
+use crate::commands::{Command, CommandContext, Draft, Refused, Unreadable, Views, prepare};
 use crate::conflict::{Conflict, ConflictClass};
 use crate::date::Date;
 use crate::documents::{Document, Edit};
@@ -169,8 +169,8 @@ impl Default for Known {
 }
 
 impl Views for Known {
-    fn view(&self, record: &RecordId) -> Option<RecordView> {
-        self.histories.get(record).map(History::view)
+    fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable> {
+        Ok(self.histories.get(record).map(History::view))
     }
 
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
@@ -206,6 +206,7 @@ impl Known {
             views: self,
             operator,
             area: &self.area,
+            act: None,
             new_id,
             today: day("2026-09-21"),
             now_ms: EPOCH_MS,
@@ -220,6 +221,11 @@ impl Known {
         let empty = || History { record: draft.record, events: Vec::new(), area: draft.area.clone(), seq: 0 };
         let history = self.histories.entry(draft.record).or_insert_with(empty);
         history.tell_for(draft.area, 1, history.next_ms(), parents, &fact)
+    }
+
+    /// The view of a record, if it is known.
+    pub fn view(&self, record: &RecordId) -> Option<RecordView> {
+        self.histories.get(record).map(History::view)
     }
 
     pub fn state(&self, record: &RecordId) -> State {

@@ -60,6 +60,14 @@ pub enum Code {
     VerificationFailed = 4,
     /// The node does not answer.
     Unreachable = 5,
+    /// The node understood and refuses: a rule, somebody else's change, or an act id that is another act's.
+    Refused = 6,
+    /// The node has no right to write that.
+    NotAllowed = 7,
+    /// The disk did not take it: nothing was acknowledged. Under the same act id it may be sent again.
+    NotDurable = 8,
+    /// The act may have been recorded. Under the same act id it may be sent again.
+    OutcomeUnknown = 9,
 }
 
 /// A failure as people and scripts see it.

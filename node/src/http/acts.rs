@@ -1,13 +1,12 @@
 //! Where every form is sent: token, rate, command, receipt. An error shows the same form with what was typed.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use linli_core::event::domain_hash;
-use linli_core::id::RecordId;
+use linli_domain::act::ActId;
 
 use super::App;
 use super::api::aside;
@@ -17,39 +16,46 @@ use super::input::{Fields, see_other};
 use super::pages::act::form_again;
 use super::pages::login::{Kept, sign_in_again};
 use super::session::{Operator, Visitor, same_secret};
+use crate::node::{Receipt, new_act};
 use crate::words::Word;
 
-/// Most forms remembered as sent. A form sent twice is sent twice within minutes.
-const REMEMBERED_MAX: usize = 2_048;
+/// The header that carries the id of an act, and the field of a form that does.
+pub(crate) const ACT_HEADER: &str = "idempotency-key";
+pub(crate) const ACT_FIELD: &str = "_act";
+/// The header and the tick by which a person says that they have looked at the clock.
+const CLOCK_HEADER: &str = "clock-checked";
+pub(crate) const CLOCK_FIELD: &str = "_clock_checked";
 
-/// One showing of a form with one content, by its hash.
-type Sending = [u8; 32];
+/// The act that a request has begun to record, if it has. A request that is given up after that may have been recorded;
+/// one that is given up before was not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ActBegun(Arc<OnceLock<ActId>>);
 
-/// Forms that were recorded, so that a double tap or a reload does not issue the same supplies twice.
-#[derive(Default)]
-pub(crate) struct Receipts {
-    sent: Mutex<VecDeque<(Sending, RecordId)>>,
-    /// One act of a form after the other: the second tap waits for the first and then finds its receipt.
-    turns: [tokio::sync::Mutex<()>; 32],
+impl ActBegun {
+    /// From here on the act may be recorded whatever becomes of the request.
+    pub(crate) fn begin(&self, act: ActId) {
+        // A request begins one act, or one batch, which is named by its first.
+        let _ = self.0.set(act);
+    }
+
+    pub(crate) fn act(&self) -> Option<ActId> {
+        self.0.get().copied()
+    }
 }
 
-impl Receipts {
-    fn of(&self, form: &Sending) -> Option<RecordId> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.iter().find(|(known, _)| known == form).map(|(_, record)| *record)
-    }
+/// The id that a program gave its act; one of ours where it gave none.
+///
+/// # Errors
+/// When the header holds no id.
+pub(crate) fn act_of(headers: &HeaderMap) -> Result<Option<ActId>, HttpError> {
+    let Some(value) = headers.get(ACT_HEADER) else { return Ok(None) };
+    let act = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    act.map(Some).ok_or_else(HttpError::act_id)
+}
 
-    fn turn(&self, form: &Sending) -> &tokio::sync::Mutex<()> {
-        &self.turns[usize::from(form[0]) % self.turns.len()]
-    }
-
-    fn remember(&self, form: Sending, record: RecordId) {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if sent.len() >= REMEMBERED_MAX {
-            sent.pop_front();
-        }
-        sent.push_back((form, record));
-    }
+/// Whether the person says that the clock is right although other nodes differ.
+pub(crate) fn clock_checked(headers: &HeaderMap) -> bool {
+    headers.get(CLOCK_HEADER).is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"yes"))
 }
 
 /// Checks the hidden token of a form.
@@ -66,6 +72,7 @@ pub(crate) fn check_form_token(operator: &Operator, fields: &Fields) -> Result<(
 /// `POST /act/{act}`.
 pub(crate) async fn submit(
     State(app): State<App>,
+    Extension(begun): Extension<ActBegun>,
     visitor: Visitor,
     Path(act): Path<String>,
     fields: Fields,
@@ -77,56 +84,31 @@ pub(crate) async fn submit(
     let recorded = async {
         check_form_token(&operator, &fields)?;
         app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
-        let once = showing_of(&operator, &act, &fields);
-        let _turn = app.receipts.turn(&once).lock().await;
-        if let Some(record) = app.receipts.of(&once) {
-            return Ok::<_, HttpError>(record);
-        }
+        // Each showing of a form draws an id, so sending it twice is one act. A page that was open before forms had one
+        // draws it here.
+        let id = fields.text(ACT_FIELD).parse().unwrap_or_else(|_| new_act());
         let command = form.command(&fields)?;
-        refuse_stale_text(&app, &fields).await?;
-        let (node, name) = (app.node.clone(), operator.name.clone());
-        let receipt = aside(move || node.submit(&name, command)).await??;
-        app.receipts.remember(once, receipt.record);
-        Ok(receipt.record)
+        let (node, checked) = (app.node.clone(), !fields.text(CLOCK_FIELD).is_empty());
+        let recorded = aside(move || {
+            node.ask_about_clock(&id, checked)?;
+            begun.begin(id);
+            node.submit(&operator.name, id, command)
+        });
+        recorded.await?.map_err(HttpError::from)
     };
     match recorded.await {
-        Ok(record) => Ok(see_other(&after(fields.text("_back"), &record))),
+        // It is durable, and no page can show it yet: so this one says it.
+        Ok(receipt) if !receipt.shown => Err(HttpError::not_shown(receipt.act)),
+        Ok(receipt) => Ok(see_other(&after(fields.text("_back"), &receipt))),
         Err(error) => Ok(error.on_page(form_again(&app, &visitor, form, &fields, &error).await?)),
     }
 }
 
-/// What makes two sendings the same act: the same showing of the form, and the same content. Somebody who goes back and
-/// sends the form with something else in it means another act.
-fn showing_of(operator: &Operator, act: &str, fields: &Fields) -> Sending {
-    let parts = [operator.token.as_bytes(), act.as_bytes()];
-    let typed = fields.0.iter().filter(|(name, _)| name != "_token");
-    let parts: Vec<&[u8]> =
-        parts.into_iter().chain(typed.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()])).collect();
-    domain_hash("linli/sending/1", &parts)
-}
-
-/// A text that was written over an older one would silently take a colleague's edit back. The form names the heads that
-/// it was opened on.
-async fn refuse_stale_text(app: &App, fields: &Fields) -> Result<(), HttpError> {
-    let (read, Ok(plan)) = (fields.text("_heads"), fields.text("plan").parse::<RecordId>()) else { return Ok(()) };
-    if read.is_empty() || fields.text("text").is_empty() {
-        return Ok(());
-    }
-    let node = app.node.clone();
-    let view = aside(move || node.view(&plan)).await??;
-    let now: Option<Vec<String>> =
-        view.and_then(|view| Some(view.state.document()?.heads.iter().map(ToString::to_string).collect()));
-    if now.is_none_or(|heads| heads.join(" ") == read) {
-        return Ok(());
-    }
-    Err(HttpError::new(StatusCode::CONFLICT, "text_changed", Word::ErrTextChanged, Word::ErrTextChangedNext)
-        .about("text"))
-}
-
 /// Where to go when it is recorded: the phone stays on its page, everything else shows the record.
-fn after(back: &str, record: &RecordId) -> String {
+fn after(back: &str, receipt: &Receipt) -> String {
+    let Receipt { act, record, .. } = receipt;
     match back {
-        "/m" => format!("/m?done={record}"),
-        _ => format!("/records/{record}?done=1"),
+        "/m" => format!("/m?done={act}"),
+        _ => format!("/records/{record}?done={act}"),
     }
 }

@@ -1,11 +1,12 @@
 //! The JSON API under `/api/v1`, for the command line, for programs of the district, and for tests.
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json as Answer, Router};
+use axum::{Extension, Json as Answer, Router};
 use linli_core::id::RecordId;
+use linli_domain::act::ActId;
 use linli_domain::commands::Command;
 use linli_domain::desk::Desk;
 use linli_domain::figures::Figures;
@@ -16,13 +17,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
+use super::acts::{ActBegun, act_of, clock_checked};
 use super::error::{HttpError, Problem};
 use super::guard::address_of;
 use super::input::Json;
 use super::limits::{self, Client};
 use super::session::{Caller, Operator, ended_cookie, session_cookie};
+use crate::batch::BatchOf;
 use crate::history::{LINES_MAX, Wanted};
-use crate::node::Receipt;
+use crate::node::{Receipt, new_act};
 use crate::peers::PeerLine;
 use crate::status::{AsOf, NodeStatus};
 use crate::words::Word;
@@ -40,6 +43,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/records/{id}/history", get(history))
         .route("/commands", post(command))
         .route("/commands/batch", post(batch))
+        .route("/acts/{id}", get(act))
         .route("/changes", get(super::changes::changes))
         .route("/session", post(sign_in).delete(sign_out))
         .route("/openapi.json", get(openapi))
@@ -185,28 +189,95 @@ struct Act {
     command: Command,
 }
 
-/// Where and under which ids an act was recorded.
+/// Where and under which ids an act was recorded: durable on this node.
 #[derive(Serialize, ToSchema)]
 #[allow(dead_code, reason = "documents the JSON form of a receipt")]
 struct ReceiptForm {
+    /// The act: sent again under this id it is answered with this receipt.
+    act: String,
     /// The record.
     record: String,
     /// The events that were written.
     events: Vec<String>,
-    /// Other nodes known to hold them; 0 right after the act.
+    /// Other nodes known to hold all of them; 0 right after the act.
     heard_by: u64,
+    /// Whether the act was on record before; then the status is 200.
+    repeated: bool,
+    /// Whether this node shows it. If not, it is durable all the same and shown as soon as possible.
+    shown: bool,
 }
 
-/// Records one act. The answer comes after the events are durable on this node.
+/// Records one act. The answer comes after the events are durable on this node. The header `Idempotency-Key` is the act's
+/// id, best a UUID that the client keeps until it has the answer: the same act sent again, also after a restart or to another
+/// node that has heard of it, is answered with the first receipt; another act under the same id is refused.
 #[utoipa::path(post, path = "/api/v1/commands", tag = "acting", request_body = Act,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The id of the act; without it the node draws one"),
+        ("Clock-Checked" = Option<String>, Header, description = "`yes` where a person has looked at the clock")),
     security(("session" = []), ("token" = [])),
-    responses((status = 201, body = ReceiptForm), (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
-async fn command(State(app): State<App>, caller: Caller, Json(act): Json<Act>) -> Result<Response, HttpError> {
+    responses((status = 201, body = ReceiptForm), (status = 200, description = "On record already", body = ReceiptForm),
+        (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 409, description = "The id is another act's, somebody changed the same field, or the clock is in doubt",
+            body = Problem),
+        (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem),
+        (status = 503, description = "Not durable, or what it stands on cannot be read", body = Problem),
+        (status = 504, description = "It may have been recorded: ask for the act, or send it again", body = Problem)))]
+async fn command(
+    State(app): State<App>,
+    Extension(begun): Extension<ActBegun>,
+    headers: HeaderMap,
+    caller: Caller,
+    Json(act): Json<Act>,
+) -> Result<Response, HttpError> {
     count_write(&app, &caller)?;
-    let (node, name) = (app.node.clone(), caller.name(act.by.as_deref()));
-    let receipt = aside(move || node.submit(&name, act.command)).await??;
-    Ok((StatusCode::CREATED, Answer(receipt)).into_response())
+    let id = act_of(&headers)?.unwrap_or_else(new_act);
+    let (node, name, checked) = (app.node.clone(), caller.name(act.by.as_deref()), clock_checked(&headers));
+    let submitted = aside(move || {
+        node.ask_about_clock(&id, checked)?;
+        begun.begin(id);
+        node.submit(&name, id, act.command)
+    });
+    let submitted = submitted.await?;
+    let receipt = submitted.map_err(|error| HttpError::from(error).of(id))?;
+    Ok((status_of(&receipt), Answer(receipt)).into_response())
+}
+
+const fn status_of(receipt: &Receipt) -> StatusCode {
+    if receipt.repeated { StatusCode::OK } else { StatusCode::CREATED }
+}
+
+/// An act that is being recorded just now.
+#[derive(Serialize, ToSchema)]
+struct UnderwayForm {
+    /// The act.
+    act: String,
+    /// Always `underway`.
+    state: &'static str,
+}
+
+/// What became of an act: its receipt, wherever it was recorded, as far as this node has heard.
+#[utoipa::path(get, path = "/api/v1/acts/{id}", tag = "acting",
+    params(("id" = String, Path, description = "The act's id, as it was sent")),
+    security(("session" = []), ("token" = [])),
+    responses((status = 200, body = ReceiptForm), (status = 202, description = "Being recorded", body = UnderwayForm),
+        (status = 401, body = Problem), (status = 404, description = "Not recorded here, as of now", body = Problem),
+        (status = 422, body = Problem)))]
+async fn act(State(app): State<App>, _caller: Caller, Path(id): Path<String>) -> Result<Response, HttpError> {
+    let act: ActId = id.parse().map_err(|_| HttpError::act_id())?;
+    let node = app.node.clone();
+    let (underway, receipt) = aside(move || {
+        // First whether it is underway: an act that ends in between is on record by then.
+        let underway = node.is_underway(&act);
+        (underway, node.recorded(&act).map(|all| all.first().map(|known| node.receipt_again(act, known))))
+    })
+    .await?;
+    match (receipt?, underway) {
+        (Some(receipt), _) => Ok(Answer(receipt).into_response()),
+        (None, true) => {
+            let underway = UnderwayForm { act: act.to_string(), state: "underway" };
+            Ok((StatusCode::ACCEPTED, Answer(underway)).into_response())
+        }
+        (None, false) => Err(HttpError::act_unknown(&app.node, act)),
+    }
 }
 
 /// Many acts, and for whom they are done.
@@ -215,17 +286,35 @@ async fn command(State(app): State<App>, caller: Caller, Json(act): Json<Act>) -
 struct Acts {
     /// The operator's name.
     by: Option<String>,
-    /// The acts, in order.
+    /// The acts, in order. Each may bear its id as `act`, beside its particulars.
     #[schema(schema_with = super::openapi::commands)]
-    commands: Vec<Command>,
+    commands: Vec<Element>,
+    /// Whether they state how things are, as an import does: what was recorded once and is not so any more is then recorded
+    /// again.
+    #[serde(default)]
+    restate: bool,
 }
 
-/// Records up to 10,000 acts, all or none. For imports, with the command line's token.
+/// One act of a batch.
+#[derive(Deserialize)]
+struct Element {
+    act: Option<ActId>,
+    #[serde(flatten)]
+    command: Command,
+}
+
+/// Records up to 10,000 acts, all or none. For imports, with the command line's token. A batch may be repeated, also from
+/// its middle: acts that are on record are answered with their first receipts. Acts without an id of their own have one that
+/// follows from the batch's `Idempotency-Key` and their place in it.
 #[utoipa::path(post, path = "/api/v1/commands/batch", tag = "acting", request_body = Acts, security(("token" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The id of the batch")),
     responses((status = 201, body = Vec<ReceiptForm>), (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 413, body = Problem), (status = 422, body = Problem)))]
+        (status = 409, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem), (status = 504, body = Problem)))]
 async fn batch(
     State(app): State<App>,
+    Extension(begun): Extension<ActBegun>,
+    headers: HeaderMap,
     caller: Caller,
     Json(acts): Json<Acts, { limits::BATCH_BYTES_MAX }>,
 ) -> Result<Response, HttpError> {
@@ -236,8 +325,20 @@ async fn batch(
         let (status, most) = (StatusCode::PAYLOAD_TOO_LARGE, limits::BATCH_COMMANDS_MAX);
         return Err(HttpError::filled(status, "too_many_acts", Word::ErrBatch, &[&most], Word::ErrTooLargeNext));
     }
+    let whole = act_of(&headers)?.unwrap_or_else(new_act);
     let (node, name) = (app.node.clone(), caller.name(acts.by.as_deref()));
-    let receipts: Vec<Receipt> = aside(move || node.submit_all(&name, acts.commands)).await??;
+    let of = if acts.restate { BatchOf::Statements } else { BatchOf::Acts };
+    let parts = (0..).map(|place| whole.part(place));
+    let acts: Vec<(ActId, Command)> =
+        acts.commands.into_iter().zip(parts).map(|(one, part)| (one.act.unwrap_or(part), one.command)).collect();
+    // All or none: what became of the first is what became of all.
+    let (first, checked) = (acts.first().map_or(whole, |(act, _)| *act), clock_checked(&headers));
+    let recorded = aside(move || {
+        node.ask_about_clock(&first, checked)?;
+        begun.begin(first);
+        node.submit_all(&name, acts, of)
+    });
+    let receipts: Vec<Receipt> = recorded.await??;
     Ok((StatusCode::CREATED, Answer(receipts)).into_response())
 }
 
@@ -313,6 +414,7 @@ async fn openapi() -> Response {
     history,
     command,
     batch,
+    act,
     super::changes::changes,
     sign_in,
     sign_out,

@@ -291,10 +291,10 @@ static FORMS: &[Form] = &[
         ],
     ),
     on("form_point", Word::DoFormPoint, SUPPLIES, &[], &POINT_PROFILE),
-    on("set_point", Word::DoSetPoint, SUPPLIES, &["point"], &POINT_PROFILE),
+    on("set_point", Word::DoSetPoint, SUPPLIES, &["point", "heads"], &POINT_PROFILE),
     // Teams.
     on("form_team", Word::DoFormTeam, TEAMS, &[], &TEAM_PROFILE),
-    on("set_team", Word::DoSetTeam, TEAMS, &["team"], &TEAM_PROFILE),
+    on("set_team", Word::DoSetTeam, TEAMS, &["team", "heads"], &TEAM_PROFILE),
     on(
         "check_in_team",
         Word::DoCheckInTeam,
@@ -348,7 +348,7 @@ static FORMS: &[Form] = &[
             Field::new("text", Word::PlanText, Kind::LongText),
         ],
     ),
-    on("edit_plan", Word::DoEditPlan, PLANS, &["plan"], &[Field::new("text", Word::PlanText, Kind::LongText)]),
+    on("edit_plan", Word::DoEditPlan, PLANS, &["plan", "heads"], &[Field::new("text", Word::PlanText, Kind::LongText)]),
     on("approve_plan", Word::DoApprovePlan, PLANS, &["plan", "heads"], &[NOTE]),
     on("issue_plan", Word::DoIssuePlan, PLANS, &["plan"], &[NOTE]),
     on(

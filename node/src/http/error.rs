@@ -7,11 +7,13 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use linli_domain::act::ActId;
 use linli_domain::commands::Refused;
 use serde::Serialize;
 
 use super::pages::layout;
 use super::session::lang_of;
+use crate::acts::ActReused;
 use crate::node::{Node, NodeError, SubmitError};
 use crate::operators::RedeemError;
 use crate::words::{Lang, Word};
@@ -28,6 +30,8 @@ pub(crate) struct HttpError {
     retry_after_s: Option<u64>,
     /// The field of the form or command that is meant, if one is.
     pub(crate) field: Option<String>,
+    /// The act that is meant, if one is.
+    act: Option<ActId>,
 }
 
 /// The JSON form of an error.
@@ -44,6 +48,9 @@ pub(crate) struct Problem {
     /// The field that is meant, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) field: Option<String>,
+    /// The act that is meant, if one is: ask for it, or send it again under this id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<String>,
 }
 
 impl HttpError {
@@ -69,6 +76,7 @@ impl HttpError {
             next_en: next.en().to_owned(),
             retry_after_s: None,
             field: None,
+            act: None,
         }
     }
 
@@ -139,6 +147,41 @@ impl HttpError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Word::ErrInternal, Word::ErrInternalNext)
     }
 
+    /// A text that cannot be an act id.
+    pub(crate) fn act_id() -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "act_id", Word::ErrActId, Word::ErrActIdNext)
+            .about("Idempotency-Key")
+    }
+
+    /// An act that this node has not heard of.
+    pub(crate) fn act_unknown(node: &Node, act: ActId) -> Self {
+        let as_of = node.as_of();
+        let (time, silent) = (super::minute(as_of.now_ms), as_of.silent.len());
+        let arguments: [&dyn std::fmt::Display; 2] = [&time, &silent];
+        let status = StatusCode::NOT_FOUND;
+        Self::filled(status, "act_unknown", Word::ErrActUnknown, &arguments, Word::ErrActUnknownNext).of(act)
+    }
+
+    /// What is durable and not shown yet. Not an error, and no page of the record can say it.
+    pub(crate) fn not_shown(act: ActId) -> Self {
+        Self::new(StatusCode::ACCEPTED, "not_shown", Word::DurableNotShown, Word::DurableNotShownNext).of(act)
+    }
+
+    /// Names the act that is meant.
+    pub(crate) const fn of(mut self, act: ActId) -> Self {
+        self.act = Some(act);
+        self
+    }
+
+    /// A request that was given up while its act was being recorded.
+    pub(crate) fn outcome_unknown(act: ActId) -> Self {
+        let status = StatusCode::GATEWAY_TIMEOUT;
+        let mut error = Self::new(status, "outcome_unknown", Word::ErrOutcomeUnknown, Word::ErrOutcomeUnknownNext);
+        error.next_zh = Lang::Zh.fill(Word::ErrOutcomeUnknownNext, &[&act]);
+        error.next_en = Lang::En.fill(Word::ErrOutcomeUnknownNext, &[&act]);
+        error.of(act)
+    }
+
     /// Names the field that is meant.
     pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
@@ -168,6 +211,7 @@ impl HttpError {
             en: self.en.clone(),
             next: format!("{} / {}", self.next_zh, self.next_en),
             field: self.field.clone(),
+            act: self.act.map(|act| act.to_string()),
         }
     }
 }
@@ -271,6 +315,26 @@ impl From<SubmitError> for HttpError {
                 tracing::warn!(detail, "an act is not covered by this node's grants");
                 Self::new(StatusCode::FORBIDDEN, "not_allowed", Word::ErrNotAllowed, Word::ErrNotAllowedNext)
             }
+            SubmitError::ClockWrong(doubt) => {
+                let text = doubt.to_string();
+                let (zh, en) = text.split_once(" / ").unwrap_or((&text, &text));
+                let error = Self::new(StatusCode::CONFLICT, "clock_wrong", Word::ErrorTitle, Word::ErrClockWrongNext);
+                Self { zh: zh.to_owned(), en: en.to_owned(), ..error }
+            }
+            SubmitError::ActReused(reused) => {
+                let ActReused { act, record, recorded, asked } = &*reused;
+                let arguments: [&dyn std::fmt::Display; 4] = [act, record, recorded, asked];
+                let status = StatusCode::CONFLICT;
+                Self::filled(status, "act_reused", Word::ErrActReused, &arguments, Word::ErrActReusedNext).of(*act)
+            }
+            SubmitError::Unreadable(refused) => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, ..refused_by_domain(refused) }
+            }
+            SubmitError::NotDurable(cause) => {
+                tracing::error!(error = %cause, "an act could not be made durable");
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, "not_durable", Word::ErrNotDurable, Word::ErrNotDurableNext)
+            }
             SubmitError::Node(inner) => inner.into(),
         }
     }
@@ -278,8 +342,12 @@ impl From<SubmitError> for HttpError {
 
 /// The domain says what is wrong and what to do in its own words.
 fn refused_by_domain(refused: Refused) -> HttpError {
+    let status = match refused.code {
+        "text_changed" | "changed_meanwhile" => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     HttpError {
-        status: StatusCode::UNPROCESSABLE_ENTITY,
+        status,
         code: refused.code,
         zh: refused.zh,
         en: refused.en,
@@ -287,5 +355,23 @@ fn refused_by_domain(refused: Refused) -> HttpError {
         next_en: refused.next_en.to_owned(),
         retry_after_s: None,
         field: refused.field.map(str::to_owned),
+        act: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer_checks::ClockDoubt;
+
+    #[test]
+    fn a_clock_in_doubt_is_asked_about_with_its_figures_and_how_to_go_on() {
+        let doubt = ClockDoubt { ahead_ms: 4 * 366 * 24 * 3_600_000, peers: 3 };
+        let problem = HttpError::from(SubmitError::ClockWrong(doubt)).problem();
+        assert_eq!(problem.code, "clock_wrong");
+        for (text, figure) in [(&problem.zh, "3 个节点中的 3 个"), (&problem.en, "3 of 3 peers")] {
+            assert!(text.contains(figure) && !text.contains(" / "), "{text}");
+        }
+        assert!(problem.next.contains("Clock-Checked: yes") && problem.next.contains("--clock-checked"));
     }
 }

@@ -7,6 +7,7 @@ use linli_domain::commands::Command;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
+use super::acts::{ACT_FIELD, CLOCK_FIELD};
 use super::error::HttpError;
 use super::input::{Fields, json_error};
 use super::session::Operator;
@@ -139,13 +140,16 @@ impl Form {
         html! {
             form.act method="post" action={ "/act/" (self.act) } {
                 input type="hidden" name="_token" value=(shown.operator.form_token());
-                input type="hidden" name="_once" value=(once(shown.values));
+                input type="hidden" name=(ACT_FIELD) value=(act_of(shown.values));
                 input type="hidden" name="_back" value=(shown.back);
-                @if !shown.values.text("_heads").is_empty() {
-                    input type="hidden" name="_heads" value=(shown.values.text("_heads"));
-                }
                 @for name in self.fixed { input type="hidden" name=(name) value=(shown.values.text(name)); }
                 @for field in self.fields { (field.show(shown)) }
+                @if shown.wrong.is_some_and(|error| error.code == "clock_wrong") {
+                    label.tick for={ (shown.id) "-clock" } {
+                        input id={ (shown.id) "-clock" } type="checkbox" name=(CLOCK_FIELD) value="yes";
+                        (shown.lang.t(Word::ClockChecked))
+                    }
+                }
                 div { button type="submit" { (shown.lang.t(self.title)) } }
             }
         }
@@ -159,6 +163,11 @@ impl Form {
                 div.inside { (self.show(shown)) }
             }
         }
+    }
+
+    /// Whether a field that is sent empty is emptied: the form shows the whole of what stands there.
+    fn empties(&self) -> bool {
+        matches!(self.act, "set_point" | "set_team")
     }
 
     /// The command that the fields say.
@@ -182,6 +191,14 @@ impl Form {
                 (_, Some(value)) => drop(body.insert(field.name.to_owned(), value)),
             }
         }
+        if self.empties() {
+            let emptied = |field: &&Field| {
+                // A list that is sent is the whole list: what is not on it any more goes.
+                !field.required && (fields.text(field.name).is_empty() || matches!(field.kind, Kind::Quantities))
+            };
+            let clear: Vec<&str> = self.fields.iter().filter(emptied).map(|field| field.name).collect();
+            body.insert("clear".to_owned(), Value::from(clear));
+        }
         serde_json::from_value(Value::Object(body)).map_err(|error| json_error(&error.to_string()))
     }
 }
@@ -200,10 +217,10 @@ fn put_two(body: &mut Map<String, Value>, names: [&str; 2], value: &Value) {
     }
 }
 
-/// A number of this showing of the form: sending the same form twice records one act.
-fn once(values: &Fields) -> String {
-    match values.text("_once") {
-        "" => format!("{:016x}", crate::node::random_u64()),
+/// The id of the act that this showing of the form is for: sending it twice records one act.
+fn act_of(values: &Fields) -> String {
+    match values.text(ACT_FIELD) {
+        "" => crate::node::new_act().to_string(),
         again => again.to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! security headers on the way back.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::App;
+use super::acts::ActBegun;
 use super::error::HttpError;
 use super::input::BodyTime;
 use super::limits;
@@ -71,12 +73,23 @@ pub(crate) async fn bodies(State(app): State<App>, mut request: Request, next: N
 }
 
 /// Ends what takes too long, the reading of the body included. The answer of a stream of changes starts at once.
+///
+/// What has begun to record an act goes on: then nobody can say here whether it was recorded, and the answer says so, and
+/// how to ask.
 pub(crate) async fn deadline(request: Request, next: Next) -> Result<Response, HttpError> {
     let path = request.uri().path();
     let is_long = path.ends_with("/batch") || path.ends_with("/carry/volumes");
     let time = if is_long { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX };
-    let slow = |_| HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", Word::ErrSlow, Word::ErrSlowNext);
-    tokio::time::timeout(time, next.run(request)).await.map_err(slow)
+    within(time, request, next).await
+}
+
+async fn within(time: Duration, mut request: Request, next: Next) -> Result<Response, HttpError> {
+    let begun = ActBegun::default();
+    request.extensions_mut().insert(begun.clone());
+    tokio::time::timeout(time, next.run(request)).await.map_err(|_| match begun.act() {
+        Some(act) => HttpError::outcome_unknown(act),
+        None => HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", Word::ErrSlow, Word::ErrSlowNext),
+    })
 }
 
 /// Sets the headers that keep a page to its own resources. Nothing inline, nothing from elsewhere, no framing.
@@ -153,6 +166,35 @@ mod tests {
         for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8420", "node.example.evil"] {
             assert!(!is_known(host, &allowed), "{host}");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_given_up_is_told_whether_anything_may_have_been_recorded() {
+        use tower::ServiceExt as _;
+        // given a node at which an act waits long, before or after it began to be recorded
+        let act: linli_domain::act::ActId = "018f3c1e-0000-7000-8000-000000000000".parse().unwrap();
+        let waits = |begins: bool| {
+            let handler = move |axum::Extension(begun): axum::Extension<ActBegun>| async move {
+                if begins {
+                    begun.begin(act);
+                }
+                std::future::pending::<()>().await;
+            };
+            let short = |request, next| within(Duration::from_millis(20), request, next);
+            let routes = axum::Router::new().route("/api/v1/commands", axum::routing::post(handler));
+            let routes = routes.layer(axum::middleware::from_fn(short));
+            routes.layer(axum::middleware::from_fn(crate::http::error::render))
+        };
+        let post = || Request::post("/api/v1/commands").body(axum::body::Body::empty()).unwrap();
+        // when the time is over
+        let before = waits(false).oneshot(post()).await.unwrap();
+        let after = waits(true).oneshot(post()).await.unwrap();
+        // then the one was not recorded, and of the other it is said that it may have been, and how to ask
+        assert_eq!((before.status().as_u16(), after.status().as_u16()), (408, 504));
+        let said = axum::body::to_bytes(after.into_body(), 10_000).await.unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&said).unwrap();
+        assert_eq!((said["code"].as_str(), said["act"].as_str()), (Some("outcome_unknown"), Some(&*act.to_string())));
+        assert!(said["next"].as_str().unwrap().contains("/api/v1/acts/018f3c1e"), "{said}");
     }
 
     #[test]

@@ -58,7 +58,6 @@ pub(crate) struct App {
     pub(crate) place: Arc<Place>,
     pub(crate) settings: Arc<HttpSettings>,
     pub(crate) limits: Arc<limits::RateLimits>,
-    pub(crate) receipts: Arc<acts::Receipts>,
     /// Held while a courier's volume is taken in.
     pub(crate) volumes: Arc<tokio::sync::Semaphore>,
     /// Histories are told a few at a time: each reads all events of its record.
@@ -95,7 +94,6 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
         node,
         settings: Arc::new(settings),
         limits: Arc::default(),
-        receipts: Arc::default(),
         volumes: Arc::new(tokio::sync::Semaphore::new(1)),
         tellings: Arc::new(tokio::sync::Semaphore::new(limits::TELLINGS_MAX)),
         metrics,

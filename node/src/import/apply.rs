@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use linli_core::area::Area;
 use linli_core::id::RecordId;
+use linli_domain::act::ActId;
 use linli_domain::commands::{
     CertifyMember, Command, DraftPlan, FormPoint, FormTeam, ListContact, ReceiveSupplies, SurveyBuilding, import_id,
 };
@@ -14,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{CalendarDate, ImportReport, PlanScope, PlanTier, Street, TeamKind};
+use crate::batch::BatchOf;
 use crate::cli::outcome::Failure;
-use crate::client::Client;
+use crate::client::{Client, Sent};
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::node::Node;
+use crate::node::{Node, new_act};
 
 /// Whose name stands in imported events.
 const OPERATOR: &str = "导入";
@@ -41,6 +43,7 @@ pub fn run(
     config: &Config,
     street: &Street,
     area: Option<Area>,
+    clock_checked: bool,
     now_ms: u64,
     progress: bool,
 ) -> Result<ImportReceipt, Failure> {
@@ -53,18 +56,24 @@ pub fn run(
     let written = match client.get("/status") {
         Ok(status) => {
             let own: Area = serde_json::from_value(status["area"].clone()).map_err(anyhow::Error::from)?;
-            let commands = commands(street, &area_within(&own, area)?)?;
-            let total = commands.len();
-            let receipts = client.post("/commands/batch", &json!({"by": OPERATOR, "commands": commands}))?;
-            (receipts.as_array().map_or(0, Vec::len), total)
+            let acts = acts(street, &area_within(&own, area)?)?;
+            let total = acts.len();
+            let elements = acts.iter().map(element).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::from)?;
+            let batch = json!({"by": OPERATOR, "commands": elements, "restate": true});
+            let again = "run the same import again: what is on record already is not recorded twice";
+            let sent = Sent { act: new_act(), clock_checked, again };
+            let receipts = client.post_act("/commands/batch", &batch, &sent)?;
+            let written =
+                receipts.as_array().into_iter().flatten().filter(|receipt| receipt["repeated"] != json!(true));
+            (written.count(), total)
         }
         Err(_) => {
             let node = Node::open(dir, now_ms)?;
-            let commands = commands(street, &area_within(node.area(), area)?)?;
-            let total = commands.len();
-            let receipts = node.submit_all(OPERATOR, commands).map_err(anyhow::Error::from)?;
+            let acts = acts(street, &area_within(node.area(), area)?)?;
+            let total = acts.len();
+            let receipts = node.submit_all(OPERATOR, acts, BatchOf::Statements).map_err(anyhow::Error::from)?;
             node.close().map_err(anyhow::Error::from)?;
-            (receipts.len(), total)
+            (receipts.iter().filter(|receipt| !receipt.repeated).count(), total)
         }
     };
     bar.finish_and_clear();
@@ -107,6 +116,26 @@ pub fn report_json(report: &ImportReport) -> Value {
         })
         .collect();
     json!({"findings": findings, "omitted": report.omitted})
+}
+
+/// The acts of a street's lists with their ids. A line has one id everywhere and every time, as long as it says the same:
+/// so an import that broke off, or that was done on both sides of a cut, is one import; a corrected line is another act.
+///
+/// # Errors
+/// As [`commands`].
+pub fn acts(street: &Street, area: &Area) -> anyhow::Result<Vec<(ActId, Command)>> {
+    let with_id = |command: Command| {
+        let parts: [&[u8]; 2] = [area.as_str().as_bytes(), &command.content(OPERATOR)];
+        (ActId::derived("linli/import-act/1", &parts), command)
+    };
+    Ok(commands(street, area)?.into_iter().map(with_id).collect())
+}
+
+/// An act as an element of a batch.
+fn element((act, command): &(ActId, Command)) -> serde_json::Result<Value> {
+    let mut element = serde_json::to_value(command)?;
+    element["act"] = Value::from(act.to_string());
+    Ok(element)
 }
 
 /// The acts of a street's lists, in an order in which each finds what it refers to.

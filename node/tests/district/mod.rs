@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use linli::batch::BatchOf;
 use linli::enrolment::Enrolment;
 use linli::import::{apply, read_street};
-use linli::node::{Node, Receipt, SubmitError};
+use linli::node::{Node, Receipt, SubmitError, new_act};
 use linli::projector::Projector;
 use linli_core::chain::{Join, verify_run};
 use linli_core::enrol::Ticket;
@@ -79,14 +80,20 @@ pub fn sample_acts() -> Vec<Command> {
 
 /// Imports the sample street.
 pub fn import_sample(node: &Node) -> Vec<Receipt> {
-    node.submit_all("导入", sample_acts()).unwrap()
+    all(node, "导入", sample_acts())
+}
+
+/// Several acts, each under an id of its own.
+pub fn all(node: &Node, operator: &str, commands: Vec<Command>) -> Vec<Receipt> {
+    let acts = commands.into_iter().map(|command| (new_act(), command)).collect();
+    node.submit_all(operator, acts, BatchOf::Acts).unwrap()
 }
 
 /// One act in its JSON form.
 pub fn act(node: &Node, operator: &str, act: Value) -> Result<Receipt, SubmitError> {
     let shown = act.to_string();
     let command: Command = serde_json::from_value(act).unwrap_or_else(|error| panic!("{shown}: {error}"));
-    node.submit(operator, command)
+    node.submit(operator, new_act(), command)
 }
 
 /// One act that must be recorded. Gives its record.

@@ -25,7 +25,7 @@ pub struct AdoptActs {
 
 impl AdoptActs {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = ctx.views.view(&self.record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
         may(Act::AdoptActs, &view).map_err(Refused::new)?;
         if !view.is_covered_by(ctx.area) {
             return Err(Refused::new(Refusal::OutsideArea));

@@ -26,7 +26,7 @@ pub struct ExplainCheck {
 
 impl ExplainCheck {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = ctx.views.view(&self.record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
         let open = crosschecks(&ctx.views.matching(&|_| true));
         let check = open.iter().find(|check| check.id == self.check);
         if !check.is_some_and(|check| check.records.contains(&self.record)) {

@@ -11,6 +11,7 @@ mod incidents;
 mod plans;
 mod refusal;
 mod settling;
+mod stamp;
 mod supplies;
 mod teams;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use crate::events::edited::Edited;
 use crate::events::{Fact, Said};
 use crate::payload;
 use crate::record::RecordView;
-use crate::state::document::DocumentState;
+use crate::state::document::{ChangeHash, DocumentState};
 use crate::state::{RecordKind, State};
 use crate::summary::Summary;
 
@@ -40,17 +41,26 @@ pub use incidents::*;
 pub use plans::*;
 pub use refusal::{Refusal, Refused};
 pub use settling::*;
+pub use stamp::Stamps;
 pub use supplies::*;
 pub use teams::*;
 
 /// The views that are known here.
 pub trait Views {
-    /// The view of a record.
-    fn view(&self, record: &RecordId) -> Option<RecordView>;
+    /// The view of a record; none if there is no such record here.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when there may be one and it cannot be read: that is never the same as not knowing it.
+    fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable>;
 
     /// The summaries of all records that are wanted, in no order that matters.
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary>;
 }
+
+/// A view could not be read. Whoever keeps the views knows why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the view of a record cannot be read")]
+pub struct Unreadable;
 
 /// Everything that a command needs and does not say itself.
 #[derive(Clone, Copy)]
@@ -61,7 +71,9 @@ pub struct CommandContext<'a> {
     pub operator: &'a str,
     /// The area of the node that will sign.
     pub area: &'a Area,
-    /// The id for a new record or transfer, if the command makes one: a fresh version 7 UUID.
+    /// The act that the events are of; none only where no act begins them, as in tests.
+    pub act: Option<&'a Stamps>,
+    /// The id for a new record or transfer, if the command makes one: that of the act.
     pub new_id: RecordId,
     /// Today, where the node is.
     pub today: Date,
@@ -250,7 +262,7 @@ pub fn import_id(area: &Area, file_kind: &str, id: &str) -> RecordId {
 
 impl CommandContext<'_> {
     fn said(&self, note: Option<String>) -> Said {
-        Said::by(self.operator, note)
+        Said { act: self.act.map(Stamps::next), ..Said::by(self.operator, note) }
     }
 
     /// Who acts, for rules that ask for two different people.
@@ -261,14 +273,14 @@ impl CommandContext<'_> {
 
     /// The view of a record that must exist and be of a kind.
     fn record(&self, record: &RecordId, kind: RecordKind) -> Result<RecordView, Refused> {
-        let view = self.views.view(record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = self.views.view(record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
         if view.kind == kind { Ok(view) } else { Err(Refused::new(Refusal::OtherKindOfRecord)) }
     }
 
     /// The record of a command that may begin one: its id, and the view if it exists already.
     fn begun(&self, id: Option<RecordId>, kind: RecordKind) -> Result<(RecordId, Option<RecordView>), Refused> {
         let id = id.unwrap_or(self.new_id);
-        match self.views.view(&id) {
+        match self.views.view(&id)? {
             Some(view) if view.kind != kind => Err(Refused::new(Refusal::OtherKindOfRecord)),
             view => Ok((id, view)),
         }
@@ -310,13 +322,33 @@ impl CommandContext<'_> {
     }
 
     /// One change with all edits; none where the document says all of it already.
-    fn change(&self, document: Option<&DocumentState>, edits: &[Edit]) -> Result<Option<Edited>, Refused> {
+    fn change(&self, document: Option<&DocumentState>, edits: Vec<Edit>) -> Result<Option<Edited>, Refused> {
+        self.change_since(document, None, edits)
+    }
+
+    /// As [`Self::change`], for edits that somebody made with these heads before them: what others changed since stays.
+    fn change_since(
+        &self,
+        document: Option<&DocumentState>,
+        seen: Option<Vec<ChangeHash>>,
+        edits: Vec<Edit>,
+    ) -> Result<Option<Edited>, Refused> {
         let opened = match document {
             Some(state) if !state.saved.is_empty() => Document::load(&state.saved),
             _ => Ok(Document::empty()),
         };
+        let opened = opened.map_err(Refused::document)?;
+        let now = document.map(|state| state.heads.as_slice()).unwrap_or_default();
+        let edits = match seen {
+            Some(mut seen) => {
+                seen.sort_unstable();
+                let bytes: Vec<[u8; 32]> = seen.iter().map(|head| *head.as_bytes()).collect();
+                if seen == now { edits } else { opened.rebase(&bytes, edits).map_err(Refused::rebase)? }
+            }
+            None => edits,
+        };
         let (author, incarnation) = self.writer;
-        let change = opened.and_then(|document| document.edit(edits, &author, incarnation, self.now_ms));
+        let change = opened.edit(&edits, &author, incarnation, self.now_ms);
         match change {
             Ok(change) => Ok(Some(Edited { change, said: self.said(None) })),
             Err(DocumentError::NothingToChange) => Ok(None),
@@ -365,6 +397,27 @@ fn snake_case(name: &str) -> String {
 /// The document of a view, if its kind has one.
 fn document_of(view: Option<&RecordView>) -> Option<&DocumentState> {
     view.and_then(|view| State::document(&view.state))
+}
+
+/// Whether a field is among those to be emptied.
+fn is_cleared(clear: &[String], key: &str) -> bool {
+    clear.iter().any(|cleared| cleared == key)
+}
+
+/// Refuses names of fields that cannot be emptied.
+fn check_cleared(clear: &[String], may: &[&str]) -> Result<(), Refused> {
+    match clear.iter().all(|key| may.contains(&key.as_str())) {
+        true => Ok(()),
+        false => Err(Refused::about(Refusal::InvalidField, "clear")),
+    }
+}
+
+/// An edit that sets a field, where a value is given, or takes it away, where it is to be emptied.
+fn set_or_clear(edits: &mut Vec<Edit>, key: &str, value: Option<String>, cleared: bool) {
+    match value {
+        None if cleared => edits.push(Edit::RemoveField { key: key.to_owned() }),
+        value => set(edits, key, value),
+    }
 }
 
 /// An edit that sets a field, where a value is given.

@@ -69,7 +69,7 @@ impl DraftPlan {
         }
         let edits: Vec<Edit> = self.text.map(|text| Edit::SetText { text }).into_iter().collect();
         if !edits.is_empty()
-            && let Some(edited) = ctx.change(document_of(view.as_ref()), &edits)?
+            && let Some(edited) = ctx.change(document_of(view.as_ref()), edits)?
         {
             let fact = Fact::PlanEdited(edited);
             let edit = ctx.first_or_next(record, view.as_ref(), self.area.as_ref(), fact)?;
@@ -79,7 +79,7 @@ impl DraftPlan {
     }
 }
 
-/// Changes a plan's text. Only the difference to the text known here is written, so concurrent edits merge.
+/// Changes a plan's text. Only the difference is written, so edits of the same moment merge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EditPlan {
@@ -87,6 +87,9 @@ pub struct EditPlan {
     pub plan: RecordId,
     /// The whole text as it shall be.
     pub text: String,
+    /// The heads of the text that was changed; the present one if absent. What others wrote since stays.
+    #[serde(default)]
+    pub heads: Option<Vec<ChangeHash>>,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -95,8 +98,9 @@ pub struct EditPlan {
 impl EditPlan {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, _) = plan(ctx, Act::EditPlan, &self.plan)?;
-        let edits = [Edit::SetText { text: self.text }];
-        let Some(mut edited) = ctx.change(document_of(Some(&view)), &edits)? else { return Ok(Vec::new()) };
+        let edits = vec![Edit::SetText { text: self.text }];
+        let changed = ctx.change_since(document_of(Some(&view)), self.heads, edits)?;
+        let Some(mut edited) = changed else { return Ok(Vec::new()) };
         edited.said.note = self.note;
         Ok(vec![ctx.next(&view, Fact::PlanEdited(edited))?])
     }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Unreadable;
 use crate::check::{Invalid, InvalidProblem};
-use crate::documents::DocumentError;
+use crate::documents::{DocumentError, RebaseError};
 
 /// A command that was refused. Nothing happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -22,6 +23,21 @@ pub struct Refused {
     /// What to do next, in English.
     pub next_en: &'static str,
 }
+
+/// Fields and lists of documents, and what commands call them.
+const EDITABLE: &[(&str, &str)] = &[
+    ("name", "name"),
+    ("kind", "team_kind"),
+    ("lead", "lead"),
+    ("roster", "roster"),
+    ("kit", "kit"),
+    ("address", "address"),
+    ("lat_e7", "lat_e7"),
+    ("lon_e7", "lon_e7"),
+    ("service_radius_m", "service_radius_m"),
+    ("keeper", "keeper"),
+    ("minimums", "minimums"),
+];
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident $code:literal $zh:literal $en:literal $next_zh:literal $next_en:literal;)+) => {
@@ -85,6 +101,9 @@ refusals! {
     /// The text is not the one that was read.
     TextChanged "text_changed" "文本在您阅读之后有改动。" "The text has changed since you read it."
         "重新阅读后再批准。" "Read it again, then approve.";
+    /// A field is not what it was when the form was opened.
+    ChangedMeanwhile "changed_meanwhile" "别人已改了同一项。" "Somebody else has changed the same field meanwhile."
+        "看过现在的内容, 再决定怎样写。" "Read what stands there now, then decide what it shall be.";
     /// In the wrong order.
     WrongStep "wrong_step" "顺序不对, 前一步尚未完成。" "A step before this one is missing."
         "先完成前一步。" "Take that step first.";
@@ -145,12 +164,26 @@ refusals! {
     /// More than an event carries.
     TooLarge "too_large" "内容太长。" "That is more than one event carries."
         "缩短内容或分几次提交。" "Shorten it, or send it in parts.";
+    /// The record is perhaps here, and cannot be read.
+    Unreadable "unreadable" "本节点此刻读不出这条记录, 什么都没有记录。" "This node cannot read that record now; nothing was recorded."
+        "稍后再试; 如仍不行, 查看状态页。" "Try again in a moment; if it persists, look at the status page.";
     /// Our own mistake.
     Internal "internal" "程序内部错误。" "The program is at fault."
         "请报告此问题。" "Please report this.";
 }
 
+impl From<Unreadable> for Refused {
+    fn from(_: Unreadable) -> Self {
+        Self::new(Refusal::Unreadable)
+    }
+}
+
 impl Refused {
+    /// Whether nothing is wrong with the command: a view that it needs could not be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.code == Refusal::Unreadable.code()
+    }
+
     /// A refusal.
     pub fn new(reason: Refusal) -> Self {
         let (zh, en, next_zh, next_en) = reason.words();
@@ -201,6 +234,20 @@ impl Refused {
         let mut refused = Self::about(Refusal::NotEnough, "quantity");
         refused.zh = format!("{item}账面只有{known}, 申请{asked}。");
         refused.en = format!("The books show {known} of {item}; {asked} were asked for.");
+        refused
+    }
+
+    /// What a document says of an edit that began on an older content.
+    pub(super) fn rebase(error: RebaseError) -> Self {
+        let RebaseError::ChangedMeanwhile { field, now } = error else {
+            // Heads that are not here are those of a text that this node does not know.
+            return Self::about(Refusal::TextChanged, "heads");
+        };
+        let mut refused = Self::new(Refusal::ChangedMeanwhile);
+        refused.field = EDITABLE.iter().find(|(key, _)| *key == field).map(|(_, name)| *name);
+        let (now_zh, now_en) = now.as_deref().map_or(("空", "empty"), |now| (now, now));
+        refused.zh = format!("别人已改了同一项, 现为: {now_zh}。");
+        refused.en = format!("Somebody else has changed the same field meanwhile; it is now: {now_en}.");
         refused
     }
 

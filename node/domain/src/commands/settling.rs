@@ -37,7 +37,7 @@ pub struct SettleConflict {
 
 impl SettleConflict {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record).ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = ctx.views.view(&self.record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
         let conflict = view.conflicts.iter().find(|conflict| conflict.id == self.conflict);
         let Some(conflict) = conflict else { return Err(Refused::new(Refusal::UnknownConflict)) };
         if !Conflict::is_open(conflict) {

@@ -6,7 +6,7 @@ use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
-use super::{CommandContext, Draft, Refusal, Refused, document_of, set};
+use super::{CommandContext, Draft, Refusal, Refused, check_cleared, document_of, is_cleared, set, set_or_clear};
 use crate::check;
 use crate::date::Date;
 use crate::documents::Edit;
@@ -20,8 +20,12 @@ use crate::events::supplies_received::SuppliesReceived;
 use crate::events::supplies_sent::SuppliesSent;
 use crate::limits;
 use crate::record::RecordView;
+use crate::state::document::{ChangeHash, DocumentState};
 use crate::state::{RecordKind, State, SupplyPointState};
 use crate::summary::{Detail, Summary};
+
+/// What can be emptied in a supply point's profile.
+const POINT_FIELDS: [&str; 6] = ["address", "lat_e7", "lon_e7", "service_radius_m", "keeper", "minimums"];
 
 /// Begins a supply point, or brings an imported one up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ impl FormPoint {
             keeper: self.keeper,
             minimums: self.minimums,
         };
-        let Some(mut edited) = ctx.change(document_of(view.as_ref()), &profile.edits()?)? else {
+        let Some(mut edited) = ctx.change(document_of(view.as_ref()), profile.edits(&[])?)? else {
             return Ok(Vec::new());
         };
         edited.said.note = self.note;
@@ -105,6 +109,12 @@ pub struct SetPoint {
     /// The least that should be there, by item.
     #[serde(default)]
     pub minimums: BTreeMap<String, i64>,
+    /// Fields to empty, such as `keeper`. With `minimums` among them, items that are not given lose their minimum.
+    #[serde(default)]
+    pub clear: Vec<String>,
+    /// The heads of the profile that was changed; the present one if absent. What others changed since stays.
+    #[serde(default)]
+    pub heads: Option<Vec<ChangeHash>>,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -122,7 +132,14 @@ impl SetPoint {
             keeper: self.keeper,
             minimums: self.minimums,
         };
-        let Some(mut edited) = ctx.change(document_of(Some(&view)), &profile.edits()?)? else { return Ok(Vec::new()) };
+        check_cleared(&self.clear, &POINT_FIELDS)?;
+        let document = document_of(Some(&view));
+        let mut edits = profile.edits(&self.clear)?;
+        if is_cleared(&self.clear, "minimums") {
+            edits.extend(minimums_not_in(&edits, document));
+        }
+        let changed = ctx.change_since(document, self.heads, edits)?;
+        let Some(mut edited) = changed else { return Ok(Vec::new()) };
         edited.said.note = self.note;
         Ok(vec![ctx.next(&view, Fact::PointEdited(edited))?])
     }
@@ -317,7 +334,11 @@ impl ArriveSupplies {
         if state.arrived.contains_key(&self.transfer) || !ctx.views.matching(&arrived_at).is_empty() {
             return Err(Refused::new(Refusal::AlreadyArrived));
         }
-        let sender = point(ctx, &self.from_point).ok().map(|(_, state)| state);
+        let sender = match point(ctx, &self.from_point) {
+            Ok((_, state)) => Some(state),
+            Err(refused) if refused.is_unreadable() => return Err(refused),
+            Err(_) => None,
+        };
         let sent = sender.as_ref().and_then(|sender| sender.sent.get(&self.transfer));
         let sent = sent.filter(|sent| sent.other == self.point);
         if sent.is_none() && !self.even_if_unknown {
@@ -419,15 +440,20 @@ struct Profile {
 }
 
 impl Profile {
-    fn edits(self) -> Result<Vec<Edit>, Refused> {
+    fn edits(self, clear: &[String]) -> Result<Vec<Edit>, Refused> {
         self.check().map_err(Refused::field)?;
         let mut edits = Vec::new();
+        let number = |n: Option<i64>| n.map(|n| n.to_string());
         set(&mut edits, "name", self.name);
-        set(&mut edits, "address", self.address);
-        set(&mut edits, "lat_e7", self.lat_e7.map(|n| n.to_string()));
-        set(&mut edits, "lon_e7", self.lon_e7.map(|n| n.to_string()));
-        set(&mut edits, "service_radius_m", self.service_radius_m.map(|n| n.to_string()));
-        set(&mut edits, "keeper", self.keeper);
+        for (key, value) in [
+            ("address", self.address),
+            ("lat_e7", number(self.lat_e7)),
+            ("lon_e7", number(self.lon_e7)),
+            ("service_radius_m", number(self.service_radius_m)),
+            ("keeper", self.keeper),
+        ] {
+            set_or_clear(&mut edits, key, value, is_cleared(clear, key));
+        }
         edits.extend(self.minimums.into_iter().map(|(key, quantity)| Edit::SetItem {
             list: "minimums".to_owned(),
             key,
@@ -445,6 +471,14 @@ impl Profile {
         let mut minimums = self.minimums.values();
         minimums.try_for_each(|quantity| check::range("minimums", *quantity, 0, limits::QUANTITY_MAX))
     }
+}
+
+/// Takes away every minimum that these edits do not set.
+fn minimums_not_in(edits: &[Edit], document: Option<&DocumentState>) -> Vec<Edit> {
+    let set = |item: &String| edits.iter().any(|edit| matches!(edit, Edit::SetItem { key, .. } if key == item));
+    let there = document.and_then(|document| document.list("minimums")).into_iter().flat_map(BTreeMap::keys);
+    let gone = there.filter(|item| !set(item));
+    gone.map(|key| Edit::RemoveItem { list: "minimums".to_owned(), key: key.clone() }).collect()
 }
 
 fn point(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<SupplyPointState>), Refused> {

@@ -7,7 +7,7 @@ use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
 use super::guard::may;
-use super::{Act, CommandContext, Draft, Refusal, Refused, document_of, set};
+use super::{Act, CommandContext, Draft, Refusal, Refused, check_cleared, document_of, is_cleared, set, set_or_clear};
 use crate::check;
 use crate::date::Date;
 use crate::documents::Edit;
@@ -17,6 +17,7 @@ use crate::events::team_checked_in::{Readiness, TeamCheckedIn};
 use crate::events::team_deployed::TeamDeployed;
 use crate::events::team_released::TeamReleased;
 use crate::record::RecordView;
+use crate::state::document::ChangeHash;
 use crate::state::{RecordKind, State, TeamState};
 
 /// Begins a team, or brings an imported one up to date.
@@ -52,8 +53,8 @@ impl FormTeam {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         check::line("name", &self.name).map_err(Refused::field)?;
         let (record, view) = ctx.begun(self.record, RecordKind::Team)?;
-        let edits = profile(Some(self.name), self.team_kind, self.lead, self.roster, self.kit);
-        let Some(mut edited) = ctx.change(document_of(view.as_ref()), &edits)? else { return Ok(Vec::new()) };
+        let edits = profile([Some(self.name), self.team_kind, self.lead], &[], self.roster, self.kit);
+        let Some(mut edited) = ctx.change(document_of(view.as_ref()), edits)? else { return Ok(Vec::new()) };
         edited.said.note = self.note;
         Ok(vec![ctx.first_or_next(record, view.as_ref(), self.area.as_ref(), Fact::TeamEdited(edited))?])
     }
@@ -83,6 +84,12 @@ pub struct SetTeam {
     /// Members to take off the roster.
     #[serde(default)]
     pub leave: Vec<String>,
+    /// Fields to empty: `team_kind`, `lead`.
+    #[serde(default)]
+    pub clear: Vec<String>,
+    /// The heads of the profile that was changed; the present one if absent. What others changed since stays.
+    #[serde(default)]
+    pub heads: Option<Vec<ChangeHash>>,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -91,9 +98,11 @@ pub struct SetTeam {
 impl SetTeam {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, _) = team(ctx, &self.team)?;
-        let mut edits = profile(self.name, self.team_kind, self.lead, self.roster, self.kit);
+        check_cleared(&self.clear, &["team_kind", "lead"])?;
+        let mut edits = profile([self.name, self.team_kind, self.lead], &self.clear, self.roster, self.kit);
         edits.extend(self.leave.into_iter().map(|key| Edit::RemoveItem { list: "roster".to_owned(), key }));
-        let Some(mut edited) = ctx.change(document_of(Some(&view)), &edits)? else { return Ok(Vec::new()) };
+        let changed = ctx.change_since(document_of(Some(&view)), self.heads, edits)?;
+        let Some(mut edited) = changed else { return Ok(Vec::new()) };
         edited.said.note = self.note;
         Ok(vec![ctx.next(&view, Fact::TeamEdited(edited))?])
     }
@@ -225,16 +234,15 @@ impl ReleaseTeam {
 }
 
 fn profile(
-    name: Option<String>,
-    team_kind: Option<String>,
-    lead: Option<String>,
+    [name, team_kind, lead]: [Option<String>; 3],
+    clear: &[String],
     roster: BTreeMap<String, BTreeMap<String, String>>,
     kit: BTreeMap<String, BTreeMap<String, String>>,
 ) -> Vec<Edit> {
     let mut edits = Vec::new();
     set(&mut edits, "name", name);
-    set(&mut edits, "kind", team_kind);
-    set(&mut edits, "lead", lead);
+    set_or_clear(&mut edits, "kind", team_kind, is_cleared(clear, "team_kind"));
+    set_or_clear(&mut edits, "lead", lead, is_cleared(clear, "lead"));
     let lists = [("roster", roster), ("kit", kit)];
     for (list, entries) in lists {
         edits.extend(entries.into_iter().map(|(key, fields)| Edit::SetItem { list: list.to_owned(), key, fields }));

@@ -243,7 +243,7 @@ fn a_plan_takes_two_people_and_its_issued_text_is_the_approved_one() {
     assert_eq!(code(known.act("乙", issue.clone())), "not_approved");
     assert_eq!(code(known.act("甲", approve.clone())), "same_person");
     let State::Plan(state) = known.state(&plan) else { panic!() };
-    known.act("甲", EditPlan { plan, text: "乙地集合".to_owned(), note: None }).unwrap();
+    known.act("甲", EditPlan { plan, text: "乙地集合".to_owned(), heads: None, note: None }).unwrap();
     let read = ApprovePlan { heads: Some(state.document.heads), ..approve.clone() };
     assert_eq!(code(known.act("乙", read)), "text_changed");
     known.act("乙", approve).unwrap();

@@ -14,6 +14,7 @@
 
 mod contain;
 mod gate;
+mod rebase;
 mod scan;
 mod shape;
 #[cfg(test)]
@@ -44,6 +45,8 @@ pub const VALUES_BYTES_MAX: usize = 1024 * 1024;
 pub const NAME_CHARS_MAX: usize = 64;
 /// Most bytes of a saved document, history included; reached after some ten thousand edits.
 pub const SAVED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+pub use rebase::RebaseError;
 
 /// Why a change, an edit or saved bytes are refused. The document is then as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +113,11 @@ pub enum Edit {
         key: String,
         /// Its value.
         value: String,
+    },
+    /// Takes a field away; nothing where it does not stand.
+    RemoveField {
+        /// Name of the field.
+        key: String,
     },
     /// Replaces the text by its smallest difference from what stands there, so that concurrent edits merge. Each
     /// character inserted or deleted is an operation: a longer paste than [`CHANGE_OPS_MAX`] takes several changes.

@@ -182,6 +182,14 @@ fn write(transaction: &mut Transaction<'_>, edit: &Edit) -> Result<(), DocumentE
             require(is_name(key))?;
             put(transaction, FIELDS, key, value)
         }
+        Edit::RemoveField { key } => {
+            require(is_name(key))?;
+            let fields = object(FIELDS);
+            match transaction.get_all(&fields, key.as_str()).map_err(|_| DocumentError::Refused)?.is_empty() {
+                true => Ok(()),
+                false => transaction.delete(&fields, key.as_str()).map_err(|_| DocumentError::Refused),
+            }
+        }
         Edit::SetText { text } => set_text(transaction, text).map_err(|_| DocumentError::Refused),
         Edit::SetItem { list, key, fields } => {
             require(is_name(list) && is_name(key) && fields.keys().all(|field| is_name(field)))?;
@@ -213,6 +221,22 @@ fn put(transaction: &mut Transaction<'_>, map: u64, key: &str, value: &str) -> R
         return Ok(());
     }
     transaction.put(&map, key, value).map_err(|_| DocumentError::Refused)
+}
+
+/// The text that stands there now, with what somebody changed who had these heads before them: what others wrote since
+/// stays. Made on a clone under an actor that no author can have; only its text is used.
+///
+/// # Errors
+/// [`DocumentError::UnknownHeads`] or [`DocumentError::Refused`].
+pub(super) fn merged_text(automerge: &Automerge, seen: &[ChangeHash], text: &str) -> Result<String, DocumentError> {
+    let mut past = automerge.fork_at(seen).map_err(|_| DocumentError::UnknownHeads)?;
+    past.set_actor(ActorId::from(&domain_hash("linli/rebase/1", &[])[..8]));
+    let mut transaction = past.transaction();
+    set_text(&mut transaction, text).map_err(|_| DocumentError::Refused)?;
+    transaction.commit_with(CommitOptions::default().with_time(0));
+    let mut both = automerge.clone();
+    both.merge(&mut past).map_err(|_| DocumentError::Refused)?;
+    both.text(object(TEXT)).map_err(|_| DocumentError::Refused)
 }
 
 fn set_text(transaction: &mut Transaction<'_>, new: &str) -> Result<(), AutomergeError> {

@@ -163,6 +163,12 @@ impl DocumentState {
         }
     }
 
+    /// What the document said when these were its heads; none where they are not among its changes.
+    pub fn rendered_at(&self, heads: &[ChangeHash]) -> Option<Rendered> {
+        let heads: Vec<[u8; 32]> = heads.iter().map(|head| *head.as_bytes()).collect();
+        Document::load(&self.saved).ok()?.render_at(&heads).ok()
+    }
+
     /// A field of the document.
     pub fn field(&self, key: &str) -> Option<&str> {
         self.rendered.fields.get(key).map(String::as_str)

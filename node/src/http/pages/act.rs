@@ -1,16 +1,20 @@
 //! A page with one form: where acts begin that have no record yet, and where every form comes back that was refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use linli_core::id::RecordId;
+use linli_domain::state::State as RecordState;
+use linli_domain::state::document::ChangeHash;
 use maud::{Markup, html};
 
 use super::layout::{Frame, as_of_line, error_note};
+use super::next_acts::{heads_text, profile_values};
 use super::options::Options;
 use super::summaries::heading;
 use crate::http::App;
+use crate::http::acts::ACT_FIELD;
 use crate::http::api::aside;
 use crate::http::catalogue::{first_of, form_named};
 use crate::http::error::HttpError;
@@ -49,8 +53,16 @@ struct Read {
     as_of: AsOf,
     /// The records that the form is about: path and title.
     about: Vec<(String, String)>,
-    /// What a plan says now, where the form stood on an older text.
-    present: Option<(String, String)>,
+    /// What stands there now, where the form stood on something older.
+    present: Option<Present>,
+}
+
+/// What a form goes on from when somebody else changed what it stood on.
+struct Present {
+    /// The text of a plan.
+    text: Option<String>,
+    /// Values for the form: its new heads, and whatever the person has not touched as it is now.
+    values: Vec<(String, String)>,
 }
 
 async fn show(
@@ -62,21 +74,25 @@ async fn show(
 ) -> Result<Response, HttpError> {
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, wanted, values) = (app.node.clone(), *form, Fields(fields.0.clone()));
-    let changed = error.is_some_and(|error| error.code == "text_changed");
+    let changed = error.is_some_and(|error| matches!(error.code, "text_changed" | "changed_meanwhile"));
     let read = aside(move || {
         let (options, as_of) = node.reading(|| Options::gather(&node, lang, &[&wanted], &values));
         Read {
-            present: changed.then(|| present_text(&node, &values)).flatten(),
+            present: changed.then(|| present(&node, &values)).flatten(),
             options,
             as_of,
             about: about(&node, lang, &wanted, &values),
         }
     })
     .await?;
-    // Whoever has read the present text below may write over it: the form now stands on that one.
+    // Whoever has read what stands there now may write over it: the form now stands on that.
     let mut fields = Fields(fields.0.clone());
-    if let Some((_, heads)) = &read.present {
-        fields.set("_heads", heads.clone());
+    for (name, value) in read.present.iter().flat_map(|present| &present.values) {
+        fields.set(name, value.clone());
+    }
+    // Its act is recorded with another content: whoever submits again means another one.
+    if error.is_some_and(|error| error.code == "act_reused") {
+        fields.set(ACT_FIELD, String::new());
     }
     let phone = fields.text("_back") == "/m";
     let first = first_of(form).filter(|first| fields.text(first.name).is_empty() && error.is_none());
@@ -99,7 +115,7 @@ async fn show(
                 id: form.act.to_owned(),
             })),
         }
-        @if let Some((text, _)) = &read.present {
+        @if let Some(text) = read.present.as_ref().and_then(|present| present.text.as_ref()) {
             section.card { h2 { (lang.t(Word::PresentText)) } div.plan-text { (text) } }
         }
         p.back { a.button.quiet.big[phone] href=(back) { (lang.t(Word::Back)) } }
@@ -143,10 +159,21 @@ pub(crate) fn about(node: &Node, lang: Lang, form: &Form, fields: &Fields) -> Ve
     ids.iter().filter_map(|id| Some((format!("/records/{id}"), titled(id)?))).collect()
 }
 
-/// What a plan says now, and the heads of that text.
-fn present_text(node: &Node, fields: &Fields) -> Option<(String, String)> {
-    let view = node.view(&fields.text("plan").parse().ok()?).ok()??;
+/// What stands now in the document that a form is about.
+fn present(node: &Node, typed: &Fields) -> Option<Present> {
+    let record = ["plan", "point", "team"].iter().find_map(|name| typed.text(name).parse().ok())?;
+    let view = node.view(&record).ok()??;
     let document = view.state.document()?;
-    let heads: Vec<String> = document.heads.iter().map(ToString::to_string).collect();
-    Some((document.rendered.text.clone(), heads.join(" ")))
+    let mut values = vec![("heads".to_owned(), heads_text(document))];
+    if matches!(view.state, RecordState::Plan(_)) {
+        return Some(Present { text: Some(document.rendered.text.clone()), values });
+    }
+    let heads: Option<Vec<ChangeHash>> = typed.text("heads").split(' ').map(|head| head.parse().ok()).collect();
+    let shown: BTreeMap<_, _> = profile_values(&document.rendered_at(&heads?)?).into_iter().collect();
+    let now: BTreeMap<_, _> = profile_values(&document.rendered).into_iter().collect();
+    let of = |values: &BTreeMap<String, String>, name: &str| values.get(name).cloned().unwrap_or_default();
+    let names: BTreeSet<&String> = shown.keys().chain(now.keys()).collect();
+    let untouched = names.into_iter().filter(|name| typed.text(name) == of(&shown, name).trim());
+    values.extend(untouched.map(|name| (name.clone(), of(&now, name))));
+    Some(Present { text: None, values })
 }

@@ -1,6 +1,7 @@
 //! Which acts fit a record as it stands. The domain decides what is allowed; this decides in which order it is offered.
 
 use linli_domain::commands::{Act, may};
+use linli_domain::documents::Rendered;
 use linli_domain::record::RecordView;
 use linli_domain::state::State;
 use linli_domain::state::document::DocumentState;
@@ -60,30 +61,36 @@ fn start_values(view: &RecordView, record_name: &str) -> Vec<(String, String)> {
     let mut values = vec![(record_name.to_owned(), view.record.to_string())];
     if let State::Plan(plan) = &view.state {
         values.push(("text".to_owned(), plan.document.rendered.text.clone()));
-        let heads: Vec<String> = plan.document.heads.iter().map(ToString::to_string).collect();
-        values.push(("heads".to_owned(), heads.join(" ")));
-        values.push(("_heads".to_owned(), heads.join(" ")));
     }
-    if let State::SupplyPoint(_) | State::Team(_) = &view.state {
-        values.extend(profile_values(view.state.document()));
+    // What a form stands on goes with it: what others change meanwhile is then not taken back.
+    if let Some(document) = view.state.document() {
+        values.push(("heads".to_owned(), heads_text(document)));
+        if let State::SupplyPoint(_) | State::Team(_) = &view.state {
+            values.extend(profile_values(&document.rendered));
+        }
     }
     values
 }
 
+/// The heads of a document as a form carries them.
+pub(crate) fn heads_text(document: &DocumentState) -> String {
+    document.heads.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// The profile as its form shows it: what is not touched is sent back as it is, and changes nothing.
-fn profile_values(document: Option<&DocumentState>) -> Vec<(String, String)> {
-    let Some(document) = document else { return vec![] };
-    let mut values: Vec<(String, String)> = document
-        .rendered
+pub(crate) fn profile_values(rendered: &Rendered) -> Vec<(String, String)> {
+    let mut values: Vec<(String, String)> = rendered
         .fields
         .iter()
         .map(|(key, value)| match (key.as_str(), value.parse::<i64>()) {
             ("lat_e7" | "lon_e7", Ok(e7)) => (key.clone(), degrees(e7)),
+            ("kind", _) => ("team_kind".to_owned(), value.clone()),
             _ => (key.clone(), value.clone()),
         })
         .collect();
-    let minimums: Vec<String> = document
-        .list("minimums")
+    let minimums: Vec<String> = rendered
+        .lists
+        .get("minimums")
         .into_iter()
         .flatten()
         .filter_map(|(item, fields)| Some(format!("{item} {}", fields.get("quantity")?)))

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
-use linli_core::id::RecordId;
 use maud::{Markup, html};
 
 use super::act::{about, choice_list};
@@ -30,7 +29,7 @@ pub(crate) async fn page(
     let lang = visitor.lang;
     let act = given.get("do").filter(|act| PHONE.contains(&act.as_str()));
     let form = act.and_then(|act| form_named(act));
-    let done: Option<RecordId> = given.get("done").and_then(|record| record.parse().ok());
+    let done = given.get("done").and_then(|act| act.parse().ok());
     let fields = Fields(given.into_iter().collect());
     let (node, values) = (app.node.clone(), Fields(fields.0.clone()));
     let wanted = form.copied();
@@ -42,7 +41,7 @@ pub(crate) async fn page(
     })
     .await?;
     let receipt = match done {
-        Some(record) => receipt(&app, lang, &record).await?,
+        Some(act) => receipt(&app, lang, act).await?,
         None => html! {},
     };
     let content = html! {

@@ -65,10 +65,9 @@ pub(crate) async fn page(
     let page = aside(move || read(&node, &record, lang, asked_for, &wanted_lines)).await??;
     drop(place);
     let page = page.ok_or_else(|| HttpError::no_record(&app.node))?;
-    let receipt = if given.contains_key("done") {
-        receipt(&app, lang, &record).await?
-    } else {
-        html! {}
+    let receipt = match given.get("done").and_then(|act| act.parse().ok()) {
+        Some(act) => receipt(&app, lang, act).await?,
+        None => html! {},
     };
     let heading = heading(lang, &Summary::from(&page.view));
     let section = section_of(&page.view);

@@ -208,7 +208,7 @@ fn a_new_version_of_a_plan_in_force_is_offered_and_put_in_force() {
     let word = |known: &Known| known.view(&plan).unwrap().word();
     let issue = |known: &Known| may(Act::IssuePlan, &known.view(&plan).unwrap());
     assert_eq!((word(&known), issue(&known)), (StateWord::Issued, Err(Refusal::AlreadyIssued)));
-    known.act("甲", EditPlan { plan, text: "乙地集合".to_owned(), note: None }).unwrap();
+    known.act("甲", EditPlan { plan, text: "乙地集合".to_owned(), heads: None, note: None }).unwrap();
     assert_eq!((word(&known), issue(&known)), (StateWord::Revising, Err(Refusal::NotApproved)));
     known.act("乙", ApprovePlan { plan, heads: None, note: None }).unwrap();
     assert_eq!((word(&known), issue(&known)), (StateWord::RevisionApproved, Ok(())));
@@ -247,7 +247,10 @@ fn a_second_plan_for_one_scope_is_not_put_in_force_beside_the_first() {
     assert_eq!(code(refused), "other_in_force");
     known.act("乙", SupersedePlan { plan: first, by_plan: second, note: None }).unwrap();
     known.act("乙", IssuePlan { plan: second, note: None }).unwrap();
-    assert_eq!(code(known.act("甲", EditPlan { plan: first, text: "改".to_owned(), note: None })), "superseded");
+    assert_eq!(
+        code(known.act("甲", EditPlan { plan: first, text: "改".to_owned(), heads: None, note: None })),
+        "superseded"
+    );
 }
 
 fn draft_plan(scope: &str) -> DraftPlan {
