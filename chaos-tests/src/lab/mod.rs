@@ -5,6 +5,7 @@ pub mod link;
 pub mod namespace;
 pub mod past;
 pub mod process;
+pub mod system;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
