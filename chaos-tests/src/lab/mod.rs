@@ -1,6 +1,8 @@
 //! The laboratory: real `linli` processes with their own stores and keys, and links between them that can be cut.
 
 pub mod api;
+pub mod disk;
+pub mod held;
 pub mod link;
 pub mod namespace;
 pub mod past;

@@ -8,6 +8,7 @@ mod discovery;
 mod held;
 mod kill_during_catch_up;
 mod kill_minus_nine;
+mod ledger;
 mod lines;
 mod mesh_traps;
 mod projection_keeps_up;
