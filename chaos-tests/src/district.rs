@@ -57,13 +57,22 @@ impl District {
     /// As [`District::found`].
     pub fn wired(root: &Path, plans: &[Plan<'_>], wiring: Wiring) -> anyhow::Result<Self> {
         let mut district = Self::laid_out(root, plans, wiring)?;
-        district.found_first(plans[0])?;
-        for (node, plan) in plans.iter().enumerate().skip(1) {
-            district.admit(node, *plan)?;
-            district.nodes[node].peers = (0..node).map(|other| district.dial_address(node, other)).collect();
-            district.nodes[node].start().with_context(|| format!("starting {}", plan.0))?;
-        }
+        district.found_laid_out(plans)?;
         Ok(district)
+    }
+
+    /// Founds a district with the first of the nodes that were laid out and lets the others join; all run at the end.
+    ///
+    /// # Errors
+    /// When a step fails; the message says which.
+    pub fn found_laid_out(&mut self, plans: &[Plan<'_>]) -> anyhow::Result<()> {
+        self.found_first(plans[0])?;
+        for (node, plan) in plans.iter().enumerate().skip(1) {
+            self.admit(node, *plan)?;
+            self.nodes[node].peers = (0..node).map(|other| self.dial_address(node, other)).collect();
+            self.nodes[node].start().with_context(|| format!("starting {}", plan.0))?;
+        }
+        Ok(())
     }
 
     /// Places and lines for nodes; nothing is founded, nobody is a member, nothing runs.

@@ -4,3 +4,4 @@ pub mod bench;
 pub mod demo;
 pub mod district;
 pub mod lab;
+pub mod ledger;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use linli_chaos::bench::Bench;
 use linli_chaos::demo::Demo;
 use linli_chaos::lab::end_tidily_on_interrupt;
+use linli_chaos::ledger::Ledger;
 
 /// Real nodes, real cuts.
 #[derive(Debug, Parser)]
@@ -21,6 +22,8 @@ enum Command {
     Demo(Demo),
     /// Districts under bad conditions: slow lines, cuts, many nodes, a long past.
     Bench(Bench),
+    /// The proof that an act happens once: impatient clients, kills, power cuts and cuts.
+    Ledger(Ledger),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = end_tidily_on_interrupt().and_then(|()| match command {
         Command::Demo(demo) => demo.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Ledger(ledger) => ledger.run(),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

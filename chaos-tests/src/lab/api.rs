@@ -11,6 +11,17 @@ use linli_domain::record::RecordView;
 use linli_domain::summary::Summary;
 use serde_json::{Value, json};
 
+/// What came back of an act.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// A receipt.
+    Done(Value),
+    /// Another answer: its status and its text.
+    Refused(u16, String),
+    /// None in time, and why.
+    Silent(String),
+}
+
 /// Where a node answers, and the token of its data directory. Clones may ask at the same time.
 #[derive(Clone)]
 pub struct Api {
@@ -63,6 +74,30 @@ impl Api {
     /// When the node refuses it.
     pub fn act(&self, command: Value) -> anyhow::Result<Value> {
         self.post("/commands", &json!({"by": format!("{}值守员", self.name), "command": command}))
+    }
+
+    /// Sends an act under an id of the client's own, and waits for an answer no longer than `patience`. Whoever gets none
+    /// does not know whether it was recorded.
+    pub fn try_act(&self, id: &str, by: &str, command: &Value, patience: Duration) -> Answer {
+        let token = match self.token() {
+            Ok(token) => token,
+            Err(error) => return Answer::Silent(format!("no token: {error:#}")),
+        };
+        let request = self.agent.post(format!("http://{}/api/v1/commands", self.http));
+        let request = request.config().timeout_global(Some(patience)).build();
+        let sent = request
+            .header("authorization", format!("Bearer {token}"))
+            .header("idempotency-key", id)
+            .send_json(json!({"by": by, "command": command}));
+        let answer = sent.and_then(|mut answer| Ok((answer.status(), answer.body_mut().read_to_string()?)));
+        match answer {
+            Err(error) => Answer::Silent(error.to_string()),
+            Ok((status, text)) if status.is_success() => match serde_json::from_str(&text) {
+                Ok(receipt) => Answer::Done(receipt),
+                Err(_) => Answer::Refused(status.as_u16(), format!("not JSON: {text}")),
+            },
+            Ok((status, text)) => Answer::Refused(status.as_u16(), text),
+        }
     }
 
     /// What the node says of itself.

@@ -1,10 +1,13 @@
 //! The laboratory: real `linli` processes with their own stores and keys, and links between them that can be cut.
 
 pub mod api;
+pub mod disk;
+pub mod held;
 pub mod link;
 pub mod namespace;
 pub mod past;
 pub mod process;
+pub mod system;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -14,6 +14,9 @@ use super::api::Api;
 /// How long a node may take to start: a cold store opens in well under a second; slow machines get room.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a stopped process may still wait for its disk.
+const FREEZE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Over what other nodes reach a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
@@ -49,6 +52,8 @@ pub struct NodeProcess {
     pub mdns: bool,
     /// The network namespace it runs in, if any.
     pub namespace: Option<String>,
+    /// How wrong its wall clock is, in seconds; ahead if positive. Another than 0 needs `libfaketime`.
+    pub clock_offset_s: i64,
     child: Option<Child>,
     /// The one-time operator code that the last start printed.
     pub code: String,
@@ -73,6 +78,7 @@ impl NodeProcess {
             bind: None,
             mdns: false,
             namespace,
+            clock_offset_s: 0,
             child: None,
             code: String::new(),
         })
@@ -109,6 +115,17 @@ impl NodeProcess {
             .with_context(|| format!("linli {args:?} printed {:?}", String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// Runs a `linli` command on its data directory to the end: its exit code, and all that it printed.
+    ///
+    /// # Errors
+    /// When it cannot be run, or a signal ended it.
+    pub fn exit_of(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
+        let output = self.program(args)?.output().with_context(|| format!("cannot run linli {args:?}"))?;
+        let code = output.status.code().with_context(|| format!("linli {args:?}: {}", output.status))?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((code, String::from_utf8_lossy(&said).into_owned()))
+    }
+
     fn program(&self, args: &[&str]) -> anyhow::Result<Command> {
         let linli = program_path()?;
         let mut command = match &self.namespace {
@@ -124,6 +141,12 @@ impl NodeProcess {
         // Read from outside the namespace, and on the addresses of the lab's own networks only.
         command.env("LINLI_METRICS_OPEN", "true");
         command.stdin(Stdio::null());
+        if self.clock_offset_s != 0 {
+            command.env("LD_PRELOAD", faketime().context("libfaketime is not installed")?);
+            command.env("FAKETIME", format!("{:+}s", self.clock_offset_s));
+            // Only the wall clock is wrong: timers run as they do, and files bear the times of their disk.
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
+        }
         Ok(command)
     }
 
@@ -190,6 +213,24 @@ impl NodeProcess {
         number.with_context(|| format!("/proc/{pid}/status has no number {key}"))
     }
 
+    /// Stops the running process between two instructions, all its threads, until it is killed.
+    ///
+    /// # Errors
+    /// When it does not run, or does not stop in time.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        let pid = self.child.as_ref().map(Child::id).with_context(|| format!("{} does not run", self.name))?;
+        let sent = Command::new("kill").args(["-STOP", &pid.to_string()]).status()?;
+        if !sent.success() {
+            bail!("{} cannot be stopped", self.name);
+        }
+        // A thread that waits for the disk stops when the disk has answered.
+        wait_until(FREEZE_TIMEOUT, || match awake_threads(pid)? {
+            0 => Ok(Ok(())),
+            awake => Ok(Err(format!("{awake} threads of {} still run", self.name))),
+        })?;
+        Ok(())
+    }
+
     /// `kill -9`: the process ends between two instructions.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -221,6 +262,24 @@ impl Drop for NodeProcess {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The library that gives a program a wrong clock, where the system's package has put it.
+fn faketime() -> Option<PathBuf> {
+    let places = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok);
+    places.map(|place| place.path().join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
+}
+
+/// Threads of a process that SIGSTOP has not reached.
+fn awake_threads(pid: u32) -> anyhow::Result<usize> {
+    let mut awake = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = std::fs::read_to_string(thread?.path().join("stat"))?;
+        // The state follows the name, which stands in brackets and may hold anything.
+        let state = text.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+        awake += usize::from(state != Some("T"));
+    }
+    Ok(awake)
 }
 
 /// The `linli` program beside this one in the target folder.

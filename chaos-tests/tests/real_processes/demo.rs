@@ -15,12 +15,9 @@ fn the_demo_holds_over_relays() {
 }
 
 #[test]
+#[ignore = "needs root: network namespaces"]
 fn the_demo_holds_in_namespaces() {
-    if !namespace::available() {
-        // ops/test says so too: without root there are no namespaces.
-        eprintln!("NOT RUN: network namespaces need root, ip and nft");
-        return;
-    }
+    assert!(namespace::available(), "network namespaces need root, ip and nft");
     Demo::in_namespaces(sample()).run().unwrap();
 }
 
@@ -30,11 +27,8 @@ fn nodes_behind_a_radio_a_relay_and_a_stick_end_equal_over_relays() {
 }
 
 #[test]
+#[ignore = "needs root: network namespaces"]
 fn nodes_behind_a_radio_a_relay_and_a_stick_end_equal_in_namespaces() {
-    if !namespace::available() || !namespace::can_slow_down() {
-        // ops/test says so too: without root there are no namespaces.
-        eprintln!("NOT RUN: network namespaces need root, ip, nft, tc and the kernel's shapers");
-        return;
-    }
+    assert!(namespace::can_slow_down(), "slow lines need root, ip, nft, tc and the kernel's shapers");
     Demo::in_namespaces(sample()).over_bad_links().run().unwrap();
 }

@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod canary;
+mod clocks;
+mod copies;
 mod demo;
 mod discovery;
 mod held;
 mod kill_during_catch_up;
 mod kill_minus_nine;
+mod ledger;
 mod lines;
+mod losses;
 mod mesh_traps;
 mod projection_keeps_up;
 mod restore;
