@@ -367,7 +367,7 @@ mod tests {
         settled.op = Some(Value::map_of([("keep", Value::Text(keep.clone()))]).encode());
         let mut adopted = Draft::new(Stream::INCIDENTS, "incident_adopted", about);
         adopted.op = Some(Value::map_of([("events", Value::Array(vec![Value::Text(keep.clone())]))]).encode());
-        let events = vec![closing, district.nodes[0].write(settled), district.nodes[0].write(adopted)];
+        let events = [closing, district.nodes[0].write(settled), district.nodes[0].write(adopted)];
         let charter = Charter::evaluate(district.federation(), &district.charter_events());
         let places: Vec<(LogId, u64)> = events.iter().map(|e| (e.header().log_id(), e.header().seq)).collect();
         let read = |_: &LogId, seq: u64| Ok::<_, std::convert::Infallible>(events.get(seq as usize - 1).cloned());
