@@ -131,7 +131,7 @@ impl Stage {
                 json!({"do": "report_incident", "category": "停电", "severity": "IV", "place": label, "summary": "全楼停电"})
             }
             Deed::Hazard => {
-                json!({"do": "report_hazard", "category": "楼道堆物", "severity": "IV", "place": label, "summary": "堵塞通道"})
+                json!({"do": "report_hazard", "category": "楼道堆物", "grade": "general", "place": label, "summary": "堵塞通道"})
             }
             Deed::Update => {
                 let incident = &self.incidents[number % self.incidents.len()];
