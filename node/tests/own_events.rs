@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use browser::Served;
-use district::{act, deliver, done, logs_of, now_ms, two_streets};
+use district::{act, deliver, done, logs_of, now_ms, one_street, two_streets};
 use linli::enrolment::Enrolment;
 use linli::node::Node;
 use linli_core::enrol::Ticket;
@@ -71,7 +71,7 @@ fn the_first_edit_after_a_refused_write_is_made_under_the_incarnation_that_signs
 #[test]
 fn an_answer_sorts_after_its_question_although_this_clock_is_ten_minutes_slow() {
     // given an incident here, and a question about it from a node whose clock is ten minutes ahead of ours
-    let district = two_streets();
+    let district = one_street();
     let (node, store) = district::node(&district, 0);
     let report =
         json!({"do": "report_incident", "category": "内涝", "severity": "III", "place": "东门", "summary": "积水"});
