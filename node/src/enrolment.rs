@@ -22,6 +22,9 @@ const TICKET: &[u8] = b"enrolment/ticket";
 
 /// Most charter events read when the charter is evaluated: a district of 1,000 nodes and 10,000 people.
 const CHARTER_EVENTS_MAX: usize = 16_384;
+/// Most of them that count of one author: a member who writes grants without end must not stop every node. A bureau with
+/// five hundred nodes that renews each of them every year stays below it for eight years.
+const CHARTER_EVENTS_OF_AUTHOR_MAX: usize = 4_096;
 
 /// A node's membership.
 #[derive(Debug, Clone)]
@@ -115,22 +118,36 @@ impl Enrolment {
     /// When the store fails.
     pub fn charter_events(&self, store: &Store) -> anyhow::Result<Vec<ReceivedEvent>> {
         let mut events = self.credentials.clone();
+        let mut of_author: (Option<AuthorKey>, usize) = (None, 0);
+        // In the order of logs, by author and incarnation: equal logs give the same events at every node.
         for (log, head) in store.frontier().iter() {
             if log.stream != Stream::CHARTER {
                 continue;
             }
+            if of_author.0 != Some(log.author) {
+                of_author = (Some(log.author), 0);
+            }
             let mut next = 1;
             while next <= head.seq {
+                let room = CHARTER_EVENTS_OF_AUTHOR_MAX - of_author.1;
+                if room == 0 {
+                    tracing::error!(
+                        author = %log.author, most = CHARTER_EVENTS_OF_AUTHOR_MAX,
+                        "an author has written more charter events than any honest one does: the rest counts for nothing"
+                    );
+                    break;
+                }
                 // A charter that is read in part gives other rights than it does elsewhere, and nobody would know.
                 ensure!(
                     events.len() < CHARTER_EVENTS_MAX,
                     "the charter has more than {CHARTER_EVENTS_MAX} events, which is more than this program evaluates"
                 );
-                let read = store.read(log, next, 256, 1 << 20)?;
+                let read = store.read(log, next, room.min(256), 1 << 20)?;
                 if read.is_empty() {
                     break;
                 }
                 next += read.len() as u64;
+                of_author.1 += read.len();
                 events.extend(read.into_iter().map(|event| event.into_event()));
             }
         }

@@ -183,3 +183,37 @@ fn a_directory_that_is_deleted_under_a_running_node_is_told_and_no_act_is_acknow
     assert_eq!(metric(&served, "linli_store_write_failures_total"), Some(1));
     assert!(served.node.status().degraded.iter().any(|line| line.contains("was deleted, moved or replaced")));
 }
+
+#[test]
+fn a_member_who_writes_grants_without_end_stops_no_node() {
+    // given a node, and a member of its district who writes more charter events than all of a district may have
+    let district = two_streets();
+    let (node, store) = district::node(&district, 0);
+    let before = node.charter_events().unwrap().len();
+    let hostile = district::author(&district, 1);
+    let writer = LocalWriter::open(Store::in_memory(), None, hostile.key, &mut || 1).unwrap();
+    let draft = |_| LocalDraft {
+        area: hostile.area.clone(),
+        stream: Stream::CHARTER,
+        record: None,
+        kind: "grant".parse().unwrap(),
+        parents: vec![],
+        after: Hlc::default(),
+        grant: hostile.grant,
+        op: Some(vec![0xa0]),
+        pii: None,
+    };
+    for _ in 0..17 {
+        let drafts = (0..1_000).map(draft).collect();
+        deliver(&store, &writer.write_all(drafts, now_ms(), &mut || [6; 16]).unwrap());
+    }
+    // when the node evaluates its charter anew
+    node.rebuild().unwrap();
+    // then it reads a bounded part of them, and goes on working
+    assert!(node.charter_events().unwrap().len() <= before + 4_096);
+    done(
+        &node,
+        "值班",
+        json!({"do": "report_incident", "category": "内涝", "severity": "III", "place": "东门", "summary": "积水"}),
+    );
+}

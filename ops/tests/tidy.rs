@@ -149,3 +149,16 @@ fn relative_links_in_the_docs_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn every_test_that_the_table_of_bugs_names_is_there() {
+    let page = read("docs/testing.md");
+    let table = page.split("## Bugs that were met").nth(1).expect("the table of bugs").split("\n## ").next().unwrap();
+    let sources: String = tracked(".rs").iter().map(read).collect();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let named: Vec<&str> = rows.flat_map(|row| row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 50, "the table of bugs names {} tests", named.len());
+    for test in named {
+        assert!(sources.contains(&format!("fn {test}(")), "docs/testing.md names {test}, which is no test");
+    }
+}

@@ -198,6 +198,12 @@ impl Store {
         self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner).told(log, head);
     }
 
+    /// What stands beside the database and must be durable before an event is signed could not be written: the disk is as
+    /// little to be trusted as if the database had said so.
+    pub(crate) fn could_not_write(&self, error: &std::io::Error) {
+        self.inner.shared.failed(&StoreError::Backend(format!("the generation file could not be written: {error}")));
+    }
+
     /// Brings everything into the files themselves and notes the heads: after an orderly stop nothing depends on replay.
     pub(crate) fn settle(&self) -> Result<(), StoreError> {
         if self.inner.read_only { Ok(()) } else { self.inner.shared.settle() }

@@ -219,7 +219,7 @@ impl LocalWriter {
         salt: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<ReceivedEvent, WriteError> {
         if !state.noted {
-            self.generation.open(state.incarnation)?;
+            self.generation.open(state.incarnation).inspect_err(|error| self.store.could_not_write(error))?;
             state.noted = true;
         }
         let at = (draft.stream, draft.area.clone());

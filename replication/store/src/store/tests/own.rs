@@ -163,3 +163,24 @@ fn a_batch_whose_composition_fails_leaves_nothing_behind() {
     assert!(refused.is_err() && store.frontier().is_empty());
     assert_eq!(write(&w, 2).header().seq, 1);
 }
+
+#[test]
+fn a_generation_file_that_cannot_be_written_is_a_failed_write_and_the_store_goes_on_by_itself() {
+    // given a store whose disk takes no new file, so that nothing may be signed
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    let in_the_way = dir.path().join("store/generation.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    // when an act is to be written, then it is refused and counted as a write that the disk refused
+    let refused = w.write(draft(1), 1_790_000_000_000, &mut || [1; 16]);
+    assert!(matches!(refused, Err(WriteError::Generation(_))), "{refused:?}");
+    assert_eq!(store.write_failures(), 1);
+    // when the disk takes files again, then the store goes on without anybody's help
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let waiting = std::time::Instant::now();
+    while store.write_trouble().is_some() {
+        assert!(waiting.elapsed().as_secs() < 30, "{:?}", store.write_trouble());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(write(&w, 1).header().seq, 1);
+}
