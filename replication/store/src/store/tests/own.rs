@@ -1,6 +1,7 @@
 //! Own events: one history under one key, whatever becomes of the directory and the clock.
 
 use super::*;
+use crate::error::WriteError;
 
 #[test]
 fn an_orderly_restart_goes_on_in_the_same_log_and_a_crash_opens_a_new_one() {
