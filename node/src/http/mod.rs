@@ -5,6 +5,7 @@
 
 #![allow(clippy::result_large_err, reason = "an HTTP error is made once per refused request; boxing buys nothing")]
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -51,9 +52,20 @@ pub struct HttpSettings {
     pub metrics_open: bool,
 }
 
-/// What every handler may use.
+/// What every handler may use. Each layer of the router and each extractor copies it, so a copy must cost next to nothing.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What every request may need.
+pub(crate) struct Parts {
     pub(crate) node: Arc<Node>,
     pub(crate) place: Arc<Place>,
     pub(crate) settings: Arc<HttpSettings>,
@@ -89,7 +101,7 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
     let metrics = monitor::HttpMetrics::register(node.metrics());
     let status = node.status();
     let place = Place { name: status.name, area: status.area.to_string(), district: status.district_name };
-    let app = App {
+    let app = App(Arc::new(Parts {
         place: Arc::new(place),
         node,
         settings: Arc::new(settings),
@@ -101,7 +113,7 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
         regulars: places::Regulars::default(),
         public: Arc::default(),
         readiness: Arc::default(),
-    };
+    }));
     let doors = places::Doors::new(limits::CONNECTIONS_MAX, app.regulars.clone());
     let router = Router::new()
         .merge(page_routes())

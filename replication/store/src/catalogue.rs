@@ -72,6 +72,11 @@ impl Family {
         }
     }
 
+    /// Whether most keys that are looked up are not there, as those of new acts and new records.
+    pub const fn is_asked_for_what_is_not_there(self) -> bool {
+        matches!(self, Self::Projection)
+    }
+
     /// Files with new rows before they are merged with the settled ones. Each file of entries has something of every log, so
     /// each merge rewrites all that has not settled yet: twice RocksDB's usual number halves that work, which in a catch-up is
     /// taken from it, and a read looks into a few files more.

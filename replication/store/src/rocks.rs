@@ -14,6 +14,8 @@ use crate::backend::{Backend, Batch, Visit, Walk, prefix_end};
 use crate::catalogue::{BLOCK_CACHE_BYTES, COMPRESSION_LEVEL, DISK_FORMAT, Family, META_FORMAT};
 use crate::error::StoreError;
 
+/// Bits of a filter for each key: one look-up in a hundred of what is not there reads a block in vain.
+const FILTER_BITS_A_KEY: f64 = 10.0;
 /// How often a read-only open is tried beside a process that writes.
 const READ_ONLY_ATTEMPTS: u32 = 100;
 /// How long a writer that is flushing is given before the next attempt.
@@ -155,6 +157,9 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_block_size(family.block_bytes());
+    if family.is_asked_for_what_is_not_there() {
+        table.set_bloom_filter(FILTER_BITS_A_KEY, false);
+    }
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(family.write_buffer_bytes());
