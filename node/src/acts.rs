@@ -147,6 +147,9 @@ impl Node {
             {
                 continue;
             }
+            if self.waits_for_us(&entry.record, &entry.event)? {
+                continue;
+            }
             let at = all.iter().position(|known| known.content == entry.stamp.content && known.record == entry.record);
             let known = match at {
                 Some(at) => &mut all[at],
@@ -161,6 +164,13 @@ impl Node {
             known.places.push(place);
         }
         Ok(all)
+    }
+
+    /// Whether an event stands outside its record's area and this node speaks for that: then it counts for nothing until
+    /// somebody here adopts it, and says nothing here about an act. Its own author's node goes on answering with it.
+    fn waits_for_us(&self, record: &RecordId, event: &EventId) -> Result<bool, NodeError> {
+        let view = self.projector.view(record)?.filter(|view| view.is_covered_by(self.area()));
+        Ok(view.is_some_and(|view| view.outside().any(|outside| outside == *event)))
     }
 
     /// The first receipt of an act, if it is on record with this content.

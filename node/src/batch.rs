@@ -33,6 +33,7 @@ pub enum BatchOf {
 /// The views as they will be after the acts so far.
 struct Overlay<'n> {
     node: &'n Node,
+    /// Records that the acts so far are about: what they added, and the view with it.
     touched: BTreeMap<RecordId, (Vec<ReceivedEvent>, RecordView)>,
 }
 
@@ -55,13 +56,23 @@ impl Views for Overlay<'_> {
 
 impl Overlay<'_> {
     fn add(&mut self, record: RecordId, event: ReceivedEvent) -> Result<(), NodeError> {
-        let mut events = match self.touched.remove(&record) {
-            Some((events, _)) => events,
-            None => self.node.projector.events(&record)?,
+        let (mut added, before) = match self.touched.remove(&record) {
+            Some((added, view)) => (added, Some(view)),
+            None => (vec![], self.node.projector.view(&record)?),
         };
-        events.push(event);
-        if let Some(view) = self.node.projector.fold_whole(record, &events) {
-            self.touched.insert(record, (events, view));
+        // Folded on where it follows all that is there, or many lines about one record would fold it from its start each.
+        let folded_on = before.and_then(|view| self.node.projector.fold_on(view, std::slice::from_ref(&event)));
+        added.push(event);
+        let view = match folded_on {
+            Some(view) => Some(view),
+            None => {
+                let mut all = self.node.projector.events(&record)?;
+                all.extend(added.iter().cloned());
+                self.node.projector.fold_whole(record, &all)
+            }
+        };
+        if let Some(view) = view {
+            self.touched.insert(record, (added, view));
         }
         Ok(())
     }
@@ -84,14 +95,25 @@ impl Composing<'_> {
     fn act(&mut self, act: ActId, command: Command, signer: &mut Signer<'_>) -> Result<(), SubmitError> {
         let content = command.content(self.operator);
         if let Some((known, receipt)) = self.here.get(&act) {
-            let record = receipt.as_ref().map_or_else(|| command.subject(act.new_record()), |receipt| receipt.record);
+            let record =
+                receipt.as_ref().map_or_else(|| command.subject(act.new_record(content)), |receipt| receipt.record);
             if *known != content {
                 return Err(act_reused(act, record, *known, content));
             }
             self.receipts.extend(receipt.clone().map(|receipt| Receipt { repeated: true, ..receipt }));
             return Ok(());
         }
-        let first = self.node.first_receipt(&act, content)?;
+        let first = match (self.of, self.node.first_receipt(&act, content)) {
+            // Somebody else took the id of a statement, which follows from what it says: the statement stands all the same.
+            (BatchOf::Statements, Err(SubmitError::ActReused(_))) => {
+                let free = self.next_part(act, content)?;
+                let receipt = self.record(act, free, command, signer)?;
+                self.here.insert(act, (content, receipt.clone()));
+                self.receipts.extend(receipt);
+                return Ok(());
+            }
+            (_, first) => first?,
+        };
         let receipt = match (self.of, first) {
             (BatchOf::Acts, Some(first)) => Some(first),
             (_, None) => self.record(act, act, command, signer)?,
@@ -112,8 +134,10 @@ impl Composing<'_> {
         loop {
             // The range has no end.
             let Some(part) = parts.next() else { return Ok(act) };
-            if self.node.first_receipt(&part, content)?.is_none() {
-                return Ok(part);
+            match self.node.first_receipt(&part, content) {
+                Ok(None) => return Ok(part),
+                Ok(Some(_)) | Err(SubmitError::ActReused(_)) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -126,13 +150,14 @@ impl Composing<'_> {
         command: Command,
         signer: &mut Signer<'_>,
     ) -> Result<Option<Receipt>, SubmitError> {
-        let stamps = Stamps::new(act, command.content(self.operator));
+        let content = command.content(self.operator);
+        let stamps = Stamps::new(act, content);
         let prepared = self.node.prepare(
             self.operator,
             command,
             &self.overlay,
             &stamps,
-            sent.new_record(),
+            sent.new_record(content),
             signer.incarnation(),
         )?;
         let mut events: Vec<EventId> = vec![];
@@ -174,7 +199,7 @@ impl Node {
         if let Some(first) = self.first_receipt(&act, content)? {
             return Ok(first);
         }
-        let record = command.subject(act.new_record());
+        let record = command.subject(act.new_record(content));
         let _one_at_a_time = self.lock_record(&record);
         // What another node recorded may have arrived while we waited for the record.
         if self.projector.heard() != heard
@@ -183,7 +208,7 @@ impl Node {
             return Ok(first);
         }
         let prepared = |incarnation: u64, command: Command| {
-            self.prepare(operator, command, self, &Stamps::new(act, content), act.new_record(), incarnation)
+            self.prepare(operator, command, self, &Stamps::new(act, content), act.new_record(content), incarnation)
         };
         let incarnation = self.writer.incarnation();
         let drafts = prepared(incarnation, command.clone())?;

@@ -356,6 +356,11 @@ impl Projector {
         fold_record(record, events.iter().map(|event| fold_event(event, &charter)))
     }
 
+    /// A view with events that follow all that it shows; none where they do not.
+    pub fn fold_on(&self, view: RecordView, new: &[ReceivedEvent]) -> Option<RecordView> {
+        fold_on(view, new, &self.charter())
+    }
+
     fn publish(&self, folded: Vec<Folded>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for (change, remembered) in folded {

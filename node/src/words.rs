@@ -500,6 +500,7 @@ words! {
     WhatToDo => "可以做的事", "What can be done";
     Marks => "违反规则的操作", "Acts that break a rule";
     OutsideWaits => "辖区外的行为：{} 条，等本辖区采纳后才计入", "Acts from outside: {}; they count once somebody of this area adopts them";
+    FromOutsideNotCounted => "辖区外，未计入", "from outside, not counted";
     RepeatedActs => "重复送达的行为：{} 条，只计一次", "Acts that were sent again: {}; they count once";
     ActsFromOutside => "辖区外行为 {} 条待采纳", "{} acts from outside to adopt";
     Adoptions => "待采纳的外来行为", "Acts from outside";

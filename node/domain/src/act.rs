@@ -40,9 +40,10 @@ impl ActId {
         Self::hashed("linli/act-part/1", &[&self.0, &index.to_be_bytes()])
     }
 
-    /// The id of the record, or of the transfer, that this act begins: the same at every node that is told of the act.
-    pub fn new_record(&self) -> RecordId {
-        RecordId::derived("linli/act-record/1", &[&self.0])
+    /// The id of the record, or of the transfer, that this act begins: the same at every node that is told of the act. The
+    /// content is in it, because two programs that number their acts 1, 2, 3 mean two records by one id.
+    pub fn new_record(&self, content: [u8; 8]) -> RecordId {
+        RecordId::derived("linli/act-record/1", &[&self.0, &content])
     }
 
     /// The id of an act that says the same each time, such as a line of an import.

@@ -48,7 +48,11 @@ impl ActBegun {
 /// # Errors
 /// When the header holds no id.
 pub(crate) fn act_of(headers: &HeaderMap) -> Result<Option<ActId>, HttpError> {
-    let Some(value) = headers.get(ACT_HEADER) else { return Ok(None) };
+    let mut values = headers.get_all(ACT_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(HttpError::act_id());
+    }
     let act = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     act.map(Some).ok_or_else(HttpError::act_id)
 }

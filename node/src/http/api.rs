@@ -230,7 +230,7 @@ async fn command(
 ) -> Result<Response, HttpError> {
     count_write(&app, &caller)?;
     let id = act_of(&headers)?.unwrap_or_else(new_act);
-    let (node, name, checked) = (app.node.clone(), caller.name(act.by.as_deref()), clock_checked(&headers));
+    let (node, name, checked) = (app.node.clone(), caller.name(act.by.as_deref())?, clock_checked(&headers));
     let submitted = aside(move || {
         node.ask_about_clock(&id, checked)?;
         begun.begin(id);
@@ -326,7 +326,7 @@ async fn batch(
         return Err(HttpError::filled(status, "too_many_acts", Word::ErrBatch, &[&most], Word::ErrTooLargeNext));
     }
     let whole = act_of(&headers)?.unwrap_or_else(new_act);
-    let (node, name) = (app.node.clone(), caller.name(acts.by.as_deref()));
+    let (node, name) = (app.node.clone(), caller.name(acts.by.as_deref())?);
     let of = if acts.restate { BatchOf::Statements } else { BatchOf::Acts };
     let parts = (0..).map(|place| whole.part(place));
     let acts: Vec<(ActId, Command)> =

@@ -350,7 +350,7 @@ static FORMS: &[Form] = &[
     ),
     on("edit_plan", Word::DoEditPlan, PLANS, &["plan", "heads"], &[Field::new("text", Word::PlanText, Kind::LongText)]),
     on("approve_plan", Word::DoApprovePlan, PLANS, &["plan", "heads"], &[NOTE]),
-    on("issue_plan", Word::DoIssuePlan, PLANS, &["plan"], &[NOTE]),
+    on("issue_plan", Word::DoIssuePlan, PLANS, &["plan", "heads"], &[NOTE]),
     on(
         "supersede_plan",
         Word::DoSupersedePlan,
@@ -360,7 +360,7 @@ static FORMS: &[Form] = &[
     ),
     // Conflicts.
     on("settle_conflict", Word::DoSettle, "/", &["record", "conflict"], &[KEEP, COUNTED, DECISION]),
-    on("adopt_acts", Word::DoAdoptActs, "/", &["record"], &[NOTE]),
+    on("adopt_acts", Word::DoAdoptActs, "/", &["record", "events"], &[NOTE]),
     on(
         "explain_check",
         Word::DoExplainCheck,
@@ -444,7 +444,7 @@ mod tests {
             let mut typed: Vec<(String, String)> =
                 form.fields.iter().map(|field| (field.name.to_owned(), sample(field.kind))).collect();
             typed.extend(form.fixed.iter().map(|name| match *name {
-                "heads" => ("heads".to_owned(), "cd".repeat(32)),
+                "heads" | "events" => (name.to_string(), "cd".repeat(32)),
                 name => (name.to_owned(), "018f3c1e-0000-7000-8000-000000000000".to_owned()),
             }));
             form.command(&Fields(typed)).unwrap_or_else(|error| panic!("{}: {error:?}", form.act));

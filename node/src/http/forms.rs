@@ -179,7 +179,7 @@ impl Form {
         for name in self.fixed {
             match (*name, fields.text(name)) {
                 (_, "") => {}
-                ("heads", heads) => drop(body.insert("heads".to_owned(), heads.split(' ').collect())),
+                (name @ ("heads" | "events"), ids) => drop(body.insert(name.to_owned(), ids.split(' ').collect())),
                 (name, text) => drop(body.insert(name.to_owned(), Value::from(text))),
             }
         }

@@ -15,7 +15,7 @@ use super::guard::address_of;
 use super::limits::Client;
 use crate::access::Issuer;
 use crate::data_dir::DataDir;
-use crate::operators::Session;
+use crate::operators::{Session, checked_name};
 use crate::words::{Lang, Word};
 
 const SESSION_COOKIE: &str = "linli_session";
@@ -177,16 +177,19 @@ impl Caller {
     /// When this caller may not.
     pub(crate) fn issuer(&self, by: Option<&str>) -> Result<Issuer, HttpError> {
         match self {
-            Self::Machine => Ok(Issuer { name: self.name(by), is_machine: true }),
+            Self::Machine => Ok(Issuer { name: self.name(by)?, is_machine: true }),
             Self::Operator(operator) => operator.issuer(),
         }
     }
 
     /// The name that stands in events: a machine says for whom it acts, an operator acts as themselves.
-    pub(crate) fn name(&self, by: Option<&str>) -> String {
+    ///
+    /// # Errors
+    /// When a machine names somebody by what is no name: events stand for ever, and everybody reads them.
+    pub(crate) fn name(&self, by: Option<&str>) -> Result<String, HttpError> {
         match self {
-            Self::Machine => by.unwrap_or("cli").chars().filter(|c| !c.is_control()).take(40).collect(),
-            Self::Operator(operator) => operator.name.clone(),
+            Self::Machine => Ok(checked_name(by.unwrap_or("cli"))?),
+            Self::Operator(operator) => Ok(operator.name.clone()),
         }
     }
 }

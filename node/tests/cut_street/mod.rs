@@ -233,7 +233,8 @@ impl CutStreet {
         let waiting = node.desk().adoptions;
         assert_eq!(waiting.len(), 5, "{waiting:?}");
         for line in waiting {
-            done(node, "主任", json!({"do": "adopt_acts", "record": line.record}));
+            let seen: Vec<_> = node.view(&line.record).unwrap().unwrap().outside().collect();
+            done(node, "主任", json!({"do": "adopt_acts", "record": line.record, "events": seen}));
         }
         assert!(node.desk().adoptions.is_empty());
     }

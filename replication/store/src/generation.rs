@@ -56,6 +56,9 @@ impl Generation {
         let text = match std::fs::read_to_string(directory.join(FILE)) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Opened::Fresh("no generation file")),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                return Ok(Opened::Fresh("the generation file is damaged"));
+            }
             Err(e) => return Err(e),
         };
         let Some(fields) = read_fields(&text) else { return Ok(Opened::Fresh("the generation file is damaged")) };

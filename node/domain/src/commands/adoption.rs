@@ -15,8 +15,7 @@ use crate::state::RecordKind;
 pub struct AdoptActs {
     /// The record.
     pub record: RecordId,
-    /// The events to adopt; all that wait, if none is named.
-    #[serde(default)]
+    /// The events to adopt: those that whoever adopts has seen.
     pub events: Vec<EventId>,
     /// Anything else worth saying.
     #[serde(default)]
@@ -31,10 +30,10 @@ impl AdoptActs {
             return Err(Refused::new(Refusal::OutsideArea));
         }
         let waiting: Vec<EventId> = view.outside().collect();
-        if self.events.iter().any(|event| !waiting.contains(event)) {
+        if self.events.is_empty() || self.events.iter().any(|event| !waiting.contains(event)) {
             return Err(Refused::about(Refusal::NothingToAdopt, "events"));
         }
-        let mut events = if self.events.is_empty() { waiting } else { self.events };
+        let mut events = self.events;
         events.sort_unstable();
         events.dedup();
         let adopted = Adopted { events, said: ctx.said(self.note) };

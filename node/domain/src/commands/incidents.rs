@@ -1,5 +1,7 @@
 //! Commands about incidents.
 
+use std::collections::BTreeSet;
+
 use linli_core::area::Area;
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
@@ -181,7 +183,16 @@ pub struct CloseIncident {
 impl CloseIncident {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, _) = incident(ctx, Act::CloseIncident, &self.incident)?;
-        let there = |summary: &Summary| matches!(&summary.detail, Detail::Team { deployed, .. } if deployed.contains(&self.incident));
+        // A team with a task is there as one that was sent: on the desk both are out.
+        let given_a_task = match &view.state {
+            State::Incident(incident) => incident.teams(),
+            _ => BTreeSet::new(),
+        };
+        let there = |summary: &Summary| {
+            let is_deployed =
+                matches!(&summary.detail, Detail::Team { deployed, .. } if deployed.contains(&self.incident));
+            is_deployed || given_a_task.contains(&summary.id)
+        };
         let teams: Vec<String> = ctx.views.matching(&there).into_iter().map(|summary| summary.title).collect();
         if !teams.is_empty() && !self.even_if_teams_there {
             return Err(Refused::naming(Refusal::TeamsThere, "even_if_teams_there", &teams.join("、")));

@@ -140,6 +140,9 @@ impl ApprovePlan {
 pub struct IssuePlan {
     /// The plan.
     pub plan: RecordId,
+    /// The heads of the text that was read, to be sure that it is still the same.
+    #[serde(default)]
+    pub heads: Option<Vec<ChangeHash>>,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -149,6 +152,9 @@ impl IssuePlan {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, state) = plan(ctx, Act::IssuePlan, &self.plan)?;
         let heads = state.document.heads.clone();
+        if self.heads.is_some_and(|read| read != heads) {
+            return Err(Refused::about(Refusal::TextChanged, "heads"));
+        }
         let scope = Summary::from(&view);
         let other = ctx.views.matching(&|summary| in_force_for_the_same(&scope, summary));
         if let Some(other) = other.first() {
@@ -177,7 +183,12 @@ impl SupersedePlan {
         if self.by_plan == self.plan {
             return Err(Refused::about(Refusal::Itself, "by_plan"));
         }
-        ctx.record(&self.by_plan, RecordKind::Plan)?;
+        let successor = ctx.record(&self.by_plan, RecordKind::Plan)?;
+        // A draft replaces nothing: people would be left without a plan, by one person's hand.
+        let is_approved = matches!(&successor.state, State::Plan(plan) if plan.present_is_approved());
+        if !is_approved && !Summary::from(&successor).state.is_in_force() {
+            return Err(Refused::about(Refusal::NotApproved, "by_plan"));
+        }
         let fact = PlanSuperseded { by_plan: self.by_plan, said: ctx.said(self.note) };
         Ok(vec![ctx.next(&view, Fact::PlanSuperseded(fact))?])
     }

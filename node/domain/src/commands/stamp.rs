@@ -121,6 +121,7 @@ fn write_plain(value: &Value, out: &mut String) {
 fn says_something(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
         _ => true,
@@ -165,7 +166,7 @@ mod tests {
             operator: "甲",
             area: &area,
             act: Some(&stamps),
-            new_id: id.new_record(),
+            new_id: id.new_record(draft.content("甲")),
             today: day("2026-09-21"),
             now_ms: EPOCH_MS,
             writer: (author(1), 1),
@@ -178,7 +179,7 @@ mod tests {
             .collect();
         let stamp = |ordinal| ActStamp { id, content: draft.content("甲"), ordinal };
         assert_eq!(stamped, [stamp(0), stamp(1)]);
-        assert!(drafts.iter().all(|d| d.record == draft.subject(id.new_record())));
+        assert!(drafts.iter().all(|d| d.record == draft.subject(id.new_record(draft.content("甲")))));
     }
 
     struct Broken;

@@ -176,7 +176,9 @@ pub struct ReceiveSupplies {
 impl ReceiveSupplies {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, state) = point(ctx, &self.point)?;
-        if self.reference.as_deref().is_some_and(|reference| state.has_booked(Booking::Reference(reference))) {
+        let (item, lot) = (self.item.as_str(), self.lot.as_deref());
+        let line = self.reference.as_deref().map(|reference| Booking::Line { reference, item, lot });
+        if line.is_some_and(|line| state.has_booked(line)) {
             return Ok(Vec::new());
         }
         if state.rule_of_unit(&self.item, Some(&self.unit)).is_some() {

@@ -143,6 +143,9 @@ impl CertifyMember {
         if there {
             return Ok(Vec::new());
         }
+        // Who is certified is a member: the roster says so, or nobody would count them.
+        let roster = BTreeMap::from([(self.member.clone(), BTreeMap::new())]);
+        let joins = ctx.change(document_of(Some(&view)), profile([None, None, None], &[], roster, BTreeMap::new()))?;
         let fact = Fact::TeamCertified(TeamCertified {
             member: self.member,
             certificate: self.certificate,
@@ -151,7 +154,11 @@ impl CertifyMember {
             expires: self.expires,
             said: ctx.said(self.note),
         });
-        Ok(vec![ctx.next(&view, fact)?.with_pii(&MemberPii { name: self.name })?])
+        let mut drafts = vec![ctx.next(&view, fact)?.with_pii(&MemberPii { name: self.name })?];
+        if let Some(edited) = joins {
+            drafts.push(ctx.next(&view, Fact::TeamEdited(edited))?.following());
+        }
+        Ok(drafts)
     }
 }
 

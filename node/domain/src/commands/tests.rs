@@ -239,7 +239,7 @@ fn a_plan_takes_two_people_and_its_issued_text_is_the_approved_one() {
     assert_eq!(known.drafts("甲", record(9), again.into()).unwrap(), vec![], "an import can be repeated");
     assert_eq!(known.view(&plan).unwrap().heads.len(), 1, "the text follows the draft");
     let approve = ApprovePlan { plan, heads: None, note: None };
-    let issue = IssuePlan { plan, note: None };
+    let issue = IssuePlan { plan, heads: None, note: None };
     assert_eq!(code(known.act("乙", issue.clone())), "not_approved");
     assert_eq!(code(known.act("甲", approve.clone())), "same_person");
     let State::Plan(state) = known.state(&plan) else { panic!() };

@@ -40,8 +40,15 @@ pub enum Role<'a> {
 /// What a supply point books once, however often it is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Booking<'a> {
-    /// A receipt that bears this reference.
-    Reference(&'a str),
+    /// A receipt of a line of a list: its reference, and the item and lot that it is about.
+    Line {
+        /// Names the list and the line.
+        reference: &'a str,
+        /// The item.
+        item: &'a str,
+        /// The lot, if it bears one.
+        lot: Option<&'a str>,
+    },
     /// A transfer that left.
     Sent(&'a RecordId),
     /// A transfer that arrived.

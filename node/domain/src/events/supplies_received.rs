@@ -59,7 +59,7 @@ impl Fields for SuppliesReceived {
     }
 
     fn booking(&self) -> Option<Booking<'_>> {
-        self.reference.as_deref().map(Booking::Reference)
+        self.line()
     }
 }
 
@@ -68,8 +68,8 @@ impl Applies<SupplyPointState> for SuppliesReceived {
         if let Role::Moves(movement) = self.role() {
             state.move_stock(&movement, &self.from, ctx);
         }
-        if let Some(reference) = &self.reference {
-            state.note_reference(reference);
+        if let Some(line) = self.line() {
+            state.note_line(line);
         }
     }
 
@@ -90,5 +90,13 @@ mod tests {
         assert_eq!((point.balance("沙袋"), point.stock["沙袋"].bins["甲"].balance()), (42, 40));
         assert_eq!((point.stock["沙袋"].unit.as_str(), point.movements.total), ("个", 2));
         assert!(received("沙袋", None, 0).check().is_err() && received("沙袋", None, i64::MAX).check().is_err());
+    }
+}
+
+impl SuppliesReceived {
+    /// The line of a list that it books.
+    fn line(&self) -> Option<Booking<'_>> {
+        let (item, lot) = (self.item.as_str(), self.lot.as_deref());
+        self.reference.as_deref().map(|reference| Booking::Line { reference, item, lot })
     }
 }

@@ -157,7 +157,11 @@ impl Stock {
             bin.aside.push(Aside { event, unit: unit.to_owned(), quantity: movement.delta });
             return;
         }
-        bin.expires = movement.expires.or(bin.expires);
+        // What lies there does not keep longer because more was put beside it.
+        bin.expires = match (bin.expires, movement.expires) {
+            (Some(here), Some(comes)) if bin.balance() > 0 => Some(here.min(comes)),
+            (here, comes) => comes.or(here),
+        };
         for base in &mut bin.bases {
             base.quantity = base.quantity.saturating_add(movement.delta);
         }
@@ -209,15 +213,17 @@ impl SupplyPointState {
     /// Whether this was booked before.
     pub fn has_booked(&self, booking: Booking<'_>) -> bool {
         match booking {
-            Booking::Reference(reference) => self.references.contains(&reference_key(reference)),
+            Booking::Line { reference, item, lot } => self.references.contains(&line_key(reference, item, lot)),
             Booking::Sent(transfer) => self.sent.contains_key(transfer),
             Booking::Arrived(transfer) => self.arrived.contains_key(transfer),
         }
     }
 
-    /// Remembers the reference of a receipt.
-    pub(crate) fn note_reference(&mut self, reference: &str) {
-        self.references.insert(reference_key(reference));
+    /// Remembers the line of a list that a receipt books.
+    pub(crate) fn note_line(&mut self, line: Booking<'_>) {
+        if let Booking::Line { reference, item, lot } = line {
+            self.references.insert(line_key(reference, item, lot));
+        }
     }
 
     /// The rule that a receipt in this unit breaks.
@@ -260,7 +266,9 @@ impl SupplyPointState {
 /// How far China is ahead of UTC.
 const CHINA_MINUTES: i64 = 480;
 
-/// A reference as the state keeps it: of one length, however long the text is.
-fn reference_key(reference: &str) -> [u8; 16] {
-    *RecordId::derived("linli/reference/1", &[reference.as_bytes()]).as_bytes()
+/// A line of a list as the state keeps it: of one length, however long the texts are. Item and lot are in it as parts of
+/// their own, because a list joins them into its reference with a character that may stand in either.
+fn line_key(reference: &str, item: &str, lot: Option<&str>) -> [u8; 16] {
+    let parts = [reference.as_bytes(), item.as_bytes(), lot.unwrap_or_default().as_bytes()];
+    *RecordId::derived("linli/reference/2", &parts).as_bytes()
 }

@@ -59,6 +59,11 @@ const fn acts_of(state: &State) -> (&'static str, &'static [&'static str]) {
 
 fn start_values(view: &RecordView, record_name: &str) -> Vec<(String, String)> {
     let mut values = vec![(record_name.to_owned(), view.record.to_string())];
+    if view.outside > 0 {
+        // Whoever adopts lets count what the page showed, and nothing that came since.
+        let waiting: Vec<String> = view.outside().map(|event| event.to_string()).collect();
+        values.push(("events".to_owned(), waiting.join(" ")));
+    }
     if let State::Plan(plan) = &view.state {
         values.push(("text".to_owned(), plan.document.rendered.text.clone()));
     }

@@ -119,7 +119,8 @@ fn read(
     }
     let summaries = node.summaries();
     let wanted: Vec<&Form> = forms.iter().map(|(form, _)| *form).collect();
-    let about = Fields(forms.first().map(|(_, values)| values.0.clone()).unwrap_or_default());
+    // Forms that anything may bring up come first and know the record by another name.
+    let about = Fields(forms.last().map(|(_, values)| values.0.clone()).unwrap_or_default());
     Ok(Some(Page {
         told: node.history_part(record, wanted_lines, &in_conflict(&view))?,
         as_of: node.as_of(),
@@ -163,7 +164,7 @@ impl Page {
                 div.acts-side data-live="acts" data-quiet { (self.acts(lang, asked)) }
                 div.stack.history-side {
                     div data-live="settled" data-quiet { (sides.settled(&self.view)) }
-                    (history(lang, &self.told, now_ms, &title_of))
+                    (history(lang, &self.told, &self.view.outside().collect::<Vec<_>>(), now_ms, &title_of))
                 }
             }
         }
