@@ -197,11 +197,12 @@ impl Projector {
         Ok(())
     }
 
-    /// Folds everything that was appended until now.
+    /// Folds everything that was appended until now, and lets go of what was removed.
     ///
     /// # Errors
     /// When the store fails. What was folded stays folded.
     pub fn catch_up(&self) -> Result<(), NodeError> {
+        self.let_go_of_removed_logs()?;
         while self.pass(None)? > 0 {}
         Ok(())
     }
@@ -235,9 +236,6 @@ impl Projector {
     fn pass(&self, author: Option<AuthorKey>) -> Result<usize, NodeError> {
         let _alone = lock(&self.folding);
         let began_ms = now_ms();
-        if author.is_none() {
-            self.let_go()?;
-        }
         let (events, advanced) = self.read_ahead(author)?;
         let count = events.len();
         tracing::Span::current().record("events", count);

@@ -94,7 +94,7 @@ impl Node {
         let (node, mesh) = (self.clone(), self.mesh.get().ok_or(MeshClosed)?.clone());
         let discarding = tokio::spawn(async move {
             let discarded = mesh.discard_brought_by(brought_by).await;
-            // After a failure too, for some may be gone. What fails here is done by the next pass over all logs.
+            // After a failure too, for some may be gone. What fails here is done when the next events are folded.
             let let_go = tokio::task::spawn_blocking(move || node.projector.let_go_of_removed_logs());
             match let_go.await {
                 Ok(Ok(())) => {}

@@ -10,19 +10,14 @@ use super::{Projector, REFOLD_RECORDS_MAX, cursor_key, lock, read_location};
 use crate::node::NodeError;
 
 impl Projector {
-    /// Lets go of logs that people had removed from the store, as every pass over all logs does.
-    ///
-    /// # Errors
-    /// When the store fails; then the next pass does it.
-    pub(crate) fn let_go_of_removed_logs(&self) -> Result<(), NodeError> {
-        let _alone = lock(&self.folding);
-        self.let_go()
-    }
-
     /// Takes out of the views what logs said that are not in the store any more, and forgets that they were folded: should
     /// they come again once there is a grant, they are folded from their first event. They counted for nothing, so only
     /// records that wait for something hold anything of them. A crash in between only repeats it.
-    pub(super) fn let_go(&self) -> Result<(), NodeError> {
+    ///
+    /// # Errors
+    /// When the store fails; then the next [`Projector::catch_up`] does it.
+    pub(crate) fn let_go_of_removed_logs(&self) -> Result<(), NodeError> {
+        let _alone = lock(&self.folding);
         let frontier = self.store.frontier();
         let cursors = self.cursors.read().unwrap_or_else(PoisonError::into_inner);
         let gone: BTreeSet<LogId> = cursors.keys().filter(|log| frontier.head(log).is_none()).cloned().collect();
