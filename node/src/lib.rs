@@ -21,4 +21,5 @@ pub mod peers;
 pub mod projector;
 pub mod status;
 pub mod store_health;
+pub mod strangers;
 pub mod words;

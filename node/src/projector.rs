@@ -32,6 +32,8 @@ use crate::cli::now_ms;
 use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
+mod removed;
+
 /// Most events folded in one pass: bounds memory, and how long a pass keeps others waiting.
 const PASS_EVENTS_MAX: usize = 2_048;
 /// Most bytes of events read for one pass, all logs together. The last event may go beyond.
@@ -78,8 +80,8 @@ enum Kept {
     Unreadable,
 }
 
-/// A record that a pass folded, and what is kept of it.
-type Folded = (Change, Known);
+/// A record that a pass folded, and what is kept of it; none if nothing is left of it.
+type Folded = (Change, Option<Known>);
 
 /// How far views are behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -195,11 +197,12 @@ impl Projector {
         Ok(())
     }
 
-    /// Folds everything that was appended until now.
+    /// Folds everything that was appended until now, and lets go of what was removed.
     ///
     /// # Errors
     /// When the store fails. What was folded stays folded.
     pub fn catch_up(&self) -> Result<(), NodeError> {
+        self.let_go_of_removed_logs()?;
         while self.pass(None)? > 0 {}
         Ok(())
     }
@@ -339,13 +342,19 @@ impl Projector {
                     fold_record(record, all.iter().map(|event| fold_event(event, &charter)))
                 }
             };
-            if let Some(view) = view {
-                let (bytes, known) = (view.encode(), remember(&view));
-                batch.put(view_key(&view.record), bytes.map_err(|e| NodeError::Internal(e.to_string()))?);
-                let kept = payload::encode(&known).map_err(|e| NodeError::Internal(e.to_string()))?;
-                batch.put(summary_key(&view.record), kept);
-                folded.push((Change { record: view.record, kind_of_record: view.kind }, known));
-            }
+            let Some(view) = view else {
+                batch.delete(view_key(&record));
+                batch.delete(summary_key(&record));
+                let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+                let change = known.get(&record).map(|k| Change { record, kind_of_record: k.summary.kind });
+                folded.extend(change.map(|change| (change, None)));
+                continue;
+            };
+            let (bytes, known) = (view.encode(), remember(&view));
+            batch.put(view_key(&view.record), bytes.map_err(|e| NodeError::Internal(e.to_string()))?);
+            let kept = payload::encode(&known).map_err(|e| NodeError::Internal(e.to_string()))?;
+            batch.put(summary_key(&view.record), kept);
+            folded.push((Change { record: view.record, kind_of_record: view.kind }, Some(known)));
         }
         Ok(folded)
     }
@@ -364,7 +373,10 @@ impl Projector {
     fn publish(&self, folded: Vec<Folded>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for (change, remembered) in folded {
-            known.insert(change.record, remembered);
+            match remembered {
+                Some(remembered) => drop(known.insert(change.record, remembered)),
+                None => drop(known.remove(&change.record)),
+            }
             // Nobody listening is fine: pages come and go.
             let _ = self.changes.send(change);
         }
@@ -454,13 +466,12 @@ impl Projector {
     /// # Errors
     /// When the store fails.
     pub fn places(&self, record: &RecordId) -> Result<Vec<(LogId, u64)>, NodeError> {
-        let mut prefix = vec![b'e'];
-        prefix.extend_from_slice(record.as_bytes());
-        let mut places = vec![];
-        for (_, value) in scan_all(&self.store.projection(), &prefix)? {
-            places.push(read_location(&value)?);
-        }
-        Ok(places)
+        self.index_of(record)?.iter().map(|(_, value)| read_location(value)).collect()
+    }
+
+    /// The index's keys of a record's events in order of time, and where these stand.
+    fn index_of(&self, record: &RecordId) -> Result<Pairs, NodeError> {
+        scan_all(&self.store.projection(), &[b"e", &record.as_bytes()[..]].concat())
     }
 
     /// Summaries of all records.

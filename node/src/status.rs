@@ -10,6 +10,7 @@ use crate::node::{Node, NodeError};
 use crate::peer_checks::{ClockDoubt, CopyLine, clock_doubt, clock_lines, copy_lines};
 use crate::peers::PeerLine;
 use crate::store_health::StoreTroubles;
+use crate::strangers::{StrangersLine, stranger_lines};
 
 /// After this long without a sign of life a node counts as silent, in milliseconds. Peers ping every few seconds.
 pub const SILENT_AFTER_MS: u64 = 60_000;
@@ -86,6 +87,8 @@ pub struct NodeStatus {
     pub peers: Vec<PeerLine>,
     /// Nodes of which a copy runs beside them, this one or others.
     pub copies: Vec<CopyLine>,
+    /// Logs whose authors have no grant, by the node that brought them.
+    pub strangers: Vec<StrangersLine>,
     /// Whether this node's clock is an hour off those of all nodes that were heard, and by how much.
     pub clock_doubt: Option<ClockDoubt>,
     /// Whether they can call this one: `unknown`, `direct`, `relayed` or `unreachable`.
@@ -165,6 +168,7 @@ impl Node {
             disk_free_bytes,
             store_bytes: self.dir.as_ref().and_then(|dir| occupied_bytes(&dir.store())),
             copies: self.copies(),
+            strangers: self.strangers(),
             clock_doubt: clock_doubt(&peers),
             peers,
             reachability: self.reachability(),
@@ -239,6 +243,7 @@ fn needs_attention(status: &NodeStatus) -> Vec<String> {
     }
     reasons.extend(clock_lines(&status.peers));
     reasons.extend(copy_lines(&status.copies));
+    reasons.extend(stranger_lines(&status.strangers));
     let silent = status.peers.iter().filter(|peer| !peer.connected).count();
     if silent > 0 && silent == status.peers.len() {
         reasons.push("与其他节点全部失联 / no other node is connected".to_owned());

@@ -241,6 +241,8 @@ words! {
         "Submit the same form again as it is (go back a page), or send it again with the same Idempotency-Key: it is not recorded twice. To ask: GET /api/v1/acts/{}";
     ErrActId => "操作编号应为 1 至 200 个可见 ASCII 字符", "An act id is 1 to 200 visible ASCII characters";
     ErrActIdNext => "最好用客户端生成的 UUID", "Best a UUID that the client draws";
+    ErrNodeKey => "节点公钥应为 64 位小写十六进制数字，或 unknown", "A node key is 64 hexadecimal digits in lower case, or unknown";
+    ErrNodeKeyNext => "见 /api/v1/strangers 的 brought_by", "See brought_by at /api/v1/strangers";
     ErrActUnknown => "截至 {}，本节点没有记录这项操作（另有 {} 个节点未联系上）",
         "As of {} this act is not recorded here ({} nodes have not been heard)";
     ErrActUnknownNext => "可用同一编号再发送一次：只会记录一次", "Send it again under the same id: it is recorded once";
@@ -633,6 +635,10 @@ words! {
     ClockBehind => "时钟比本节点慢 {}", "its clock is {} behind this node's";
     LetBackAt => "{} 起重新往来", "Spoken to again from {} on";
     MisbehavingPeer => "节点 {} 行为异常：{}", "Node {} misbehaves: {}";
+    StrangersOf => "{} 带来的未授权日志：{} 个，{}，占上限的 {}%", "Logs without a grant that {} brought: {}, {}, {}% of its quota";
+    StrangersUnknown => "导入的或来源不明的未授权日志：{} 个，{}", "Logs without a grant, imported or of unknown origin: {}, {}";
+    StrangersHint => "不计入任何记录，也不转发；可用 linli peers discard 删除，日志头留作证据",
+        "They count for nothing and are handed on to nobody; linli peers discard removes them, and their heads stay as proof";
 
     // Why a node does not replicate with us.
     ReasonLinkLost => "连接中断", "the connection ended";

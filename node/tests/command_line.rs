@@ -5,6 +5,14 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use linli_core::chain::{Join, verify_run};
+use linli_core::id::{AuthorKey, Stream};
+use linli_core::limits::SYNC_STRANGER_BYTES_MAX;
+use linli_core::sign::KeyCache;
+use linli_core::sync::Introduced;
+use linli_core::testkit::{Author, key};
+use linli_store::{OpenOptions, Store};
+
 /// A directory for one machine, and the program run on it.
 struct Machine(tempfile::TempDir);
 
@@ -246,6 +254,46 @@ fn who_may_sign_in_is_listed_and_taken_back_from_the_command_line() {
     machine.ok(&["operators", "revoke", id]);
     assert!(!machine.ok(&["operators", "list"]).contains(id));
     machine.fails(&["operators", "revoke", id], 2, &["no such code"]);
+}
+
+/// A log that a key without a grant signed, in the store of a machine whose node does not run; `by` is charged for it.
+fn strange_log(machine: &Machine, n: u16, by: AuthorKey) {
+    let store = Store::open(&machine.dir().join("store"), OpenOptions::default()).unwrap();
+    let mut author = Author::new(n, "320508005", None);
+    let run = author.write_personal(Stream::COMMUNITY, 3, 40);
+    store.append(vec![verify_run(Join::Start, run, &mut KeyCache::default()).unwrap()]).unwrap();
+    let log = author.log_id(Stream::COMMUNITY);
+    store.charge(&[Introduced { log, by: Some(by), bytes: SYNC_STRANGER_BYTES_MAX }]).unwrap();
+    store.close();
+}
+
+#[test]
+fn whoever_brought_logs_without_a_grant_is_named_and_they_are_removed_from_the_command_line() {
+    // given a node to which two others brought as much as they may
+    let (machine, bringers) = (Machine::founded(), [60, 61].map(|n| key(n).public()));
+    strange_log(&machine, 50, bringers[0]);
+    strange_log(&machine, 51, bringers[1]);
+    let _running = Running::over(&machine);
+    // then it says so with what to do, once its mesh has looked
+    let named = |said: &str| bringers.map(|by| said.contains(&format!("linli peers discard {}", by.short())));
+    let started = std::time::Instant::now();
+    while named(&machine.ok(&["peers"])) != [true; 2] {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "{}", machine.ok(&["peers"]));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(machine.ok(&["peers"]).contains("100% of its quota"));
+    machine.fails(&["status"], 3, &["up to the quota", "带来的未授权日志已达上限"]);
+    // when what nobody brought is to be removed, then that is said
+    machine.fails(&["peers", "discard", "0000"], 2, &["0000", "linli peers"]);
+    // when what one of them brought is removed, then the other's is left, to be removed as well
+    let said = machine.ok(&["peers", "discard", &bringers[0].short()]);
+    assert!(said.contains("已删除 1 个") && said.contains("1 logs without a grant were removed"), "{said}");
+    let said = machine.ok(&["peers", "discard", &bringers[1].to_string(), "--json"]);
+    assert_eq!(said.trim(), r#"{"removed":1}"#);
+    let output = machine.run(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let heads = status["heads"].to_string();
+    assert!(heads.contains("author") && ![50, 51].iter().any(|n| heads.contains(&key(*n).public().to_string())));
 }
 
 #[test]

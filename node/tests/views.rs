@@ -6,12 +6,14 @@
 mod cut_street;
 mod district;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cut_street::CutStreet;
-use district::{all, deliver, done, events_in, import_sample, logs_of, now_ms, one_street, sample_acts, two_streets};
+use district::{
+    all, deliver, done, events_in, import_sample, logs_of, meet, now_ms, one_street, sample_acts, two_streets,
+};
 use linli::enrolment::Enrolment;
 use linli::history::Personal;
 use linli::projector::{Projector, VERSION_KEY};
@@ -144,6 +146,58 @@ fn acts_count_as_soon_as_the_grant_of_their_author_arrives() {
     let counting = projector.view(&incident).unwrap().unwrap();
     assert_eq!((counting.event_count, counting.waiting), (1, 0));
     assert_eq!(Some(counting), there.view(&incident).unwrap());
+}
+
+#[test]
+fn what_people_had_removed_is_shown_no_more_and_is_shown_again_when_it_comes_with_a_grant() {
+    // given a newcomer that shows an incident of its own and one of a node whose grant has not come, who speaks in both
+    let district = one_street();
+    let (here, our_store) = district::node(&district, 0);
+    let (there, their_store) = district::node(&district, 1);
+    let report = |place| json!({"do": "report_incident", "category": "内涝", "severity": "III", "place": place, "summary": "积水"});
+    let ours = done(&here, "值班", report("东门"));
+    meet(&our_store, &their_store);
+    there.rebuild().unwrap();
+    let theirs = done(&there, "邻街", report("西门"));
+    done(&there, "邻街", json!({"do": "update_incident", "incident": ours, "text": "水退了"}));
+    let (projector, store) = newcomer(&district);
+    let logs: Vec<_> = logs_of(&their_store).into_iter().filter(|(log, _)| log.stream != Stream::CHARTER).collect();
+    let (strange, own): (Vec<_>, Vec<_>) = logs.into_iter().partition(|(log, _)| log.author == there.key());
+    own.iter().for_each(|(_, events)| deliver(&store, events));
+    projector.catch_up().unwrap();
+    let without = (projector.digest(), projector.view(&ours).unwrap());
+    strange.iter().for_each(|(_, events)| deliver(&store, events));
+    projector.catch_up().unwrap();
+    assert_eq!(projector.view(&ours).unwrap().unwrap().waiting, 1);
+    assert_eq!(projector.view(&theirs).unwrap().unwrap().waiting, 1);
+    // when somebody has the logs of that node removed
+    let mut changes = projector.changes();
+    strange.iter().for_each(|(log, _)| assert!(store.discard(log).unwrap().is_some()));
+    projector.catch_up().unwrap();
+    // then nothing of them is shown, here and after a start, and whoever looks at either record hears of it
+    let enrolment = || Enrolment::load(&store, here.key()).unwrap();
+    let started = Projector::open(store.clone(), enrolment()).unwrap();
+    for projector in [&projector, &started] {
+        assert_eq!((projector.digest(), projector.view(&ours).unwrap()), without);
+        assert!(projector.view(&theirs).unwrap().is_none() && projector.places(&theirs).unwrap().is_empty());
+        assert!(strange.iter().all(|(log, _)| !projector.folded().contains_key(log)));
+    }
+    let told: BTreeSet<RecordId> = [changes.try_recv().unwrap(), changes.try_recv().unwrap()].map(|c| c.record).into();
+    assert_eq!(told, [ours, theirs].into());
+    // and when they come again after the grant of their author, they are shown as everywhere
+    deliver(&store, &district.charter_events());
+    projector.catch_up().unwrap();
+    strange.iter().for_each(|(_, events)| deliver(&store, events));
+    projector.catch_up().unwrap();
+    for record in [ours, theirs] {
+        assert_eq!(projector.view(&record).unwrap(), there.view(&record).unwrap());
+    }
+    assert_eq!((projector.lag().events, projector.digest()), (0, digest_of(&there)));
+}
+
+fn digest_of(node: &linli::node::Node) -> [u8; 32] {
+    let digest = data_encoding::HEXLOWER.decode(node.status().projection_digest.as_bytes()).unwrap();
+    digest.try_into().unwrap()
 }
 
 #[test]

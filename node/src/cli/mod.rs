@@ -51,7 +51,7 @@ enum Command {
     /// Join a district: print a request, then redeem the ticket that answers it.
     Join(invite::Join),
     /// Other nodes: connected or silent, how fast the line is, what is waiting and how long it will take.
-    Peers,
+    Peers(peers::Peers),
     /// Record an act, such as: record report_incident category=火灾 severity=III place=3号楼 summary=…
     Record(record::Record),
     /// Show the desk, a list, one record or its history.
@@ -140,7 +140,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Invite(invite) => invite.run(&context),
         Command::Operators(operators) => operators.run(&context),
         Command::Join(join) => join.run(&context),
-        Command::Peers => peers::run(&context),
+        Command::Peers(peers) => peers.run(&context),
         Command::Record(record) => record.run(&context),
         Command::Show(show) => show.run(&context),
         Command::Log(log) => log.run(&context),

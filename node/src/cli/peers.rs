@@ -1,21 +1,89 @@
-//! `linli peers`: every other node, how fast the line to it is, and what waits on either side.
+//! `linli peers`: every other node, how fast the line to it is, what waits on either side, and what was brought of logs
+//! without a grant.
 
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::outcome::Outcome;
+use super::outcome::{Code, Failure, Outcome};
 use super::show::plain;
 use super::{Context, now_ms};
+use crate::client::Client;
 use crate::http::minute;
 use crate::peer_checks::{CLOCK_WARNS_MS, spans};
 use crate::peers::{bytes_text, round_trip_text, span_text};
-use crate::words::Word;
+use crate::strangers::StrangersLine;
+use crate::words::{Lang, Word};
 
-/// Every node that is known, connected or silent.
-pub fn run(context: &Context) -> Outcome {
-    let answer = context.client()?.get("/peers")?;
+/// Every node that is known, connected or silent, and what was brought of logs without a grant.
+#[derive(Debug, Args)]
+pub struct Peers {
+    #[command(subcommand)]
+    command: Option<PeersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum PeersCommand {
+    /// Remove the logs without a grant that a node brought. Their heads stay as proof.
+    Discard {
+        /// The key of the node that brought them, or its first digits; `unknown` for logs that were imported or whose
+        /// bringer is not known.
+        key: String,
+    },
+}
+
+impl Peers {
+    pub(super) fn run(self, context: &Context) -> Outcome {
+        match self.command {
+            None => list(context),
+            Some(PeersCommand::Discard { key }) => discard(context, &key),
+        }
+    }
+}
+
+fn list(context: &Context) -> Outcome {
+    let client = context.client()?;
+    let (answer, strangers) = (client.get("/peers")?, strangers(&client)?);
     context.print(&answer, |value| {
-        let lines: Vec<String> = value.as_array().into_iter().flatten().map(|peer| describe(peer, now_ms())).collect();
-        if lines.is_empty() { "no other node is known yet: linli invite --help".to_owned() } else { lines.join("\n") }
+        let mut lines: Vec<String> =
+            value.as_array().into_iter().flatten().map(|peer| describe(peer, now_ms())).collect();
+        if lines.is_empty() {
+            lines.push("no other node is known yet: linli invite --help".to_owned());
+        }
+        lines.extend(strangers.iter().map(describe_strangers));
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+fn strangers(client: &Client) -> Result<Vec<StrangersLine>, Failure> {
+    let unexpected = |error| Failure::new(Code::Error, format!("the node's answer is not understood: {error}"), "");
+    serde_json::from_value(client.get("/strangers")?).map_err(unexpected)
+}
+
+fn describe_strangers(line: &StrangersLine) -> String {
+    let key = line.key();
+    let short = line.brought_by.map_or(key, |key| key.short());
+    format!("{} / {}\n    linli peers discard {short}", line.told(Lang::Zh), line.told(Lang::En))
+}
+
+fn discard(context: &Context, key: &str) -> Outcome {
+    let (client, wanted) = (context.client()?, key.to_lowercase());
+    let brought: Vec<String> = strangers(&client)?.iter().map(StrangersLine::key).collect();
+    let mut meant = brought.iter().filter(|brought| !wanted.is_empty() && brought.starts_with(&wanted));
+    let key = match (meant.next(), meant.next()) {
+        (Some(one), None) => one,
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage(format!("{key} is the beginning of several keys"), "linli peers"));
+        }
+        (None, _) => {
+            let said = format!("no logs without a grant are here that {key} brought, as of a second ago");
+            return Err(Failure::usage(said, "linli peers"));
+        }
+    };
+    let answer = client.delete(&format!("/strangers/{key}"))?;
+    let removed = answer["removed"].as_u64().unwrap_or_default();
+    context.print(&answer, |_| {
+        format!("已删除 {removed} 个未授权日志，日志头留作证据 / {removed} logs without a grant were removed; their heads stay as proof")
     });
     Ok(())
 }

@@ -421,6 +421,8 @@ async fn openapi() -> Response {
     super::admissions::list,
     super::admissions::issue,
     super::admissions::revoke,
+    super::strangers::list,
+    super::strangers::discard,
     super::machine::invite,
     super::machine::rebuild,
     super::machine::take_volume,

@@ -78,7 +78,8 @@ pub(crate) async fn bodies(State(app): State<App>, mut request: Request, next: N
 /// how to ask.
 pub(crate) async fn deadline(request: Request, next: Next) -> Result<Response, HttpError> {
     let path = request.uri().path();
-    let is_long = path.ends_with("/batch") || path.ends_with("/carry/volumes");
+    // Thousands of strangers' logs are removed one by one.
+    let is_long = path.ends_with("/batch") || path.ends_with("/carry/volumes") || path.contains("/api/v1/strangers/");
     let time = if is_long { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX };
     within(time, request, next).await
 }

@@ -35,6 +35,7 @@ mod recent;
 mod serve;
 mod session;
 mod stalled;
+mod strangers;
 
 pub(crate) use clock::minute;
 pub use openapi::document as openapi_document;
@@ -117,7 +118,7 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
     let doors = places::Doors::new(limits::CONNECTIONS_MAX, app.regulars.clone());
     let router = Router::new()
         .merge(page_routes())
-        .nest("/api/v1", api::routes().merge(admissions::routes()).merge(machine::routes()))
+        .nest("/api/v1", api_routes())
         .route("/assets/{name}", get(assets::asset))
         .route("/favicon.ico", get(assets::favicon))
         .route("/metrics", get(monitor::metrics))
@@ -136,6 +137,10 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
         .layer(from_fn_with_state(app.clone(), monitor::observe))
         .with_state(app);
     Site { router, doors }
+}
+
+fn api_routes() -> Router<App> {
+    api::routes().merge(admissions::routes()).merge(strangers::routes()).merge(machine::routes())
 }
 
 fn page_routes() -> Router<App> {

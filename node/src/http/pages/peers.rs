@@ -6,6 +6,7 @@ use super::layout::{or_unknown, tag};
 use crate::http::clock;
 use crate::peer_checks::{CLOCK_WARNS_MS, spans};
 use crate::peers::{LinkLine, MisbehavedLine, PeerLine, ReasonLine, bytes_text, round_trip_text, span_text};
+use crate::strangers::StrangersLine;
 use crate::words::{Lang, Word};
 
 const COLUMNS: [Word; 7] =
@@ -26,6 +27,16 @@ pub(crate) fn card(lang: Lang, now_ms: u64, peers: &[PeerLine]) -> Markup {
                 thead { tr { @for word in COLUMNS { th scope="col" { (lang.t(word)) } } } }
                 tbody { @for peer in peers { (row(lang, now_ms, peer)) } }
             } }
+        }
+    }
+}
+
+/// What was brought of logs without a grant; nothing where there are none.
+pub(crate) fn strangers(lang: Lang, strangers: &[StrangersLine]) -> Markup {
+    html! {
+        @if !strangers.is_empty() {
+            ul { @for line in strangers { li { (line.told(lang)) } } }
+            p.soft { (lang.t(Word::StrangersHint)) }
         }
     }
 }

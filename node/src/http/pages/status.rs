@@ -24,7 +24,10 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
         div.head { h1 { (lang.t(Word::Status)) } (as_of_line(lang, &as_of)) }
         div data-live="health" { (health(lang, &status, &as_of)) }
         div.stack {
-            section.card data-live="peers" data-quiet { (peers::card(lang, status.now_ms, &status.peers)) }
+            section.card data-live="peers" data-quiet {
+                (peers::card(lang, status.now_ms, &status.peers))
+                (peers::strangers(lang, &status.strangers))
+            }
             section.card data-live="this-node" data-quiet { (this_node(lang, &status)) }
             section.card data-live="logs" data-quiet { (logs(lang, &status)) }
         }
