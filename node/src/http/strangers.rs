@@ -58,7 +58,7 @@ pub(crate) async fn discard(
         }
         DiscardError::Store(error) => HttpError::internal(&error),
     })?;
-    tracing::warn!(by = caller.name(None), brought_by = id, removed, "logs without a grant were removed by a person");
+    tracing::warn!(by = caller.name(None)?, brought_by = id, removed, "logs without a grant were removed by a person");
     Ok(Answer(Discarded { removed }))
 }
 
