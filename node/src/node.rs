@@ -169,8 +169,14 @@ impl Node {
         let directory = dir.as_ref().map(DataDir::store);
         let writer = LocalWriter::open(store.clone(), directory.as_deref(), key.clone(), &mut random_u64)?;
         let projector = Projector::open(store.clone(), enrolment.clone())?;
+        let operators = Operators::open(store.clone(), api_token)?;
+        if writer.was_copied() {
+            // What was taken back since the copy was made would be valid again.
+            let ended = operators.end_all()?;
+            tracing::warn!(ended, "the data directory was copied or restored: everybody signs in anew");
+        }
         Ok(Arc::new(Self {
-            operators: Operators::open(store.clone(), api_token)?,
+            operators,
             metrics: Registry::new(),
             record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
             underway: Underway::default(),

@@ -262,6 +262,20 @@ impl Operators {
         Ok(())
     }
 
+    /// Ends every code and session; says how many there were.
+    pub(crate) fn end_all(&self) -> Result<usize, NodeError> {
+        let mut state = self.lock();
+        let State { codes, sessions, .. } = &mut *state;
+        let mut ended = 0;
+        for kept in [codes, sessions] {
+            for key in std::mem::take(kept).into_keys() {
+                self.store.local().delete(&key)?;
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
     /// Keeps one more; drops what has expired, and the oldest where there are too many.
     fn keep(&self, all: &mut Kept, key: Vec<u8>, one: Admission, now_ms: u64) -> Result<(), NodeError> {
         let mut by_end: Vec<(u64, Vec<u8>)> = all.iter().map(|(key, kept)| (kept.expires_ms, key.clone())).collect();
@@ -388,6 +402,19 @@ mod tests {
         assert!(matches!(operators.redeem(&code, EVENT, 4_000), Err(RedeemError::Unknown)));
         operators.end_session(&session.token).unwrap();
         assert_eq!(operators.session(&session.token, 5_000), None);
+    }
+
+    #[test]
+    fn after_a_restore_everybody_signs_in_anew() {
+        let store = Store::in_memory();
+        let operators = Operators::open(store.clone(), "token".into()).unwrap();
+        let session = operators.redeem(&operators.start_code("甲", 1).unwrap(), EVENT, 2).unwrap();
+        operators.start_code("乙", 3).unwrap();
+        assert_eq!(operators.end_all().unwrap(), 2);
+        for operators in [operators, Operators::open(store, "token".into()).unwrap()] {
+            assert_eq!(operators.session(&session.token, 4), None);
+            assert!(operators.admissions(5).codes.is_empty());
+        }
     }
 
     #[test]

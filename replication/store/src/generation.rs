@@ -76,6 +76,14 @@ impl Generation {
         Ok(incarnation.map_or(Opened::Fresh("the generation file is damaged"), Opened::Continues))
     }
 
+    /// Whether the directory is a copy, or was put back from one: the file was written in another. A doubt says no.
+    pub fn is_of_another_directory(&self) -> bool {
+        let Some(directory) = &self.directory else { return false };
+        let text = std::fs::read_to_string(directory.join(FILE)).unwrap_or_default();
+        let marker = read_fields(&text).and_then(|mut fields| fields.remove("marker"));
+        marker.is_some_and(|marker| Some(marker) != marker_identity(directory))
+    }
+
     /// Notes durably that `incarnation` is in use. Must return before the first signature leaves the process.
     ///
     /// # Errors

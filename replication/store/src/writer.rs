@@ -72,6 +72,7 @@ pub struct LocalWriter {
     store: Store,
     key: SecretKey,
     generation: Generation,
+    was_copied: bool,
     state: Mutex<State>,
 }
 
@@ -102,6 +103,7 @@ impl LocalWriter {
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Self, WriteError> {
         let generation = directory.map_or_else(Generation::none, |dir| Generation::beside(dir.to_owned()));
+        let was_copied = generation.is_of_another_directory();
         let incarnation = match generation.check(&key.public(), &store.frontier())? {
             Opened::Continues(incarnation) => incarnation,
             Opened::Fresh(reason) => {
@@ -112,7 +114,13 @@ impl LocalWriter {
         let last = last_own_time(&store, &key.public())?;
         let (clock, heads) = (HlcClock::starting_after(last), BTreeMap::new());
         let state = State { incarnation, noted: false, superseded: false, moved: false, clock, heads };
-        Ok(Self { store, key, generation, state: Mutex::new(state) })
+        Ok(Self { store, key, generation, was_copied, state: Mutex::new(state) })
+    }
+
+    /// Whether the directory was a copy, or was put back from one, when it was opened: what it says of this moment may be
+    /// long over.
+    pub const fn was_copied(&self) -> bool {
+        self.was_copied
     }
 
     /// The author.

@@ -22,6 +22,32 @@ fn an_orderly_restart_goes_on_in_the_same_log_and_a_crash_opens_a_new_one() {
 }
 
 #[test]
+fn a_copy_knows_that_it_is_one_and_a_restart_or_a_crash_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w) = writer(dir.path(), 1);
+    write(&w, 1);
+    // given an orderly stop, and then a crash
+    w.close().unwrap();
+    drop((store, w));
+    let (store, w) = writer(dir.path(), 2);
+    assert!(!w.was_copied());
+    write(&w, 2);
+    drop((store, w));
+    let (store, w) = writer(dir.path(), 3);
+    assert!(!w.was_copied());
+    w.close().unwrap();
+    drop((store, w));
+    // when the directory is copied, then the copy knows it until it has written for itself
+    let other = tempfile::tempdir().unwrap();
+    copy(&dir.path().join("store"), &other.path().join("store"));
+    let (store, w) = writer(other.path(), 4);
+    assert!(w.was_copied());
+    write(&w, 4);
+    drop((store, w));
+    assert!(!writer(other.path(), 5).1.was_copied());
+}
+
+#[test]
 fn a_directory_that_was_copied_run_on_and_put_back_does_not_fork() {
     // given a node that stopped in order, and a copy of its directory
     let dir = tempfile::tempdir().unwrap();
