@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use linli_domain::act::ActId;
-use linli_domain::commands::Refused;
+use linli_domain::commands::{Refusal, Refused};
 use serde::Serialize;
 
 use super::pages::layout;
@@ -291,6 +291,11 @@ impl From<NodeError> for HttpError {
                 Word::ErrNothingToDo,
                 Word::ErrNothingToDoNext,
             ),
+            // What the disk refuses to take has an error of its own; this is what it does not give back.
+            NodeError::Store(error) => {
+                tracing::error!(%error, "the store could not be read");
+                SubmitError::Unreadable(Refused::new(Refusal::Unreadable)).into()
+            }
             other => Self::internal(&other),
         }
     }
