@@ -78,6 +78,14 @@ impl Applies<SupplyPointState> for SuppliesReceived {
     }
 }
 
+impl SuppliesReceived {
+    /// The line of a list that it books.
+    fn line(&self) -> Option<Booking<'_>> {
+        let (item, lot) = (self.item.as_str(), self.lot.as_deref());
+        self.reference.as_deref().map(|reference| Booking::Line { reference, item, lot })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::scenario::{History, received};
@@ -90,13 +98,5 @@ mod tests {
         assert_eq!((point.balance("沙袋"), point.stock["沙袋"].bins["甲"].balance()), (42, 40));
         assert_eq!((point.stock["沙袋"].unit.as_str(), point.movements.total), ("个", 2));
         assert!(received("沙袋", None, 0).check().is_err() && received("沙袋", None, i64::MAX).check().is_err());
-    }
-}
-
-impl SuppliesReceived {
-    /// The line of a list that it books.
-    fn line(&self) -> Option<Booking<'_>> {
-        let (item, lot) = (self.item.as_str(), self.lot.as_deref());
-        self.reference.as_deref().map(|reference| Booking::Line { reference, item, lot })
     }
 }
