@@ -147,7 +147,10 @@ impl CutStreet {
             ("乙", json!({"do": "approve_plan", "plan": plan})),
             ("乙", json!({"do": "issue_plan", "plan": plan})),
             ("丁", json!({"do": "reopen_hazard", "hazard": hazard, "reason": "居民来电"})),
-            ("值班", json!({"do": "close_incident", "incident": incident, "outcome": "转移居民"})),
+            (
+                "值班",
+                json!({"do": "close_incident", "incident": incident, "outcome": "转移居民", "even_if_teams_there": true}),
+            ),
             ("乙", json!({"do": "issue_plan", "plan": things.twins[1]})),
             ("仓管", json!({"do": "count_supplies", "point": point, "item": "雨靴", "quantity": 6})),
             ("仓管", receive("哨子", "盒")),
