@@ -29,10 +29,19 @@ const STREAMS: [Stream; 5] = [Stream::INCIDENTS, Stream::TEAMS, Stream::SUPPLIES
 const QUIET: Duration = Duration::from_millis(300);
 /// Keys of the testkit that are not those of the district's root and nodes.
 const FIRST_AUTHOR: usize = 1000;
+/// How many authors there are. Where there are more logs, each author has several, of one incarnation each.
+const AUTHORS: usize = 50;
 
-/// The district of both nodes.
+/// The district of both nodes, and of the authors: logs of authors without a grant are handed on to nobody.
 pub fn district() -> District {
-    District::with_nodes(&["320508005", "320508006"])
+    let mut district = District::with_nodes(&["320508005", "320508006"]);
+    let granted: Vec<_> = (0..AUTHORS).map(|n| district.grant_writer(&author(n), "320508005")).collect();
+    district.grants.extend(granted);
+    district
+}
+
+fn author(n: usize) -> SecretKey {
+    key((FIRST_AUTHOR + n % AUTHORS) as u16)
 }
 
 /// Whoever writes one log, and how far the log has come.
@@ -47,9 +56,10 @@ struct LogWriter {
 
 impl LogWriter {
     fn new(n: usize, grant: EventId) -> Self {
-        let key = key((FIRST_AUTHOR + n) as u16);
+        let key = author(n);
         let stream = STREAMS[n % STREAMS.len()];
-        let log = LogId { stream, author: key.public(), incarnation: 1, area: area("320508005") };
+        let incarnation = 1 + (n / AUTHORS) as u64;
+        let log = LogId { stream, author: key.public(), incarnation, area: area("320508005") };
         Self { key, log, grant, head: None, numbers: Numbers::new(n as u64) }
     }
 
@@ -151,7 +161,7 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// The charter, and `events` events in `logs` logs of as many authors.
+    /// The charter, and `events` events in `logs` logs of fifty authors, or of as many as there are logs.
     pub fn write(path: PathBuf, logs: usize, events: usize) -> Self {
         let store = Store::open(&path, OpenOptions::default()).unwrap();
         let (mut keys, district) = (KeyCache::default(), district());
