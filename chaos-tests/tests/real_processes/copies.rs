@@ -39,6 +39,9 @@ fn a_copy_that_runs_beside_the_original_is_called_a_copy_and_the_original_is_hea
     let copied = Command::new("cp").arg("-a").args([&district.nodes[1].dir, &clone.dir]).status().unwrap();
     assert!(copied.success());
     district.nodes[1].start().unwrap();
+    // (An act that arrives shows that it replicates again: two nodes that are apart may hold the same events, and whoever
+    // replicates first stands.)
+    report(&district.nodes[1], "停机之后");
     district.wait_for_agreement(PATIENCE).unwrap();
     clone.start().unwrap();
     // then every act of the original reaches its peer soon, as if there were no copy,
