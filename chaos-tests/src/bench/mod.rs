@@ -5,6 +5,7 @@
 //! on loopback elsewhere.
 
 mod alert;
+mod hostile;
 mod interrupted;
 mod measure;
 mod million;
@@ -33,6 +34,8 @@ pub enum Case {
     Reunion,
     /// A node with a long past: until it answers, and its memory.
     Million,
+    /// A hostile member and a hostile stranger: what they cost a node and its neighbour.
+    Hostile,
 }
 
 /// Benchmarks of districts under bad conditions.
@@ -59,7 +62,7 @@ pub struct Bench {
     /// Nodes of the district (visible: 24; reunion: 12).
     #[arg(long)]
     nodes: Option<usize>,
-    /// How long events are written (visible: 30).
+    /// How long events are written (visible: 30), or an attack lasts (hostile: 60).
     #[arg(long)]
     seconds: Option<u64>,
     /// How long the cut lasts (reunion: 60).
@@ -116,6 +119,7 @@ impl Bench {
                 Case::Visible => visible::run(&setup, &mut report),
                 Case::Reunion => reunion::run(&setup, &mut report),
                 Case::Million => million::run(&setup, &mut report),
+                Case::Hostile => hostile::run(&setup, &mut report),
             };
             report.end();
             measured.with_context(|| format!("the case {name}"))?;

@@ -213,6 +213,20 @@ impl NodeProcess {
         number.with_context(|| format!("/proc/{pid}/status has no number {key}"))
     }
 
+    /// How long the running process has used cores, all its threads together.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let pid = self.child.as_ref().map(Child::id).with_context(|| format!("{} does not run", self.name))?;
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name of the program may hold spaces; what follows it does not. The 14th and 15th field are ticks of 10 ms.
+        let fields: Vec<&str> = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+        let both = ticks(11).zip(ticks(12)).with_context(|| format!("/proc/{pid}/stat has no times"))?;
+        Ok(Duration::from_millis((both.0 + both.1) * 10))
+    }
+
     /// Stops the running process between two instructions, all its threads, until it is killed.
     ///
     /// # Errors
@@ -284,16 +298,24 @@ fn awake_threads(pid: u32) -> anyhow::Result<usize> {
 
 /// The `linli` program beside this one in the target folder.
 fn program_path() -> anyhow::Result<PathBuf> {
+    program_beside("linli", "cargo build --release -p linli")
+}
+
+/// A program beside this one in the target folder, and how it is built where it is missing.
+///
+/// # Errors
+/// When it is not built.
+pub fn program_beside(name: &str, build: &str) -> anyhow::Result<PathBuf> {
     let mut dir = std::env::current_exe()?;
     dir.pop();
     if dir.ends_with("deps") {
         dir.pop();
     }
-    let linli = dir.join("linli");
-    if !linli.exists() {
-        bail!("{} is not built: run cargo build --release -p linli", linli.display());
+    let program = dir.join(name);
+    if !program.exists() {
+        bail!("{} is not built: run {build}", program.display());
     }
-    Ok(linli)
+    Ok(program)
 }
 
 /// Waits until `done` says so, asking every 50 ms; says how long it took.
