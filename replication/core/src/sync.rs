@@ -264,6 +264,8 @@ pub enum Output {
     /// A peer knows a later head of a log that carries our own signature: our store is behind what we once published.
     /// Whoever writes must open a new incarnation.
     PeerReportsOurHead {
+        /// Who says so. Nothing proves it.
+        peer: AuthorKey,
         /// Our log.
         log: LogId,
         /// What the peer says its head is.

@@ -390,7 +390,7 @@ impl Driver {
         }
         for (log, head) in greeted.heads_of_ours {
             if head.seq > self.engine.frontier().height(&log) {
-                self.own_heads.report(log, head);
+                self.own_heads.report(peer, log, head);
             }
         }
         self.welcome(connection);

@@ -367,7 +367,7 @@ impl Driver {
             }
             Output::Introduced(introduced) => self.charges.add(introduced),
             Output::Disconnect { peer, reason } => self.on_engine_disconnect(peer, &reason),
-            Output::PeerReportsOurHead { log, head } => self.own_heads.report(log, head),
+            Output::PeerReportsOurHead { peer, log, head } => self.own_heads.report(peer, log, head),
             Output::Forked { peer, log, ours, theirs, proven } => {
                 self.metrics.forks.inc();
                 tracing::warn!(peer = %peer.short(), %log, seq = theirs.seq, proven, "a log has two histories");

@@ -19,6 +19,9 @@ pub const HELLO_HEADS_MAX: usize = 1024;
 /// that one matters.
 pub const OWN_HEADS_MAX: usize = HELLO_HEADS_MAX;
 
+/// Most of them from one peer. A node signs a handful of logs in one incarnation, and one of them is enough for the guard.
+pub const OWN_HEADS_OF_PEER_MAX: usize = 64;
+
 /// Messages below this length are not worth compressing, in bytes.
 pub const COMPRESS_BYTES_MIN: usize = 256;
 

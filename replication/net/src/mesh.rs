@@ -233,20 +233,20 @@ impl MeshHandle {
         answer.recv_timeout(patience).ok()
     }
 
-    /// The latest heads of this node's own logs that peers know and the store does not have: the store is behind what it
-    /// once published, and whoever writes must open a new incarnation first. State, not messages: what was told stays,
-    /// merged, however late it is read. Ends with the mesh.
+    /// The latest heads of this node's own logs that peers say they know and the store does not have, by who says so: the
+    /// store may be behind what it once published, and whoever writes must open a new incarnation first. State, not
+    /// messages: what was told stays, merged, however late it is read. Ends with the mesh.
     pub fn own_heads(&self) -> watch::Receiver<OwnHeadsTold> {
         self.own_heads.clone()
     }
 
     /// Has each of them heeded as long as the mesh runs, however many are told at once. On a thread that may block, for
     /// whoever writes may be held by something long.
-    pub async fn heed_own_heads(&self, heed: impl Fn(&LogId, Head) + Send + Sync + 'static) {
+    pub async fn heed_own_heads(&self, heed: impl Fn(&AuthorKey, &LogId, Head) + Send + Sync + 'static) {
         let (heed, mut told) = (Arc::new(heed), self.own_heads());
         while told.changed().await.is_ok() {
             let (heed, heads) = (Arc::clone(&heed), told.borrow_and_update().clone());
-            let all = move || heads.iter().for_each(|(log, head)| heed(log, *head));
+            let all = move || heads.iter().for_each(|((peer, log), head)| heed(peer, log, *head));
             if let Err(error) = tokio::task::spawn_blocking(all).await {
                 tracing::error!(%error, "what peers know of our own logs was not heeded; it is tried again with the next");
             }

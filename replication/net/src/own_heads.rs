@@ -1,8 +1,9 @@
 //! Later heads of this node's own logs, as peers tell them.
 //!
 //! A peer that knows a later event of ours than our store holds shows that the store was rolled back: what is written next
-//! in that incarnation would be a second history. So this is state, the latest head of each log, merged from whoever tells
-//! it. It cannot overflow or be missed, and whoever heeds it may be as slow as it likes.
+//! in that incarnation would be a second history. So this is state, the latest head of each log from each peer: what one
+//! makes up hides nothing that another knows. It cannot overflow or be missed, and whoever heeds it may be as slow as it
+//! likes.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,9 @@ use tokio::sync::watch;
 
 use crate::limits;
 
-/// The latest heads that were told, by log. All are of the incarnation that the writer was opened in.
-pub type OwnHeadsTold = BTreeMap<LogId, Head>;
+/// The latest heads that were told, by peer and log. All are of the incarnation that the writer was opened in. Nothing proves
+/// them: a peer may make them up.
+pub type OwnHeadsTold = BTreeMap<(AuthorKey, LogId), Head>;
 
 /// Takes in what peers tell.
 #[derive(Debug)]
@@ -35,15 +37,18 @@ impl OwnHeads {
 
     /// A peer knows a head of ours that this store does not have. Other incarnations are ignored: nothing is written in
     /// those that ended, and nobody can know later events of one that was drawn since. So invented ones take no room.
-    pub(crate) fn report(&self, log: LogId, head: Head) {
+    pub(crate) fn report(&self, peer: AuthorKey, log: LogId, head: Head) {
         if log.author != self.own || log.incarnation != self.incarnation {
             return;
         }
         self.told.send_if_modified(|told| {
-            let is_later = told.get(&log).is_none_or(|known| known.seq < head.seq);
-            let has_room = told.len() < limits::OWN_HEADS_MAX || told.contains_key(&log);
+            let key = (peer, log);
+            let is_later = told.get(&key).is_none_or(|known| known.seq < head.seq);
+            let of_peer = || told.keys().filter(|(teller, _)| *teller == peer).count();
+            let has_room = told.contains_key(&key)
+                || (told.len() < limits::OWN_HEADS_MAX && of_peer() < limits::OWN_HEADS_OF_PEER_MAX);
             if is_later && has_room {
-                told.insert(log, head);
+                told.insert(key, head);
             }
             is_later && has_room
         });
@@ -67,15 +72,17 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_head_of_each_log_is_kept_whoever_tells_it_and_in_whatever_order() {
+    fn the_latest_head_of_each_log_is_kept_from_each_peer_and_in_whatever_order() {
         let heads = OwnHeads::new(key(1).public(), 7);
         let mut heard = heads.subscribe();
-        for (area, seq) in [(1, 5), (2, 3), (1, 9), (1, 6)] {
-            heads.report(log(7, area), head(seq));
+        let [one, other] = [8, 9].map(|n| key(n).public());
+        for (peer, area, seq) in [(one, 1, 5), (one, 2, 3), (one, 1, 9), (one, 1, 6), (other, 1, 4)] {
+            heads.report(peer, log(7, area), head(seq));
         }
         assert!(heard.has_changed().unwrap());
-        assert_eq!(*heard.borrow_and_update(), BTreeMap::from([(log(7, 1), head(9)), (log(7, 2), head(3))]));
-        heads.report(log(7, 1), head(9));
+        let told = [((one, log(7, 1)), head(9)), ((one, log(7, 2)), head(3)), ((other, log(7, 1)), head(4))];
+        assert_eq!(*heard.borrow_and_update(), BTreeMap::from(told));
+        heads.report(one, log(7, 1), head(9));
         assert!(!heard.has_changed().unwrap(), "nothing new");
     }
 
@@ -83,17 +90,24 @@ mod tests {
     fn invented_logs_take_no_room_from_the_ones_that_matter_and_the_rest_is_bounded() {
         let heads = OwnHeads::new(key(1).public(), 7);
         let heard = heads.subscribe();
+        let [hostile, honest] = [8, 9].map(|n| key(n).public());
         for n in 0..10_000 {
-            heads.report(log(1_000 + n, 1), head(1_000_000));
-            heads.report(LogId { author: key(2).public(), ..log(7, 1) }, head(1));
+            heads.report(hostile, log(1_000 + n, 1), head(1_000_000));
+            heads.report(hostile, LogId { author: key(2).public(), ..log(7, 1) }, head(1));
         }
         assert!(heard.borrow().is_empty());
-        heads.report(log(7, 1), head(5));
-        assert_eq!(heard.borrow().len(), 1);
         for area in 0..3_000 {
-            heads.report(log(7, area), head(8));
+            heads.report(hostile, log(7, area), head(200));
+        }
+        assert_eq!(heard.borrow().len(), limits::OWN_HEADS_OF_PEER_MAX);
+        heads.report(honest, log(7, 1), head(5));
+        heads.report(honest, log(7, 1), head(8));
+        let known = (honest, log(7, 1));
+        assert_eq!(heard.borrow().get(&known), Some(&head(8)), "what another makes up hides nothing");
+        for n in 10..200 {
+            let made_up = |area| heads.report(key(n).public(), log(7, area), head(8));
+            (0..limits::OWN_HEADS_OF_PEER_MAX as u32).for_each(made_up);
         }
         assert_eq!(heard.borrow().len(), limits::OWN_HEADS_MAX);
-        assert_eq!(heard.borrow().get(&log(7, 1)), Some(&head(8)), "a known one still rises");
     }
 }

@@ -14,12 +14,12 @@ use linli_core::chain::verify_single;
 use linli_core::charter::Charter;
 use linli_core::event::ReceivedEvent;
 use linli_core::frame::{PiiScope, encode_frame};
-use linli_core::id::{Head, LogId, Stream};
+use linli_core::id::{AuthorKey, Head, LogId, Stream};
 use linli_core::sign::{KeyCache, SecretKey};
 use linli_core::sync::{Coverage, Message};
 use linli_core::testkit::{Author, District, key};
 use linli_core::time::Hlc;
-use linli_store::{LocalDraft, LocalWriter, Store};
+use linli_store::{KnownBy, LocalDraft, LocalWriter, Store};
 use prometheus::Registry;
 
 use crate::hello::{self, Greeted, HelloError, Ours};
@@ -314,59 +314,131 @@ fn write(writer: &LocalWriter, area: &Area, count: u64) -> Vec<ReceivedEvent> {
     (0..count).map(|n| writer.write(draft.clone(), 1_790_000_000_000 + n, &mut salt).unwrap()).collect()
 }
 
+/// A node that wrote nine events and goes on from an image of its disk that has three, and heeds what peers say of that.
+struct RolledBack {
+    scene: Scene,
+    writer: Arc<LocalWriter>,
+    /// Its log, and all nine.
+    log: LogId,
+    run: Vec<ReceivedEvent>,
+}
+
+impl RolledBack {
+    async fn new() -> Self {
+        let district = District::with_nodes(&["320508005", "320508006"]);
+        let keys = [0, 1].map(|n: usize| district.nodes[n].key.public());
+        let (victim, hostile) = if keys[0] < keys[1] { (1, 0) } else { (0, 1) };
+        let store = Store::in_memory();
+        let mut author = district.nodes[victim].clone();
+        let (run, log) = (author.write_many(Stream::TEAMS, 9, 50), author.log_id(Stream::TEAMS));
+        put(&store, &district.charter_events());
+        put(&store, &run[..3]);
+        let key = district.nodes[victim].key.clone();
+        let writer = LocalWriter::open(store.clone(), None, key, &mut || log.incarnation).unwrap();
+        let writer = Arc::new(writer);
+        let listen = LISTEN.iter().map(|address| address.parse().unwrap()).collect();
+        let node = parts(&district, victim, &store);
+        let registry = node.registry.clone();
+        assert_eq!(node.incarnation, writer.incarnation());
+        let honest = Mesh::spawn(MeshConfig { listen, ..MeshConfig::default() }, node).await.unwrap();
+        let (heeding, told) = (Arc::clone(&writer), honest.clone());
+        let heed = move |peer: &AuthorKey, log: &LogId, head| {
+            heeding.reported_by_peer(Some(*peer), log, head, &mut || 1_000);
+        };
+        tokio::spawn(async move { told.heed_own_heads(heed).await });
+        let addresses = honest.listen_addrs();
+        let scene = Scene { district, honest, store, registry, addresses, hostile };
+        Self { scene, writer, log, run }
+    }
+
+    /// A peer that has all nine events, and its store.
+    async fn witness(&self) -> (MeshHandle, Store) {
+        let store = Store::in_memory();
+        put(&store, &self.scene.district.charter_events());
+        put(&store, &self.run);
+        let config = MeshConfig { peers: vec![self.scene.addresses[0].clone()], ..MeshConfig::default() };
+        let mesh = Mesh::spawn(config, parts(&self.scene.district, self.scene.hostile, &store)).await.unwrap();
+        (mesh, store)
+    }
+
+    async fn moves(&self) {
+        let moved = async {
+            while self.writer.incarnation() == self.log.incarnation {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), moved).await.expect("it hears of what it wrote once");
+    }
+
+    /// What it writes next begins a log of its own, and all of it reaches the other; nobody has two histories.
+    async fn goes_on_without_a_fork(&self, witness: &Store) {
+        let next = write(&self.writer, &self.log.area, 20);
+        let arrived = async {
+            while witness.frontier().height(&next[0].header().log_id()) < 20 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), arrived).await.unwrap();
+        assert!(witness.forks().unwrap().is_empty() && self.scene.store.forks().unwrap().is_empty());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_greeting_full_of_invented_heads_does_not_switch_off_the_guard_of_a_store_that_was_rolled_back() {
-    let district = District::with_nodes(&["320508005", "320508006"]);
-    let keys = [0, 1].map(|n: usize| district.nodes[n].key.public());
-    let (victim, hostile) = if keys[0] < keys[1] { (1, 0) } else { (0, 1) };
-    // Given a node that wrote nine events, and goes on from an image of its disk that has three of them,
-    let (store, witness) = (Store::in_memory(), Store::in_memory());
-    let mut author = district.nodes[victim].clone();
-    let (run, log) = (author.write_many(Stream::TEAMS, 9, 50), author.log_id(Stream::TEAMS));
-    for (store, run) in [(&store, &run[..3]), (&witness, &run[..])] {
-        put(store, &district.charter_events());
-        put(store, run);
-    }
-    let key = district.nodes[victim].key.clone();
-    let writer = LocalWriter::open(store.clone(), None, key, &mut || log.incarnation).unwrap();
-    let writer = Arc::new(writer);
-    let listen = LISTEN.iter().map(|address| address.parse().unwrap()).collect();
-    let node = parts(&district, victim, &store);
-    let registry = node.registry.clone();
-    assert_eq!(node.incarnation, writer.incarnation());
-    let honest = Mesh::spawn(MeshConfig { listen, ..MeshConfig::default() }, node).await.unwrap();
-    let (heeding, told) = (Arc::clone(&writer), honest.clone());
-    let heed = move |log: &LogId, head| {
-        heeding.reported_by_peer(log, head, &mut || 1_000);
-    };
-    tokio::spawn(async move { told.heed_own_heads(heed).await });
-    let addresses = honest.listen_addrs();
-    let scene = Scene { district, honest, store, registry, addresses, hostile };
+    // Given a node that was rolled back,
+    let node = RolledBack::new().await;
+    let (scene, log) = (&node.scene, &node.log);
     // when a member greets first with as many heads of its own logs as a greeting takes, all made up,
     let invent = |n| (LogId { incarnation: 1_000_000 + n, ..log.clone() }, Head { seq: 99, id: head_id(n) });
     let invented = (0..limits::HELLO_HEADS_MAX as u64).map(invent).collect();
     let (peer, stream) = scene.sync_telling(scene.addresses[0].clone(), invented).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(writer.incarnation(), log.incarnation, "nothing was written in those");
+    assert_eq!(node.writer.incarnation(), log.incarnation, "nothing was written in those");
     drop((peer, stream));
     // and then an honest one that has the later events,
-    let config = MeshConfig { peers: vec![scene.addresses[0].clone()], ..MeshConfig::default() };
-    let honest_peer = Mesh::spawn(config, parts(&scene.district, hostile, &witness)).await.unwrap();
-    let moved = async {
-        while writer.incarnation() == log.incarnation {
+    let (honest_peer, witness) = node.witness().await;
+    node.moves().await;
+    // then what it writes next begins a log of its own.
+    node.goes_on_without_a_fork(&witness).await;
+    honest_peer.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_makes_up_heads_of_ours_is_doubted_by_name_and_hides_nothing_that_is_true() {
+    // Given a node that was rolled back,
+    let node = RolledBack::new().await;
+    let (scene, log) = (&node.scene, &node.log);
+    let hostile = scene.hostile_key().public();
+    // when a member says that it has 10,000 events of it, in the greeting and as news, and is asked for them,
+    let invented = Head { seq: 10_000, id: head_id(1) };
+    let greeting = vec![(log.clone(), invented)];
+    let (peer, mut stream) = scene.sync_telling(scene.addresses[0].clone(), greeting).await.unwrap();
+    announce_and_await_want(&mut stream, log, invented).await;
+    node.moves().await;
+    let said = std::time::Instant::now();
+    let missing = scene.store.losses().events;
+    assert_eq!(missing.iter().map(|loss| loss.known_by).collect::<Vec<_>>(), [KnownBy::Peer(hostile)]);
+    // and sends none of them for as long as a peer's word is believed,
+    let losses = scene.store.losses_as_of(said + linli_store::CLAIM_PATIENCE);
+    // then nothing is missing and the member is named, also when it comes again and says more.
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(losses.doubts.iter().map(|doubt| doubt.peer).collect::<Vec<_>>(), [hostile]);
+    drop((peer, stream));
+    let more = vec![(log.clone(), Head { seq: 20_000, id: head_id(2) })];
+    let again = scene.sync_telling(scene.addresses[0].clone(), more).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let losses = scene.store.losses();
+    assert!(losses.is_empty(), "{losses:?}");
+    drop(again);
+    // And what an honest peer has comes back, and nothing is signed twice.
+    let (honest_peer, witness) = node.witness().await;
+    let back = async {
+        while scene.store.frontier().height(log) < 9 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), moved).await.expect("it hears of what it wrote once");
-    // then what it writes next begins a log of its own, and all of it reaches the other.
-    let next = write(&writer, &log.area, 20);
-    let arrived = async {
-        while witness.frontier().height(&next[0].header().log_id()) < 20 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), arrived).await.unwrap();
-    assert!(witness.forks().unwrap().is_empty() && scene.store.forks().unwrap().is_empty());
+    tokio::time::timeout(Duration::from_secs(20), back).await.unwrap();
+    node.goes_on_without_a_fork(&witness).await;
     honest_peer.shutdown().await;
 }
 

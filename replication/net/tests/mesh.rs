@@ -424,7 +424,7 @@ async fn a_restored_node_hears_in_the_hello_what_it_once_wrote() {
     tokio::time::timeout(seconds(5), own_heads.changed()).await.unwrap().unwrap();
     assert!(events.try_recv().is_err(), "before replication begins");
     let log = restored.author.log_id(Stream::SUPPLIES);
-    assert_eq!(*own_heads.borrow_and_update(), BTreeMap::from([(log, run[8].head())]));
+    assert_eq!(*own_heads.borrow_and_update(), BTreeMap::from([((witness.author.key.public(), log), run[8].head())]));
     agree(&[&restored, &witness], seconds(5)).await;
 }
 
@@ -457,6 +457,38 @@ async fn a_forked_log_is_reported_with_evidence_and_holds_up_nothing_else() {
     assert!(!a.parts.store.forks().unwrap().is_empty());
     assert_eq!(a.parts.store.frontier().height(&author.log_id(Stream::TEAMS)), 4);
     assert!(a.mesh().peers()[0].connected, "the peer is not to blame");
+}
+
+#[tokio::test]
+async fn a_peer_with_another_history_holds_none_of_that_log_and_a_peer_that_lacks_others_holds_what_it_has() {
+    // given a log that goes on in two ways from its fourth event, one on either side,
+    let district = District::with_nodes(&["320508005", "320508006"]);
+    let (mut a, mut b) = (Node::of(&district, 0, 3), Node::of(&district, 1, 3));
+    let mut author = Author::new(600, "320508005", None);
+    let shared = author.write_many(Stream::TEAMS, 3, 50);
+    let mut other = author.clone();
+    for node in [&a, &b] {
+        put(&node.parts.store, &shared);
+    }
+    put(&a.parts.store, &author.write_many(Stream::TEAMS, 1, 50));
+    put(&b.parts.store, &other.write_many(Stream::TEAMS, 2, 60));
+    a.write(Stream::ALERTS, 2);
+    a.start(&[QUIC], &[]).await;
+    b.start(&[], &[a.address().await]).await;
+    let (forked, warning) = (author.log_id(Stream::TEAMS), a.author.log_id(Stream::ALERTS));
+    let b_key = b.author.key.public();
+    // when they have met,
+    let is_forked = async || a.mesh().peers()[0].forked_logs == 1;
+    eventually("the fork is known", seconds(5), is_forked).await;
+    let holds = async |log: &LogId, seq| a.mesh().holders(vec![(log.clone(), seq)]).await.unwrap();
+    eventually("it says that it has the other log", seconds(5), async || holds(&warning, 2).await == [b_key]).await;
+    // then the fourth event of ours counts as held by nobody, though the peer has a fourth and a fifth one,
+    assert_eq!(holds(&forked, 4).await, []);
+    let both = a.mesh().holders(vec![(warning.clone(), 2), (forked, 4)]).await.unwrap();
+    assert_eq!(both, []);
+    // and what it has counts, though it will never have all that is here.
+    assert_eq!(holds(&warning, 1).await, [b_key]);
+    assert_ne!(a.mesh().peers()[0].sync, SyncState::UpToDate);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The commit thread: plans what waits, writes it in one batch with one sync, and only then answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -83,6 +83,10 @@ pub struct Shared {
     pub missing: Mutex<Missing>,
     /// The directory; none in memory and for readers.
     pub place: Option<Place>,
+    /// Why the read models cannot be read, if they cannot. They are made again from the logs, so that nothing is missing.
+    pub derived_damage: Mutex<Option<String>>,
+    /// Whether the store has thrown the read models away by itself. Until somebody folds, what is not there is not nothing.
+    pub derived_is_gone: AtomicBool,
     /// Why nothing more is acknowledged, if a durable write failed.
     pub poisoned: Mutex<Option<StoreError>>,
     /// How many durable writes have failed.
@@ -148,6 +152,15 @@ impl Shared {
             tracing::error!(%error, "a write to disk failed: nothing is acknowledged until the store has been reopened");
             self.failures.fetch_add(1, Ordering::SeqCst);
             *self.poisoned.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+
+    /// Read models cannot be read: whoever folds throws them away and folds anew.
+    pub fn derived_is_damaged(&self, why: String) {
+        let mut damage = self.derived_damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if damage.is_none() {
+            tracing::error!(why, "read models are damaged: they are to be made again from the logs");
+            *damage = Some(why);
         }
     }
 

@@ -128,6 +128,15 @@ impl<'e> Batch<'e> {
     }
 }
 
+/// A file that should be there and is not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LostFile {
+    /// Its name in the store's directory.
+    pub name: String,
+    /// The family whose rows it has, if it is a table.
+    pub family: Option<Family>,
+}
+
 /// A database under the store.
 pub trait Backend: Send + Sync {
     /// One value.
@@ -170,12 +179,22 @@ pub trait Backend: Send + Sync {
         Ok(())
     }
 
-    /// Opens the database anew after a failed write.
-    fn reopen(&self) -> Result<(), StoreError> {
-        Ok(())
+    /// Files of the database in force that were deleted under it. They may be readable as long as it is open.
+    fn lost_files(&self) -> Result<Vec<LostFile>, StoreError> {
+        Ok(vec![])
     }
 
-    /// Empties a family.
+    /// Whether there is a log of writes: if not, somebody has deleted it, and what is in memory alone would be lost.
+    fn has_write_ahead_log(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    /// Opens the database anew after a failed write. Says whether derived families were thrown away.
+    fn reopen(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Empties a family, and does away with what of it cannot be read.
     fn clear(&self, family: Family) -> Result<(), StoreError>;
 }
 

@@ -72,6 +72,16 @@ impl Family {
         }
     }
 
+    /// Whether all of it can be made again from events and payloads: damage in it costs work and no data.
+    pub const fn is_derived(self) -> bool {
+        matches!(self, Self::Projection | Self::Lacking)
+    }
+
+    /// The family of this name on disk.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
     /// Whether most keys that are looked up are not there, as those of new acts and new records.
     pub const fn is_asked_for_what_is_not_there(self) -> bool {
         matches!(self, Self::Projection)

@@ -21,13 +21,19 @@ use crate::durable_file;
 const FILE: &str = "generation";
 const MARKER: &str = "generation.marker";
 
-/// Whether the incarnation on file may go on.
+/// What the file says at a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opened {
-    /// Everything fits: write on in this incarnation.
-    Continues(u64),
-    /// A doubt: draw a new one.
-    Fresh(&'static str),
+pub struct Opened {
+    /// The incarnation to write on in, if everything fits; else why a new one is to be drawn.
+    pub incarnation: Result<u64, &'static str>,
+    /// Whether the directory is a copy, or was put back from one: the file was written in another. A doubt says no.
+    pub was_copied: bool,
+}
+
+impl Opened {
+    const fn fresh(why: &'static str) -> Self {
+        Self { incarnation: Err(why), was_copied: false }
+    }
 }
 
 /// The generation file of one store directory.
@@ -52,36 +58,27 @@ impl Generation {
     /// # Errors
     /// When a file is there and cannot be read.
     pub fn check(&self, own: &AuthorKey, frontier: &Frontier) -> std::io::Result<Opened> {
-        let Some(directory) = &self.directory else { return Ok(Opened::Fresh("a store in memory")) };
+        const DAMAGED: &str = "the generation file is damaged";
+        let Some(directory) = &self.directory else { return Ok(Opened::fresh("a store in memory")) };
         let text = match std::fs::read_to_string(directory.join(FILE)) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Opened::Fresh("no generation file")),
-            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-                return Ok(Opened::Fresh("the generation file is damaged"));
-            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Opened::fresh("no generation file")),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => return Ok(Opened::fresh(DAMAGED)),
             Err(e) => return Err(e),
         };
-        let Some(fields) = read_fields(&text) else { return Ok(Opened::Fresh("the generation file is damaged")) };
+        let Some(fields) = read_fields(&text) else { return Ok(Opened::fresh(DAMAGED)) };
         let field = |key: &str| fields.get(key).map(String::as_str);
-        if field("state") != Some("closed") {
-            return Ok(Opened::Fresh("the last process did not stop in order"));
-        }
-        if field("marker") != marker_identity(directory).as_deref() {
-            return Ok(Opened::Fresh("the directory was copied or restored"));
-        }
-        if field("heights") != Some(&heights_digest(own, frontier)) {
-            return Ok(Opened::Fresh("the store is not at the heights at which it was closed"));
-        }
-        let incarnation = field("incarnation").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        Ok(incarnation.map_or(Opened::Fresh("the generation file is damaged"), Opened::Continues))
-    }
-
-    /// Whether the directory is a copy, or was put back from one: the file was written in another. A doubt says no.
-    pub fn is_of_another_directory(&self) -> bool {
-        let Some(directory) = &self.directory else { return false };
-        let text = std::fs::read_to_string(directory.join(FILE)).unwrap_or_default();
-        let marker = read_fields(&text).and_then(|mut fields| fields.remove("marker"));
-        marker.is_some_and(|marker| Some(marker) != marker_identity(directory))
+        let is_here = field("marker") == marker_identity(directory).as_deref();
+        let incarnation = if field("state") != Some("closed") {
+            Err("the last process did not stop in order")
+        } else if !is_here {
+            Err("the directory was copied or restored")
+        } else if field("heights") != Some(&heights_digest(own, frontier)) {
+            Err("the store is not at the heights at which it was closed")
+        } else {
+            field("incarnation").and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or(DAMAGED)
+        };
+        Ok(Opened { incarnation, was_copied: field("marker").is_some() && !is_here })
     }
 
     /// Notes durably that `incarnation` is in use. Must return before the first signature leaves the process.

@@ -22,6 +22,18 @@ pub const HEADS_REST: u32 = 100;
 /// heads up must not fill memory or a page.
 pub const TOLD_LOGS_MAX: usize = 64;
 
+/// Most peers whose word is kept: more than speak with a node in one run in most districts.
+pub const TOLD_PEERS_MAX: usize = 64;
+
+/// How long a peer's word that it has events of this node is believed while it brings none of them. An honest peer sends
+/// them within seconds, over the slowest line a first piece within this; each piece gives it as long again. So somebody who
+/// makes heads up keeps a node from being ready for so long, once in a run of its process.
+pub const CLAIM_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether files were deleted under an open database: some hundred look-ups by name, which cost
+/// less than a millisecond.
+pub const FILES_EVERY: Duration = Duration::from_secs(5);
+
 /// Most folders with damaged files that are kept: they hold disk space until a person removes them, and a disk that damages
 /// files at each start must not be filled by that.
 pub const KEPT_FOLDERS_MAX: usize = 3;

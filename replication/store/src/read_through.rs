@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::sync::PoisonError;
 
+use linli_core::event::StoredEvent;
 use linli_core::id::LogId;
 
 use crate::append::Shared;
@@ -73,7 +74,16 @@ impl Shared {
     /// Notes what cannot be read, and goes on behind it.
     fn step_over(&self, family: Family, at: &mut ReadThrough, error: &StoreError) {
         tracing::error!(family = family.name(), %error, "a part of the store cannot be read");
-        if family.is_by_log() {
+        let text = format!("{} cannot be read: {error}", family.name());
+        if family == Family::Projection {
+            // Whoever folds throws them away, when no act is in between.
+            self.derived_is_damaged(text);
+        } else if family.is_derived() {
+            let _nobody_commits = self.payloads.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = self.renew(family, text) {
+                self.missing.lock().unwrap_or_else(PoisonError::into_inner).spoiled(family.name(), error.to_string());
+            }
+        } else if family.is_by_log() {
             let (mut number, mut from) = at.last.map_or((0, 1), |(number, seq)| (number, seq.saturating_add(1)));
             let heights = self.heights();
             loop {
@@ -89,7 +99,6 @@ impl Shared {
                 (number, from) = (*next, 1);
             }
         } else {
-            let text = format!("{} cannot be read: {error}", family.name());
             self.missing.lock().unwrap_or_else(PoisonError::into_inner).spoiled(family.name(), text);
         }
         *at = ReadThrough { family: at.family + 1, ..ReadThrough::default() };
@@ -127,7 +136,47 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Whether all rows of a family can be read.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub fn reads(&self, family: Family) -> Result<(), StoreError> {
+        self.backend.walks(&[family], &[], &END, &mut |walks| {
+            walks.iter_mut().try_for_each(|walk| {
+                while walk.pair().is_some() {
+                    walk.step()?;
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
 impl Store {
+    /// The events of a log at so many positions from one on, but those that cannot be read: these are in
+    /// [`Store::losses`] afterwards. One by one, for a walk ends where it cannot go on.
+    ///
+    /// # Errors
+    /// When the database fails otherwise.
+    pub fn read_around_damage(
+        &self,
+        log: &LogId,
+        from_seq: u64,
+        positions: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut events = vec![];
+        let Some((number, height)) = self.inner.shared.durable(log) else { return Ok(events) };
+        for seq in (from_seq..=height).take(positions) {
+            match self.event(log, seq) {
+                Ok(event) => events.extend(event),
+                Err(StoreError::Damaged(_)) => self.inner.shared.unreadable(number, seq, seq),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(events)
+    }
+
     /// Reads through everything now. What cannot be read is in [`Store::losses`] afterwards. An open store does this by
     /// itself, slowly.
     pub fn read_through(&self) {

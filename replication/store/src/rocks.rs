@@ -35,8 +35,18 @@ const ZSTD_WINDOW_BITS: i32 = -14;
 pub struct Rocks {
     db: DB,
     read_only: bool,
+    cache: Cache,
     /// What was found damaged in its write-ahead logs: what stood behind that place is not here.
     pub damage: Option<String>,
+    /// Whether derived families were thrown away, because their files could not be opened.
+    pub has_renewed: bool,
+}
+
+/// A database that was opened for writing, and what was found on the way.
+struct Opened {
+    db: DB,
+    damage: Option<String>,
+    has_renewed: bool,
 }
 
 impl Rocks {
@@ -46,8 +56,37 @@ impl Rocks {
     /// [`StoreError::InUse`] when another process has it, or what RocksDB says.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
         refuse_unknown_families(path)?;
-        let (db, damage) = if read_only { (open_beside_a_writer(path)?, None) } else { open_for_writing(path)? };
-        Ok(Self { db, read_only, damage })
+        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let Opened { db, damage, has_renewed } = match read_only {
+            true => Opened { db: open_beside_a_writer(path, &cache)?, damage: None, has_renewed: false },
+            false => open_for_writing(path, &cache)?,
+        };
+        Ok(Self { db, read_only, cache, damage, has_renewed })
+    }
+
+    /// Throws a family away with all its files, readable or not, and begins it anew.
+    ///
+    /// # Errors
+    /// When it was opened for reading only, or RocksDB refuses.
+    pub fn renew(&mut self, family: Family) -> Result<(), StoreError> {
+        if self.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        // It is missing if the last attempt ended between the two steps.
+        if self.db.cf_handle(family.name()).is_some() {
+            self.db.drop_cf(family.name()).map_err(failed)?;
+        }
+        self.db.create_cf(family.name(), &family_options(family, &self.cache)).map_err(failed)
+    }
+
+    /// The tables in force and the families that they are of.
+    ///
+    /// # Errors
+    /// When RocksDB does not say.
+    pub fn tables(&self) -> Result<Vec<(String, Option<Family>)>, StoreError> {
+        let files = self.db.live_files().map_err(failed)?.into_iter();
+        let named = |name: &str| name.trim_start_matches('/').to_owned();
+        Ok(files.map(|file| (named(&file.name), Family::named(&file.column_family_name))).collect())
     }
 
     fn family(&self, family: Family) -> Result<&ColumnFamily, StoreError> {
@@ -70,7 +109,7 @@ fn opening(files_max: i32) -> Options {
 /// First in the mode in which RocksDB refuses anything but an unfinished last write, as a power cut leaves it. Its default
 /// would open and be silent. Where it refuses, what stands before the damage is still opened, for a node that shows most
 /// of what it had and fetches the rest from others helps more than one that does not start; but then somebody knows.
-fn open_for_writing(path: &Path) -> Result<(DB, Option<String>), StoreError> {
+fn open_for_writing(path: &Path, cache: &Cache) -> Result<Opened, StoreError> {
     let attempt = |mode| {
         let mut options = opening(256);
         options.create_if_missing(true);
@@ -79,35 +118,76 @@ fn open_for_writing(path: &Path) -> Result<(DB, Option<String>), StoreError> {
         options.set_keep_log_file_num(2);
         options.set_max_total_wal_size(64 << 20);
         options.set_wal_recovery_mode(mode);
-        DB::open_cf_descriptors(&options, path, families())
+        DB::open_cf_descriptors(&options, path, described(families(cache)))
     };
-    match attempt(DBRecoveryMode::TolerateCorruptedTailRecords) {
-        Ok(db) => Ok((db, None)),
+    let mut attempted = attempt(DBRecoveryMode::TolerateCorruptedTailRecords);
+    let mut has_renewed = false;
+    if let Err(error) = &attempted
+        && may_be_of_a_table(error)
+        && is_whole_without_derived(path, cache)
+    {
+        tracing::warn!(%error, "files of what is derived from the logs cannot be opened: they are thrown away");
+        throw_derived_away(path, cache)?;
+        has_renewed = true;
+        attempted = attempt(DBRecoveryMode::TolerateCorruptedTailRecords);
+    }
+    match attempted {
+        Ok(db) => Ok(Opened { db, damage: None, has_renewed }),
         Err(error) if error.kind() == ErrorKind::Corruption => {
             let damage = error.to_string();
             let db = attempt(DBRecoveryMode::PointInTime).map_err(failed)?;
-            Ok((db, Some(damage)))
+            Ok(Opened { db, damage: Some(damage), has_renewed })
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// A table that cannot be opened is called damaged, or a file that is not there.
+fn may_be_of_a_table(error: &rocksdb::Error) -> bool {
+    let is_damage = error.kind() == ErrorKind::Corruption;
+    is_damage || (error.kind() == ErrorKind::IOError && error.to_string().contains(".sst"))
+}
+
+/// Whether everything opens but what is derived. Looks as strictly as an opening for writing does, and changes nothing.
+fn is_whole_without_derived(path: &Path, cache: &Cache) -> bool {
+    let mut options = opening(256);
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    let is_kept = |(name, _): &(&str, Options)| !Family::named(name).is_some_and(Family::is_derived);
+    let kept = families(cache).into_iter().filter(is_kept);
+    DB::open_cf_descriptors_read_only(&options, path, described(kept), false).is_ok()
+}
+
+/// Opens a database although tables of it are damaged, and throws the derived families away with theirs. To be called only
+/// where everything else is known to be whole, for this way of opening looks at nothing closely.
+fn throw_derived_away(path: &Path, cache: &Cache) -> Result<(), StoreError> {
+    let mut options = opening(256);
+    options.set_paranoid_checks(false);
+    options.create_missing_column_families(true);
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    let resting = families(cache).into_iter().map(|(name, mut family)| {
+        family.set_disable_auto_compactions(true);
+        (name, family)
+    });
+    let mut db = DB::open_cf_descriptors(&options, path, described(resting)).map_err(failed)?;
+    let mut derived = Family::ALL.into_iter().filter(|family| family.is_derived());
+    derived.try_for_each(|family| db.drop_cf(family.name()).map_err(failed))
 }
 
 /// RocksDB reads the manifest first and the write-ahead logs after it. If a writer flushes in between, the log with the
 /// flushed writes is gone and they are missing in the middle of what we see, without any error. So an attempt counts
 /// only if neither the manifest nor the set of logs has changed meanwhile. Once open, every file is held open, and
 /// deleted ones stay readable.
-fn open_beside_a_writer(path: &Path) -> Result<DB, StoreError> {
+fn open_beside_a_writer(path: &Path, cache: &Cache) -> Result<DB, StoreError> {
     let options = opening(-1);
     let mut refused = StoreError::Backend("a process writes too busily to be read beside; try again".into());
     for _ in 0..READ_ONLY_ATTEMPTS {
         let before = files_in_force(path);
         // An earlier version of this program has not made every family; whoever only reads does not need those.
         let made = DB::list_cf(&options, path).ok();
-        let is_made = |family: &ColumnFamilyDescriptor| {
-            made.as_ref().is_none_or(|made| made.iter().any(|name| name == family.name()))
-        };
-        let families = families().into_iter().filter(is_made);
-        match DB::open_cf_descriptors_read_only(&options, path, families, false) {
+        let is_made =
+            |(family, _): &(&str, Options)| made.as_ref().is_none_or(|made| made.iter().any(|name| name == family));
+        let families = families(cache).into_iter().filter(is_made);
+        match DB::open_cf_descriptors_read_only(&options, path, described(families), false) {
             Ok(db) if before.is_some() && before == files_in_force(path) => return Ok(db),
             Ok(_) => {}
             Err(error) => refused = failed(error),
@@ -127,12 +207,15 @@ fn files_in_force(path: &Path) -> Option<(String, u64, BTreeSet<OsString>)> {
     Some((manifest, len, logs.collect()))
 }
 
-fn families() -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-    let ours = Family::ALL.iter().map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(*f, &cache)));
+fn families(cache: &Cache) -> Vec<(&'static str, Options)> {
+    let ours = Family::ALL.iter().map(|f| (f.name(), family_options(*f, cache)));
     // RocksDB always has this one, and reserves room on disk by the largest buffer of all families: with its own options
     // that were 64 MB at each start.
-    ours.chain([ColumnFamilyDescriptor::new(DEFAULT_FAMILY, family_options(Family::Meta, &cache))]).collect()
+    ours.chain([(DEFAULT_FAMILY, family_options(Family::Meta, cache))]).collect()
+}
+
+fn described(families: impl IntoIterator<Item = (&'static str, Options)>) -> Vec<ColumnFamilyDescriptor> {
+    families.into_iter().map(|(name, options)| ColumnFamilyDescriptor::new(name, options)).collect()
 }
 
 /// RocksDB would refuse families that we do not name with words that help nobody. They come from a newer program, and

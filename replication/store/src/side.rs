@@ -1,16 +1,18 @@
 //! The two families beside the logs: read models that may be thrown away, and node-local settings.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use crate::append::Shared;
 use crate::backend::{Backend, Batch, Pairs, prefix_end};
 use crate::catalogue::Family;
 use crate::error::StoreError;
 
-/// Read models. Written atomically, not synced: after a crash they are behind, and their cursors say so.
+/// Read models. Written atomically, not synced: after a crash they are behind, and their cursors say so. Where they cannot
+/// be read they are damaged as a whole, until somebody throws them away.
 #[derive(Clone)]
 pub struct Projection {
-    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Writes to read models that happen together.
@@ -35,7 +37,8 @@ impl Projection {
     /// # Errors
     /// When the database fails.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.backend.get(Family::Projection, key)
+        self.are_there()?;
+        self.noting(self.shared.backend.get(Family::Projection, key))
     }
 
     /// Up to `limit` pairs whose keys start with `prefix`, ascending, past `after`.
@@ -43,7 +46,8 @@ impl Projection {
     /// # Errors
     /// When the database fails.
     pub fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Pairs, StoreError> {
-        scan(&*self.backend, Family::Projection, prefix, after, limit)
+        self.are_there()?;
+        self.noting(scan(&*self.shared.backend, Family::Projection, prefix, after, limit))
     }
 
     /// Applies a batch.
@@ -51,15 +55,38 @@ impl Projection {
     /// # Errors
     /// When the database fails.
     pub fn write(&self, batch: ProjectionBatch) -> Result<(), StoreError> {
-        self.backend.write(batch.0, false)
+        self.shared.backend.write(batch.0, false)
     }
 
-    /// Throws all read models away.
+    /// Throws all read models away, also those that cannot be read: whatever is found damaged after this is damaged anew.
     ///
     /// # Errors
     /// When the database fails.
     pub fn clear(&self) -> Result<(), StoreError> {
-        self.backend.clear(Family::Projection)
+        self.shared.backend.clear(Family::Projection)?;
+        *self.shared.derived_damage.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.shared.derived_is_gone.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// What was read back is no read model: all of them are damaged from now on, until they are thrown away.
+    pub fn is_damaged(&self, why: String) {
+        self.shared.derived_is_damaged(why);
+    }
+
+    fn are_there(&self) -> Result<(), StoreError> {
+        match self.shared.derived_is_gone.load(Ordering::SeqCst) {
+            true => Err(StoreError::Damaged("the read models were thrown away".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn noting<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        read.inspect_err(|error| {
+            if let StoreError::Damaged(why) = error {
+                self.shared.derived_is_damaged(why.clone());
+            }
+        })
     }
 }
 

@@ -1,14 +1,15 @@
 //! The store itself: opening, the one door, reading whole logs, erasing payloads.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use linli_core::event::{Slot, StoredEvent, VerifiedEvent, event_id};
 use linli_core::frontier::Frontier;
-use linli_core::id::{EventId, Head, LogId};
+use linli_core::id::{AuthorKey, EventId, Head, LogId};
 use linli_core::limits::FRAME_EVENTS_MAX;
 use linli_core::sign::KeyCache;
 
@@ -16,8 +17,9 @@ use crate::append::{Answer, Appended, GROUP_MAX, Listener, PayloadListener, Requ
 use crate::backend::{Backend, Batch, Walk};
 use crate::catalogue::Family;
 use crate::codec::{ERASED, Entry, entry_key, log_of, seq_of};
-use crate::disk::Disk;
+use crate::disk::{Disk, Found};
 use crate::error::{AppendError, StoreError};
+use crate::fill::index_lacking;
 use crate::limits::LOGS_MAX;
 use crate::losses::{Losses, Missing};
 use crate::memory::Memory;
@@ -96,7 +98,7 @@ impl Store {
         let refused = |e: std::io::Error| StoreError::Backend(format!("{}: {e}", path.display()));
         std::fs::create_dir_all(path).map_err(refused)?;
         let before = Before::opening(path)?;
-        let (disk, damage) = match Disk::open(path) {
+        let (disk, Found { damage, has_renewed }) = match Disk::open(path) {
             Ok(opened) => opened,
             Err(error) => {
                 before.forget();
@@ -105,6 +107,9 @@ impl Store {
         };
         let backend = Arc::new(disk);
         check_format(&*backend, false)?;
+        if has_renewed {
+            index_lacking(&*backend)?;
+        }
         let loaded = load_heads(&*backend)?;
         let missing = before.opened(path, &*backend, &loaded.frontier, damage);
         let store = Self::start(backend, loaded, false, LOGS_MAX, Some(Place::of(path)), missing)?;
@@ -161,6 +166,8 @@ impl Store {
             published: AtomicU64::default(),
             missing: Mutex::new(missing),
             place,
+            derived_damage: Mutex::default(),
+            derived_is_gone: AtomicBool::default(),
             poisoned: Mutex::default(),
             failures: AtomicU64::default(),
             payloads: Mutex::default(),
@@ -179,8 +186,27 @@ impl Store {
 
     /// What was durable here and is missing. Empty is well; what is back is no longer in it.
     pub fn losses(&self) -> Losses {
+        self.losses_as_of(Instant::now())
+    }
+
+    /// As [`Store::losses`], at another moment: what peers say is believed for a while only.
+    pub fn losses_as_of(&self, now: Instant) -> Losses {
         let here = self.frontier();
-        self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner).losses(&here)
+        let mut missing = self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.weigh(&here, now);
+        missing.losses(&here)
+    }
+
+    /// Why read models cannot be read; none is well. Nothing is lost by that: whoever folds clears [`Store::projection`]
+    /// and folds the logs again, and it is over.
+    pub fn derived_damage(&self) -> Option<String> {
+        self.inner.shared.derived_damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether all read models are gone: the store had to throw them away to go on. They cannot be read until somebody clears
+    /// [`Store::projection`].
+    pub fn derived_is_gone(&self) -> bool {
+        self.inner.shared.derived_is_gone.load(Ordering::SeqCst)
     }
 
     /// Why nothing can be written now; none is well. The store opens itself anew when the disk takes writes again.
@@ -194,8 +220,10 @@ impl Store {
     }
 
     /// A peer says that it has this head of an own log, which is ahead of ours.
-    pub(crate) fn told_by_peer(&self, log: &LogId, head: Head) {
-        self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner).told(log, head);
+    pub(crate) fn told_by_peer(&self, peer: AuthorKey, log: &LogId, head: Head) {
+        let here = self.frontier();
+        let mut missing = self.inner.shared.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.told(peer, log, head, &here, Instant::now());
     }
 
     /// What stands beside the database and must be durable before an event is signed could not be written: the disk is as
@@ -395,7 +423,7 @@ impl Store {
 
     /// Read models.
     pub fn projection(&self) -> Projection {
-        Projection { backend: self.inner.shared.backend.clone() }
+        Projection { shared: self.inner.shared.clone() }
     }
 
     /// Node-local settings.

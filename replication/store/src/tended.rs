@@ -1,5 +1,6 @@
 //! What is seen of a store from outside its database: the heads file, kept up to date, and a thread that looks after both.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 use linli_core::id::{Head, LogId};
 
 use crate::append::Shared;
-use crate::backend::Batch;
+use crate::backend::{Batch, LostFile};
 use crate::catalogue::{Family, META_HEADS};
 use crate::error::StoreError;
+use crate::fill::index_lacking;
 use crate::heads::{self, Noted};
-use crate::limits::{HEADS_EVERY, HEADS_REST, LOOK_EVERY, REOPEN_PAUSE, ROWS_AT_A_LOOK};
+use crate::limits::{FILES_EVERY, HEADS_EVERY, HEADS_REST, LOOK_EVERY, REOPEN_PAUSE, ROWS_AT_A_LOOK};
 use crate::open::{Loaded, load_heads};
 use crate::read_through::ReadThrough;
 
@@ -79,7 +81,18 @@ impl Shared {
     /// When the disk still refuses; then nothing has changed.
     pub fn recover(&self) -> Result<(), StoreError> {
         let nobody_commits = self.payloads.lock().unwrap_or_else(PoisonError::into_inner);
-        self.backend.reopen()?;
+        let was_damage = matches!(self.poison(), Some(StoreError::Damaged(_)));
+        if self.backend.reopen()? {
+            self.derived_is_damaged("their files could not be opened".into());
+            self.derived_is_gone.store(true, Ordering::SeqCst);
+            index_lacking(&*self.backend)?;
+        }
+        // Merging what is damaged stops all writes, and would again.
+        for family in Family::ALL.into_iter().filter(|family| was_damage && family.is_derived()) {
+            if let Err(StoreError::Damaged(why)) = self.reads(family) {
+                self.renew(family, why)?;
+            }
+        }
         let Loaded { numbers, frontier: found, next_log } = load_heads(&*self.backend)?;
         let before = self.frontier.read().unwrap_or_else(PoisonError::into_inner).clone();
         let ahead = |(log, head): (&LogId, &Head)| (before.head(log) != Some(*head)).then(|| (log.clone(), *head));
@@ -94,6 +107,72 @@ impl Shared {
         drop(nobody_commits);
         tracing::info!(logs = advanced.len(), "the store was opened anew after a failed write");
         self.tell_heads(&advanced);
+        Ok(())
+    }
+
+    /// Makes a derived family again of which something cannot be read: read models are thrown away, for somebody else to
+    /// fold, and the index of lacking payloads is made from the events. Nobody may be committing.
+    ///
+    /// # Errors
+    /// When the disk refuses, or events cannot be read.
+    pub fn renew(&self, family: Family, why: String) -> Result<(), StoreError> {
+        if family == Family::Projection {
+            self.derived_is_damaged(why);
+            self.derived_is_gone.store(true, Ordering::SeqCst);
+            return self.backend.clear(family);
+        }
+        tracing::error!(family = family.name(), why, "an index cannot be read: it is made again from the events");
+        self.backend.clear(family)?;
+        index_lacking(&*self.backend)
+    }
+
+    /// Looks whether files were deleted under the open database. What they hold is read as long as it is open, and is gone
+    /// after that.
+    ///
+    /// # Errors
+    /// When the log of writes is gone, and what stands in it alone could not be brought into tables.
+    pub fn look_for_files(&self) -> Result<(), StoreError> {
+        // A directory that cannot be listed just now is looked at again; what matters is told when it is written to.
+        let has_log = || self.backend.has_write_ahead_log().unwrap_or(true);
+        if !has_log() {
+            tracing::error!(
+                "the log of writes was deleted under the open store: what stood in it is written once more"
+            );
+            // A row that is new, so that the database has a reason to begin another log.
+            let mut batch = Batch::default();
+            batch.put(Family::Meta, META_HEADS, &[]);
+            self.backend.write(batch, true)?;
+            self.backend.settle()?;
+            if !has_log() {
+                return Err(StoreError::Backend("the log of writes was deleted while the node was running".into()));
+            }
+        }
+        let lost = match self.backend.lost_files() {
+            Ok(lost) => lost,
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be told whether files of the store are gone");
+                return Ok(());
+            }
+        };
+        let (mut lost, found, mut derived) = (vec![], lost, BTreeMap::new());
+        for LostFile { name, family } in found {
+            match family.filter(|family| family.is_derived()) {
+                Some(family) => drop(derived.insert(family, format!("{name} was deleted"))),
+                None => lost.push(name),
+            }
+        }
+        for (family, why) in derived {
+            if family == Family::Projection {
+                self.derived_is_damaged(why);
+                continue;
+            }
+            let _nobody_commits = self.payloads.lock().unwrap_or_else(PoisonError::into_inner);
+            self.renew(family, why)?;
+        }
+        if !lost.is_empty() {
+            tracing::error!(files = lost.join(" "), "files were deleted under the open store");
+        }
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).deleted(lost);
         Ok(())
     }
 
@@ -139,14 +218,19 @@ impl Tender {
 }
 
 fn tend(shared: &Shared, stopped: &Receiver<()>) {
-    let (mut noted_at, mut rest) = (Instant::now(), HEADS_EVERY);
+    let (mut noted_at, mut rest, mut looked_at) = (Instant::now(), HEADS_EVERY, Instant::now());
     let (mut failed_at, mut pause) = (Instant::now(), REOPEN_PAUSE.0);
     let mut reading = Some(ReadThrough::default());
     while matches!(stopped.recv_timeout(LOOK_EVERY), Err(RecvTimeoutError::Timeout)) {
-        if shared.is_sound().is_ok()
-            && let Err(error) = shared.backend.is_in_place()
-        {
-            shared.failed(&error);
+        if shared.is_sound().is_ok() {
+            let in_place = shared.backend.is_in_place().and_then(|()| match looked_at.elapsed() >= FILES_EVERY {
+                true => {
+                    looked_at = Instant::now();
+                    shared.look_for_files()
+                }
+                false => Ok(()),
+            });
+            in_place.err().iter().for_each(|error| shared.failed(error));
         }
         if shared.is_sound().is_err() {
             if failed_at.elapsed() >= pause {

@@ -103,14 +103,11 @@ impl LocalWriter {
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Self, WriteError> {
         let generation = directory.map_or_else(Generation::none, |dir| Generation::beside(dir.to_owned()));
-        let was_copied = generation.is_of_another_directory();
-        let incarnation = match generation.check(&key.public(), &store.frontier())? {
-            Opened::Continues(incarnation) => incarnation,
-            Opened::Fresh(reason) => {
-                tracing::info!(reason, "own events open a new incarnation");
-                random()
-            }
-        };
+        let Opened { incarnation, was_copied } = generation.check(&key.public(), &store.frontier())?;
+        let incarnation = incarnation.unwrap_or_else(|reason| {
+            tracing::info!(reason, "own events open a new incarnation");
+            random()
+        });
         let last = last_own_time(&store, &key.public())?;
         let (clock, heads) = (HlcClock::starting_after(last), BTreeMap::new());
         let state = State { incarnation, noted: false, superseded: false, moved: false, clock, heads };
@@ -289,10 +286,18 @@ impl LocalWriter {
         Ok(self.store.append_later(runs.into_values().collect(), false)?)
     }
 
-    /// A peer shows a head of a log that we sign: if it is ahead of ours, this store was rolled back, and what is
-    /// written from now on goes into a new incarnation. Says whether that happened. What the peer has and we do not is a
-    /// loss until it is here ([`Store::losses`]).
-    pub fn reported_by_peer(&self, log: &LogId, theirs: Head, random: &mut dyn FnMut() -> u64) -> bool {
+    /// A peer shows a head of a log that we sign: if it is ahead of ours, this store may have been rolled back, and what is
+    /// written from now on goes into a new incarnation. Says whether that happened. What the peer says it has and we do not
+    /// is a loss until it is here, or until the peer is doubted ([`Store::losses`]): the new incarnation stays, for going on
+    /// in a log that may have a later head is never worth the doubt. `peer` is none where the events themselves are at hand,
+    /// as on a stick: they come in, or are refused by name.
+    pub fn reported_by_peer(
+        &self,
+        peer: Option<AuthorKey>,
+        log: &LogId,
+        theirs: Head,
+        random: &mut dyn FnMut() -> u64,
+    ) -> bool {
         let mut state = self.lock();
         let ours = state
             .heads
@@ -303,7 +308,7 @@ impl LocalWriter {
         if log.author != self.key.public() || !ahead {
             return false;
         }
-        self.store.told_by_peer(log, theirs);
+        peer.into_iter().for_each(|peer| self.store.told_by_peer(peer, log, theirs));
         if log.incarnation != state.incarnation || state.moved {
             return false;
         }

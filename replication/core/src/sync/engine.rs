@@ -434,7 +434,7 @@ impl Engine {
         }
         // Whoever hears it merges it: a bound here would be used up by heads that somebody makes up.
         if log.author == self.own_key && head.seq > self.frontier.height(&log) {
-            self.outputs.push(Output::PeerReportsOurHead { log: log.clone(), head });
+            self.outputs.push(Output::PeerReportsOurHead { peer, log: log.clone(), head });
         }
         let is_ahead = |theirs: Head| theirs.seq > ours.map_or(0, |ours| ours.seq);
         if is_ahead(head) && !known.is_some_and(is_ahead) && !self.has_room_for(peer, &log) {

@@ -383,7 +383,8 @@ fn a_restored_node_hears_of_its_later_heads_and_gets_them_back() {
     network.write(1, &run);
     network.connect(0, 1);
     assert!(network.run_until(seconds(2), Network::agrees));
-    let report = Output::PeerReportsOurHead { log: own.log_id(Stream::INCIDENTS), head: run[8].head() };
+    let (peer, log) = (network.keys[1], own.log_id(Stream::INCIDENTS));
+    let report = Output::PeerReportsOurHead { peer, log, head: run[8].head() };
     assert_eq!(network.nodes[0].reports, [report]);
 }
 

@@ -151,8 +151,8 @@ impl Backend for Breakable {
         self.inner.clear(family)
     }
 
-    fn reopen(&self) -> Result<(), StoreError> {
-        if self.broken.load(Ordering::SeqCst) { Err(StoreError::Backend("still full".into())) } else { Ok(()) }
+    fn reopen(&self) -> Result<bool, StoreError> {
+        if self.broken.load(Ordering::SeqCst) { Err(StoreError::Backend("still full".into())) } else { Ok(false) }
     }
 }
 

@@ -18,6 +18,7 @@ struct Content {
     settings: Vec<(Vec<u8>, Vec<u8>)>,
     views: Vec<(Vec<u8>, Vec<u8>)>,
     forks: Vec<ForkEvidence>,
+    lacking: Vec<(LogId, Vec<u64>)>,
 }
 
 /// Two logs over several tables, with payloads that came later, forks, settings and views.
@@ -56,7 +57,9 @@ fn content(store: &Store) -> Result<Content, StoreError> {
         logs.insert(log.clone(), events.into_iter().map(StoredEvent::into_event).collect());
     }
     let settings = store.local().scan(&[], None, 99)?;
-    Ok(Content { logs, settings, views: store.projection().scan(&[], None, 99)?, forks: store.forks()? })
+    let lacking = |log: LogId| Ok((log.clone(), store.lacking(&log, 0, 999)?));
+    let lacking = store.logs_lacking()?.into_iter().map(lacking).collect::<Result<_, StoreError>>()?;
+    Ok(Content { logs, settings, views: store.projection().scan(&[], None, 99)?, forks: store.forks()?, lacking })
 }
 
 /// What became of one flip.
@@ -65,13 +68,29 @@ enum Became {
     Harmless,
     Refused,
     Told,
+    /// Read models were thrown away, or are to be.
+    Derived,
 }
 
 /// What an opened store says and shows. Panics if anything is missing or other than it was and nobody says so.
 fn judge(store: &Store, before: &Content, place: &str) -> Became {
-    let read = content(store);
+    let mut read = content(store);
     store.read_through();
     let losses = store.losses();
+    if losses.is_empty() && read.is_err() {
+        // An index that could not be read is made again when all has been read through.
+        read = content(store);
+    }
+    if store.derived_damage().is_some() || read.as_ref().is_ok_and(|found| found.views.is_empty()) {
+        // What can be made again from the logs is no loss, and nothing is wrong any more once it was thrown away.
+        store.projection().clear().unwrap();
+        assert_eq!(store.derived_damage(), None, "{place}");
+        read = content(store).map(|found| Content { views: before.views.clone(), ..found });
+        if losses.is_empty() {
+            assert_eq!(read.as_ref().unwrap(), before, "{place}");
+            return Became::Derived;
+        }
+    }
     if read.as_ref().is_ok_and(|found| found == before) {
         return if losses.is_empty() { Became::Harmless } else { Became::Told };
     }
@@ -133,4 +152,81 @@ fn a_byte_that_is_flipped_in_a_closed_store_is_harmless_refused_by_name_or_told(
         std::fs::remove_dir_all(&trial).unwrap();
     }
     eprintln!("{became:?}");
+}
+
+#[test]
+fn a_byte_that_is_flipped_in_any_file_of_what_is_derived_costs_work_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let before = write_a_store(&home);
+    let rocks = Rocks::open(&home.join("store"), true).unwrap();
+    let derived = rocks.tables().unwrap().into_iter().filter(|(_, family)| family.is_some_and(Family::is_derived));
+    let families: BTreeMap<String, Option<Family>> = derived.collect();
+    drop(rocks);
+    let tables: Vec<&String> = families.keys().collect();
+    assert!(families.values().collect::<std::collections::BTreeSet<_>>().len() == 2);
+    let mut noticed = 0;
+    for name in &tables {
+        let whole = std::fs::read(home.join("store").join(name)).unwrap();
+        // Blocks, index and properties, and what an opening reads first: the end.
+        let places = (0..7).map(|n| whole.len() * n / 7).chain((1..4).map(|n| whole.len() - n * 14));
+        let flipped = places.map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            (format!("{name}, byte {at}"), Some(bytes))
+        });
+        for (place, bytes) in flipped.chain([(format!("{name} is gone"), None)]) {
+            let trial = dir.path().join("trial");
+            copy(&home, &trial);
+            let path = trial.join("store").join(name);
+            match bytes {
+                Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let store = open(&trial);
+            let became = judge(&store, &before, &place);
+            assert!(matches!(became, Became::Harmless | Became::Derived), "{place}: {became:?}, {:?}", store.losses());
+            noticed += usize::from(became == Became::Derived);
+            // and what is folded again is there after the next start
+            let mut views = crate::side::ProjectionBatch::default();
+            views.put(b"again".to_vec(), b"folded".to_vec());
+            store.projection().write(views).unwrap();
+            store.close();
+            let store = open(&trial);
+            assert_eq!(store.projection().get(b"again").unwrap(), Some(b"folded".to_vec()), "{place}");
+            assert!(store.losses().is_empty() && store.derived_damage().is_none(), "{place}: {:?}", store.losses());
+            store.close();
+            std::fs::remove_dir_all(&trial).unwrap();
+        }
+    }
+    println!("{noticed} of some {} flips cost read models", tables.len() * 11);
+    assert!(noticed > 8);
+}
+
+#[test]
+fn merging_damaged_read_models_stops_no_writes_for_good() {
+    // given read models with a block that cannot be read, in a store that is open
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    write_a_store(&home);
+    let rocks = Rocks::open(&home.join("store"), true).unwrap();
+    let is_derived = |(_, family): &(String, Option<Family>)| *family == Some(Family::Projection);
+    let (table, _) = rocks.tables().unwrap().into_iter().find(is_derived).unwrap();
+    drop(rocks);
+    let path = home.join("store").join(table);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 0x10;
+    std::fs::write(&path, bytes).unwrap();
+    let store = open(&home);
+    // when a merge has come upon it, which is told by the next write that must be durable
+    store.inner.shared.failed(&StoreError::Damaged("block checksum mismatch".into()));
+    assert!(store.write_trouble().is_some());
+    store.inner.shared.recover().unwrap();
+    // then writing goes on, and the read models are to be folded anew: until then nobody takes them for empty
+    assert!(store.write_trouble().is_none() && store.derived_damage().is_some());
+    assert!(store.derived_is_gone() && store.projection().scan(&[], None, 9).is_err());
+    store.local().put(b"more", b"is written").unwrap();
+    store.projection().clear().unwrap();
+    assert_eq!(store.projection().scan(&[], None, 9).unwrap(), []);
+    assert!(store.derived_damage().is_none() && !store.derived_is_gone() && store.losses().is_empty());
 }

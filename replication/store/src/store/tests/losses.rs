@@ -137,23 +137,109 @@ fn a_heads_file_that_is_damaged_or_gone_is_told_and_written_anew() {
     }
 }
 
-#[test]
-fn what_a_peer_has_of_ours_and_we_have_not_is_a_loss_until_it_is_here() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, w) = writer(dir.path(), 1);
+/// A store with one own event, and the three that its writer once wrote, as a witness has them.
+fn rolled_back(dir: &Path) -> (Store, LocalWriter, Vec<ReceivedEvent>) {
+    let (store, w) = writer(dir, 1);
     let elsewhere = LocalWriter::open(Store::in_memory(), None, key(1), &mut || 1).unwrap();
     let theirs: Vec<_> = (1..=3).map(|n| write(&elsewhere, n)).collect();
     assert_eq!(write(&w, 1), theirs[0]);
-    let log = theirs[0].header().log_id();
-    w.reported_by_peer(&log, theirs[2].head(), &mut || 9);
-    assert_eq!(store.losses().events, [Loss { log, from: 2, to: 3, known_by: KnownBy::Peer }]);
+    (store, w, theirs)
+}
+
+#[test]
+fn what_a_peer_has_of_ours_and_we_have_not_is_a_loss_until_it_is_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w, theirs) = rolled_back(dir.path());
+    let (log, witness) = (theirs[0].header().log_id(), key(7).public());
+    w.reported_by_peer(Some(witness), &log, theirs[2].head(), &mut || 9);
+    assert_eq!(store.losses().events, [Loss { log, from: 2, to: 3, known_by: KnownBy::Peer(witness) }]);
     store.append(vec![proven(&theirs)]).unwrap();
     assert!(store.losses().is_empty());
     // A peer that makes heads up fills neither memory nor page, and says nothing of others' logs.
     for incarnation in 0..1_000 {
         let log = LogId { incarnation, ..theirs[0].header().log_id() };
-        w.reported_by_peer(&log, Head { seq: u64::MAX, id: theirs[0].id() }, &mut || 9);
+        w.reported_by_peer(Some(witness), &log, Head { seq: u64::MAX, id: theirs[0].id() }, &mut || 9);
     }
     assert_eq!(store.losses().events.len(), crate::limits::TOLD_LOGS_MAX);
     assert!(store.losses().events_total() > 0);
+}
+
+#[test]
+fn a_peer_that_says_it_has_events_of_ours_and_brings_none_is_doubted_and_nothing_is_missing() {
+    // given a node that was rolled back, a peer that makes a head up, and one that has the later events
+    let dir = tempfile::tempdir().unwrap();
+    let (store, w, theirs) = rolled_back(dir.path());
+    let (log, [hostile, witness]) = (theirs[0].header().log_id(), [7, 8].map(|n| key(n).public()));
+    let invented = Head { seq: 10_000, id: theirs[0].id() };
+    let moved = w.reported_by_peer(Some(hostile), &log, invented, &mut || 9);
+    assert!(moved && w.incarnation() == 9, "going on in the log is never worth the doubt");
+    let said = std::time::Instant::now();
+    let at = |seconds: u64| said + std::time::Duration::from_secs(seconds);
+    assert_eq!(store.losses().events_total(), 9_999);
+    // when it brings nothing for a minute, then it is doubted by name and nothing is missing
+    let losses = store.losses_as_of(at(61));
+    assert!(losses.is_empty(), "{losses:?}");
+    assert_eq!(losses.doubts, [crate::losses::Doubt { peer: hostile, events: 9_999 }]);
+    // and whatever else it says is not believed either
+    w.reported_by_peer(Some(hostile), &LogId { area: area("320508006"), ..log.clone() }, invented, &mut || 9);
+    assert!(store.losses_as_of(at(62)).is_empty());
+    // and the other one is, for as long as it brings some of what it says
+    w.reported_by_peer(Some(witness), &log, theirs[2].head(), &mut || 9);
+    let loss = |from| Loss { log: log.clone(), from, to: 3, known_by: KnownBy::Peer(witness) };
+    assert_eq!(store.losses().events, [loss(2)]);
+    store.append(vec![proven(&theirs[..2])]).unwrap();
+    assert_eq!(store.losses_as_of(at(50)).events, [loss(3)]);
+    assert_eq!(store.losses_as_of(at(100)).events, [loss(3)]);
+    // and what came is no more in question, whoever had said so
+    store.append(vec![proven(&theirs[2..])]).unwrap();
+    let losses = store.losses_as_of(at(200));
+    assert!(losses.is_empty() && losses.doubts.iter().all(|doubt| doubt.peer == hostile), "{losses:?}");
+}
+
+#[test]
+fn a_file_that_is_deleted_under_an_open_store_is_named_until_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, events) = log_of(30);
+    let store = open(dir.path());
+    store.append(vec![proven(&events)]).unwrap();
+    store.settle().unwrap();
+    let shared = &store.inner.shared;
+    shared.look_for_files().unwrap();
+    assert!(store.losses().is_empty());
+    // when the list of tables, or a table is deleted, then it is named, and what is open is still read
+    let is_needed = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name == "CURRENT" || name.starts_with("MANIFEST") || name.ends_with(".sst")
+    };
+    let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+    let files: Vec<_> = files.filter(is_needed).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        let (away, name) = (dir.path().join("away"), file.file_name().unwrap().to_string_lossy().into_owned());
+        std::fs::rename(&file, &away).unwrap();
+        shared.look_for_files().unwrap();
+        assert_eq!((store.losses().deleted_files, store.losses().is_empty()), (vec![name], false));
+        std::fs::rename(&away, &file).unwrap();
+        shared.look_for_files().unwrap();
+        assert!(store.losses().is_empty());
+    }
+    assert_eq!(store.read(&log, 1, 99, 1 << 30).unwrap().len(), 30);
+}
+
+#[test]
+fn a_log_of_writes_that_is_deleted_under_an_open_store_costs_no_acknowledged_act() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, crash) = (dir.path().join("home"), dir.path().join("crash"));
+    let store = open(&home);
+    let (log, events) = log_of(30);
+    store.append(vec![proven(&events[..20])]).unwrap();
+    // when the log of writes is deleted, which the database does not notice,
+    std::fs::remove_file(newest_log(&home)).unwrap();
+    store.inner.shared.look_for_files().unwrap();
+    store.append(vec![proven(&events[20..])]).unwrap();
+    // then a process that is killed has lost nothing
+    copy(&home, &crash);
+    let crashed = open(&crash);
+    assert_eq!(crashed.head(&log), Some(events[29].head()));
+    assert_eq!(crashed.read(&log, 1, 99, 1 << 30).unwrap().len(), 30);
 }

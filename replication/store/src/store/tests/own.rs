@@ -79,13 +79,13 @@ fn a_peer_that_shows_later_events_of_ours_opens_a_new_incarnation_at_once() {
     let (_store, w) = writer(dir.path(), 1);
     let first = write(&w, 1);
     let log = first.header().log_id();
-    assert!(!w.reported_by_peer(&log, first.head(), &mut || 9));
-    assert!(w.reported_by_peer(&log, Head { seq: 5, id: first.id() }, &mut || 9));
+    assert!(!w.reported_by_peer(None, &log, first.head(), &mut || 9));
+    assert!(w.reported_by_peer(None, &log, Head { seq: 5, id: first.id() }, &mut || 9));
     let second = write(&w, 2);
     assert_eq!(second.header().incarnation, 9);
     // Nobody else can have written there: a peer that says so makes it up.
     let log = second.header().log_id();
-    assert!(!w.reported_by_peer(&log, Head { seq: 7, id: first.id() }, &mut || 10));
+    assert!(!w.reported_by_peer(None, &log, Head { seq: 7, id: first.id() }, &mut || 10));
     assert_eq!(write(&w, 3).header().incarnation, 9);
 }
 
