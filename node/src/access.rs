@@ -150,7 +150,11 @@ impl Node {
         Ok(event)
     }
 
-    fn put_on_record(&self, kind: &str, fact: &AccessSaid<'_>) -> Result<EventId, NodeError> {
+    /// Signs an event that belongs to no record. Nothing is folded from it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn put_on_record(&self, kind: &str, fact: &impl Serialize) -> Result<EventId, NodeError> {
         let internal = |error: &dyn std::fmt::Display| NodeError::Internal(error.to_string());
         let (own, kind) = (&self.enrolment, kind.parse::<Kind>().map_err(|e| internal(&e))?);
         let charter = self.projector.charter();

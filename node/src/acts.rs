@@ -75,7 +75,12 @@ impl<'p> ActsOfPass<'p> {
 /// The events that are known of an act, whoever wrote them, in the act's own order.
 fn indexed(projection: &Projection, act: &ActId) -> Result<Vec<Indexed>, NodeError> {
     let Some(entries) = projection.get(&key_of(act))? else { return Ok(vec![]) };
-    let damaged = || NodeError::Internal(format!("the entry of act {act} does not decode"));
+    // All of it is folded anew then.
+    let damaged = || {
+        let why = format!("the entry of act {act} does not decode");
+        projection.is_damaged(why.clone());
+        NodeError::Internal(why)
+    };
     let mut found: Vec<Indexed> =
         entries.chunks(ENTRY_BYTES).map(|entry| read(act, entry).ok_or_else(damaged)).collect::<Result<_, _>>()?;
     found.sort_by_key(|entry| (entry.stamp.ordinal, entry.time, entry.event));

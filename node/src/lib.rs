@@ -13,6 +13,8 @@ pub mod export;
 pub mod history;
 pub mod http;
 pub mod import;
+mod lan;
+pub mod losses;
 pub mod mesh;
 pub mod node;
 pub mod operators;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
-use linli_core::id::{LogId, RecordId};
+use linli_core::id::{AuthorKey, LogId, RecordId};
 use linli_net::{Mesh, MeshConfig, MeshNode, Multiaddr, Reachability, RelayUse};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -13,6 +14,9 @@ use crate::cli::now_ms;
 use crate::config::{AUTO, Config, Relays};
 use crate::data_dir::DataDir;
 use crate::node::{Node, NodeError, random_u64};
+
+/// How often it is looked whether read models are damaged.
+const DAMAGE_LOOK: Duration = Duration::from_secs(1);
 
 /// Starts the mesh of a node.
 ///
@@ -55,8 +59,8 @@ pub async fn join(node: &Arc<Node>, config: &Config) -> anyhow::Result<()> {
     };
     let mesh = Mesh::spawn(mesh_config, mesh_node).await?;
     let (heeding, told) = (node.clone(), mesh.clone());
-    let heed = move |log: &LogId, head| {
-        heeding.writer.reported_by_peer(log, head, &mut random_u64);
+    let heed = move |peer: &AuthorKey, log: &LogId, head| {
+        heeding.writer.reported_by_peer(Some(*peer), log, head, &mut random_u64);
     };
     tokio::spawn(async move { told.heed_own_heads(heed).await });
     let _ = node.mesh.set(mesh);
@@ -96,9 +100,12 @@ impl Node {
         tokio::spawn(async move {
             loop {
                 let (node, filled) = (self.clone(), filled.clone());
-                let fold = move || {
+                let fold = move || -> Result<(), NodeError> {
                     let come = std::mem::take(&mut *filled.lock().unwrap_or_else(PoisonError::into_inner));
-                    node.projector.catch_up().map(|()| node.projector.tell_again(&come))
+                    if let Err(error) = node.accepted_losses.forget_healed() {
+                        tracing::warn!(%error, "what is back stays accepted as lost for now");
+                    }
+                    node.catch_up().map(|()| node.projector.tell_again(&come))
                 };
                 let folded = tokio::task::spawn_blocking(fold).await;
                 match folded {
@@ -106,9 +113,19 @@ impl Node {
                     Ok(Err(error)) => tracing::error!(%error, "could not fold new events; trying again with the next"),
                     Err(error) => tracing::error!(%error, "a fold panicked; the events stay in their logs"),
                 }
-                arrived.notified().await;
+                tokio::select! {
+                    () = arrived.notified() => {}
+                    () = self.views_are_damaged() => {}
+                }
             }
         })
+    }
+
+    /// Waits until read models are found to be damaged: whoever reads finds that, and nothing arrives for it.
+    async fn views_are_damaged(&self) {
+        while !self.views_need_mending() {
+            tokio::time::sleep(DAMAGE_LOOK).await;
+        }
     }
 
     /// Whether other nodes can call this one, in a word.

@@ -4,6 +4,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 use linli_core::area::Area;
 use linli_core::charter::Charter;
@@ -27,12 +28,16 @@ use crate::cli::now_ms;
 use crate::data_dir::DataDir;
 use crate::enrolment::Enrolment;
 use crate::history::{HistoryLine, Told, Wanted, tell};
+use crate::losses::AcceptedLosses;
 use crate::operators::Operators;
 use crate::peer_checks::ClockDoubt;
 use crate::projector::{Change, Projector};
 
 /// Acts on one record go one after the other, so that each sees the one before; acts on others go beside them.
 const RECORD_LOCKS: usize = 64;
+/// The shortest pause between two times that damaged read models are folded anew: a disk that damages whatever is written to
+/// it must not keep a node busy with nothing else.
+const MEND_PAUSE: Duration = Duration::from_secs(600);
 
 /// What can go wrong that is not the person's fault, besides [`NodeError::Input`].
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +122,9 @@ pub struct Node {
     metrics: Registry,
     record_locks: Vec<Mutex<()>>,
     pub(crate) underway: Underway,
+    pub(crate) accepted_losses: AcceptedLosses,
+    /// When damaged read models were folded anew last.
+    mended: Mutex<Option<Instant>>,
     /// Single acts go beside each other; a batch, which looks at any record, and a rebuild go alone.
     acting: RwLock<()>,
 }
@@ -136,7 +144,7 @@ impl Node {
     /// When the node is not a member of a district, or the store fails.
     pub fn open(dir: &DataDir, now_ms: u64) -> anyhow::Result<Arc<Self>> {
         let node = Self::open_behind(dir, now_ms)?;
-        node.projector.catch_up()?;
+        node.catch_up()?;
         Ok(node)
     }
 
@@ -150,8 +158,49 @@ impl Node {
         let store = open_store(dir)?;
         let token = dir.api_token()?;
         let node = Self::assemble(store, key, token, Some(dir.clone()), now_ms)?;
-        node.projector.catch_up_own()?;
+        let caught_up = node.projector.catch_up_own();
+        // Read models that cannot be read keep no node from starting.
+        if caught_up.is_err() && node.views_need_mending() {
+            node.mend_views()?;
+        } else {
+            caught_up?;
+        }
         Ok(node)
+    }
+
+    /// Folds everything that is durable, and anew from the first event where read models are damaged.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn catch_up(&self) -> Result<(), NodeError> {
+        self.mend_views()?;
+        let caught_up = self.projector.catch_up();
+        if caught_up.is_err() && self.views_need_mending() {
+            self.mend_views()?;
+            return self.projector.catch_up();
+        }
+        caught_up
+    }
+
+    /// Whether read models are damaged and nobody has folded them anew lately.
+    pub(crate) fn views_need_mending(&self) -> bool {
+        let mended = *self.mended.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_be_mended = || self.store.derived_is_gone() || mended.is_none_or(|at| at.elapsed() >= MEND_PAUSE);
+        self.store.derived_damage().is_some() && may_be_mended()
+    }
+
+    /// Throws damaged read models away and folds what this node wrote, so that acts go on; the rest is folded as after a
+    /// start, and pages say how far they are behind. Does nothing where nothing is damaged.
+    fn mend_views(&self) -> Result<(), NodeError> {
+        if !self.views_need_mending() {
+            return Ok(());
+        }
+        // An act in between would find records missing.
+        let _alone = self.alone();
+        tracing::warn!("read models are damaged: they are folded again from the logs");
+        self.projector.fold_own_anew()?;
+        *self.mended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
     }
 
     /// A node over a given store whose enrolment is established, for tests of what stands on top.
@@ -180,6 +229,8 @@ impl Node {
             metrics: Registry::new(),
             record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
             underway: Underway::default(),
+            accepted_losses: AcceptedLosses::open(store.clone())?,
+            mended: Mutex::default(),
             acting: RwLock::default(),
             mesh: OnceLock::new(),
             started_ms: now_ms,

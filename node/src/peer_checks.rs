@@ -58,16 +58,18 @@ impl Node {
         clock_doubt(&self.peers())
     }
 
+    /// What a node is called, or the beginning of its key.
+    pub(crate) fn name_of(&self, key: &AuthorKey) -> String {
+        let charter = self.projector.charter();
+        let grant = charter.grants().find(|(_, grant)| grant.subject == *key);
+        grant.map_or_else(|| key.short(), |(_, grant)| grant.label.clone())
+    }
+
     /// Copies of nodes that run beside them.
     pub fn copies(&self) -> Vec<CopyLine> {
-        let charter = self.projector.charter();
-        let name = |key: &AuthorKey| {
-            let grant = charter.grants().find(|(_, grant)| grant.subject == *key);
-            grant.map_or_else(|| key.short(), |(_, grant)| grant.label.clone())
-        };
         let copies = self.mesh.get().map(linli_net::MeshHandle::copies).unwrap_or_default();
         let line = |copy: linli_net::NodeCopy| CopyLine {
-            name: name(&copy.of),
+            name: self.name_of(&copy.of),
             own: copy.of == self.enrolment.node,
             of: copy.of,
             address: copy.address.to_string(),

@@ -24,7 +24,7 @@ use linli_domain::fold::{FoldEvent, fold_next, fold_record};
 use linli_domain::payload;
 use linli_domain::record::{RecordView, VIEWS_VERSION};
 use linli_domain::summary::Summary;
-use linli_store::{ProjectionBatch, Store};
+use linli_store::{ProjectionBatch, Store, StoreError};
 use tokio::sync::broadcast;
 
 use crate::acts::{ActsOfPass, Place};
@@ -32,12 +32,9 @@ use crate::cli::now_ms;
 use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
+mod ahead;
 mod removed;
 
-/// Most events folded in one pass: bounds memory, and how long a pass keeps others waiting.
-const PASS_EVENTS_MAX: usize = 2_048;
-/// Most bytes of events read for one pass, all logs together. The last event may go beyond.
-const PASS_BYTES_MAX: usize = 8 << 20;
 /// Records that wait for a grant and are folded anew in one batch, when the charter has changed.
 const REFOLD_RECORDS_MAX: usize = 256;
 /// Changes that a slow page may fall behind before it is told to load everything anew.
@@ -133,9 +130,17 @@ impl Projector {
             owes_own: AtomicBool::new(false),
             changes: broadcast::channel(CHANGES_MAX).0,
         };
-        if !projector.load()? {
-            tracing::warn!("the read models are of another version: rebuilding them from the logs");
-            projector.clear()?;
+        match projector.load() {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!("the read models are of another version: rebuilding them from the logs");
+                projector.clear()?;
+            }
+            Err(error) if projector.store.derived_damage().is_some() => {
+                tracing::warn!(%error, "the read models are damaged: rebuilding them from the logs");
+                projector.clear()?;
+            }
+            Err(error) => return Err(error),
         }
         if projector.lag().events == 0 {
             projector.complete_ms.store(now_ms(), Ordering::SeqCst);
@@ -185,6 +190,15 @@ impl Projector {
     pub fn rebuild(&self) -> Result<(), NodeError> {
         self.clear()?;
         self.catch_up()
+    }
+
+    /// Deletes every read model and folds what this node wrote. The rest is for [`Projector::catch_up`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn fold_own_anew(&self) -> Result<(), NodeError> {
+        self.clear()?;
+        self.catch_up_own()
     }
 
     fn clear(&self) -> Result<(), NodeError> {
@@ -237,9 +251,10 @@ impl Projector {
         let _alone = lock(&self.folding);
         let began_ms = now_ms();
         let (events, advanced) = self.read_ahead(author)?;
-        let count = events.len();
+        // Where nothing of a stretch can be read, the next pass goes on behind it.
+        let count = events.len().max(advanced.len());
         tracing::Span::current().record("events", count);
-        if events.is_empty() {
+        if advanced.is_empty() {
             if author.is_none() {
                 self.complete_ms.store(began_ms, Ordering::SeqCst);
             }
@@ -290,28 +305,6 @@ impl Projector {
             self.publish(folded);
         }
         Ok(())
-    }
-
-    /// Events past the cursors in order of stream, and where the cursors will stand.
-    fn read_ahead(&self, author: Option<AuthorKey>) -> Result<(Vec<ReceivedEvent>, Cursors), NodeError> {
-        let cursors = self.cursors.read().unwrap_or_else(PoisonError::into_inner);
-        let (mut events, mut advanced, mut bytes): (Vec<ReceivedEvent>, _, _) = (vec![], vec![], 0);
-        for (log, head) in self.store.frontier().iter() {
-            if events.len() >= PASS_EVENTS_MAX || bytes >= PASS_BYTES_MAX {
-                break;
-            }
-            let folded = cursors.get(log).copied().unwrap_or(0);
-            if head.seq <= folded || author.is_some_and(|author| author != log.author) {
-                continue;
-            }
-            let read = self.store.read(log, folded + 1, PASS_EVENTS_MAX - events.len(), PASS_BYTES_MAX - bytes)?;
-            if !read.is_empty() {
-                advanced.push((log.clone(), folded + read.len() as u64));
-                bytes += read.iter().map(|event| bytes_in(event.event())).sum::<usize>();
-                events.extend(read.into_iter().map(|event| event.into_event()));
-            }
-        }
-        Ok((events, advanced))
     }
 
     fn waiting_records(&self) -> BTreeSet<RecordId> {
@@ -444,7 +437,7 @@ impl Projector {
         id: &EventId,
     ) -> Result<Option<(Place, ReceivedEvent)>, NodeError> {
         let Some(value) = self.store.projection().get(&event_key(record, time, id))? else { return Ok(None) };
-        let (log, seq) = read_location(&value)?;
+        let (log, seq) = self.location(&value)?;
         let event = self.store.event(&log, seq)?.map(|event| event.into_event());
         Ok(event.filter(|event| event.id() == *id).map(|event| ((log, seq), event)))
     }
@@ -456,7 +449,12 @@ impl Projector {
     pub fn events(&self, record: &RecordId) -> Result<Vec<ReceivedEvent>, NodeError> {
         let mut events = vec![];
         for (log, seq) in self.places(record)? {
-            events.extend(self.store.event(&log, seq)?.map(|event| event.into_event()));
+            match self.store.event(&log, seq) {
+                Ok(event) => events.extend(event.map(|event| event.into_event())),
+                // Told as a loss. A record of which one event is lost is folded from the others, as after a rebuild.
+                Err(StoreError::Damaged(why)) => tracing::error!(%log, seq, why, "an event of a record cannot be read"),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(events)
     }
@@ -466,7 +464,12 @@ impl Projector {
     /// # Errors
     /// When the store fails.
     pub fn places(&self, record: &RecordId) -> Result<Vec<(LogId, u64)>, NodeError> {
-        self.index_of(record)?.iter().map(|(_, value)| read_location(value)).collect()
+        self.index_of(record)?.iter().map(|(_, value)| self.location(value)).collect()
+    }
+
+    /// Where an event stands, as the index has it. What does not decode is damage: all of it is folded anew.
+    fn location(&self, value: &[u8]) -> Result<Place, NodeError> {
+        read_location(value).inspect_err(|error| self.store.projection().is_damaged(error.to_string()))
     }
 
     /// The index's keys of a record's events in order of time, and where these stand.
@@ -528,11 +531,6 @@ fn fold_on(view: RecordView, new: &[ReceivedEvent], charter: &Charter) -> Option
 
 fn remember(view: &RecordView) -> Known {
     Known { summary: Summary::from(view), hash: view.view_hash(), waiting: view.unsettled_total > 0 }
-}
-
-fn bytes_in(event: &ReceivedEvent) -> usize {
-    let payload = |slot| event.payload(slot).map_or(0, |payload| payload.bytes.len());
-    event.header_bytes().len() + payload(Slot::Op) + payload(Slot::Pii)
 }
 
 fn scan_all(projection: &linli_store::Projection, prefix: &[u8]) -> Result<Pairs, NodeError> {

@@ -6,6 +6,7 @@ use linli_core::id::{AuthorKey, EventId, Head, LogId};
 use serde::Serialize;
 
 use crate::cli::now_ms;
+use crate::lan::link_local_only;
 use crate::node::{Node, NodeError};
 use crate::peer_checks::{ClockDoubt, CopyLine, clock_doubt, clock_lines, copy_lines};
 use crate::peers::PeerLine;
@@ -97,6 +98,8 @@ pub struct NodeStatus {
     pub forks: u64,
     /// What needs attention. Empty is well.
     pub degraded: Vec<String>,
+    /// What is good to know and needs no attention: losses that were accepted, words of peers that are not believed.
+    pub notes: Vec<String>,
 }
 
 /// A node that this one has not heard from lately.
@@ -174,9 +177,18 @@ impl Node {
             reachability: self.reachability(),
             forks: forks.as_ref().map_or(0, |forks| forks.len() as u64),
             degraded: vec![],
+            notes: vec![],
         };
-        let StoreTroubles { troubles, extents } = self.store_troubles();
+        let StoreTroubles { troubles, extents, notes } = self.store_troubles();
+        status.notes = notes;
         status.degraded = [troubles, extents, needs_attention(&status)].concat();
+        if !status.peers.iter().any(|peer| peer.connected)
+            && let Some(line) = link_local_only()
+        {
+            // Who has no peers yet is told why none is found; who has lost them, what is wrong.
+            let lines = if status.peers.is_empty() { &mut status.notes } else { &mut status.degraded };
+            lines.push(line);
+        }
         if let Err(error) = forks {
             // No forks known is not the same as no forks.
             tracing::error!(%error, "could not look for forks");

@@ -1,7 +1,8 @@
 //! What is wrong with this node's store, in words: what is missing, why nothing is recorded, and what to do about it.
 
-use linli_store::{KnownBy, Loss, Losses, StoreError};
+use linli_store::{CLAIM_PATIENCE, Doubt, KnownBy, Loss, Losses, StoreError};
 
+use crate::losses::accepted_lines;
 use crate::node::Node;
 
 /// Most logs of which a loss is told one by one: more than anybody reads.
@@ -14,23 +15,41 @@ pub struct StoreTroubles {
     pub troubles: Vec<String>,
     /// Which logs and positions are missing.
     pub extents: Vec<String>,
+    /// What is good to know and is no trouble.
+    pub notes: Vec<String>,
 }
 
 impl Node {
     /// What is wrong with the store now.
     pub fn store_troubles(&self) -> StoreTroubles {
-        let losses = self.store.losses();
+        let losses = self.accepted_losses.open_of(self.store.losses());
         let mut troubles: Vec<String> = self.store.write_trouble().iter().map(unwritable).collect();
         troubles.extend(missing(&losses));
         troubles.extend(damage(&losses));
-        StoreTroubles { troubles, extents: extents(&losses) }
+        troubles.extend(deleted(&losses));
+        if self.store.derived_damage().is_some() {
+            troubles.push("派生数据损坏，正在从日志重建，没有丢失 / derived data damaged: rebuilding from the logs, nothing is lost".into());
+        }
+        let mut notes: Vec<String> = losses.doubts.iter().map(|doubt| self.doubted(doubt)).collect();
+        notes.extend(accepted_lines(&self.accepted_losses.list()));
+        StoreTroubles { troubles, extents: extents(&losses), notes }
     }
 
-    /// How many events are missing, by how that is known: the label of a metric and the number.
-    pub(crate) fn events_missing(&self) -> [(&'static str, u64); 3] {
+    fn doubted(&self, Doubt { peer, events }: &Doubt) -> String {
+        let (name, seconds) = (self.name_of(peer), CLAIM_PATIENCE.as_secs());
+        format!(
+            "节点 {name} 称持有本节点写的 {events} 条动态，但 {seconds} 秒内没有送来，不予采信 / {name} says that it has {events} events of this node, and sent none of them within {seconds} s: not believed"
+        )
+    }
+
+    /// How many events are missing, by how that is known: the label of a metric and the number. What people have accepted
+    /// is a number of its own.
+    pub(crate) fn events_missing(&self) -> [(&'static str, u64); 4] {
         let losses = self.store.losses();
-        [("heads_file", KnownBy::HeadsFile), ("reading", KnownBy::Reading), ("peer", KnownBy::Peer)]
-            .map(|(label, known_by)| (label, total(&losses, known_by)))
+        let all = losses.events_total();
+        let [heads_file, reading, peer] = totals(&self.accepted_losses.open_of(losses));
+        let accepted = all.saturating_sub(heads_file.saturating_add(reading).saturating_add(peer));
+        [("heads_file", heads_file), ("reading", reading), ("peer", peer), ("accepted", accepted)]
     }
 
     /// How many durable writes have failed since the start.
@@ -52,18 +71,16 @@ fn unwritable(error: &StoreError) -> String {
 }
 
 fn missing(losses: &Losses) -> Vec<String> {
-    let gone = total(losses, KnownBy::HeadsFile);
-    let unreadable = total(losses, KnownBy::Reading);
-    let told = total(losses, KnownBy::Peer);
+    let [gone, unreadable, told] = totals(losses);
     let mut lines = vec![];
     if gone > 0 {
         lines.push(format!(
-            "曾记录在本节点的 {gone} 条动态缺失：请连接持有它们的节点，或用U盘带回 / {gone} events that were recorded here are missing: connect a node that has them, or bring them by a stick"
+            "曾记录在本节点的 {gone} 条动态缺失：请连接持有它们的节点，或用U盘带回；无法找回时由管理员确认：linli store losses / {gone} events that were recorded here are missing: connect a node that has them, or bring them by a stick; if nobody has them, accept it: linli store losses"
         ));
     }
     if unreadable > 0 {
         lines.push(format!(
-            "本节点有 {unreadable} 条动态无法读取：请从副本恢复，或重新加入；其他节点上的动态不会丢失 / {unreadable} events cannot be read here: restore from a copy or join anew; your events at peers are not lost"
+            "本节点有 {unreadable} 条动态无法读取：请从副本恢复，或重新加入；其他节点上的动态不会丢失；无法恢复时由管理员确认：linli store losses / {unreadable} events cannot be read here: restore from a copy or join anew; your events at peers are not lost; if it stays so, accept it: linli store losses"
         ));
     }
     if told > 0 {
@@ -72,6 +89,13 @@ fn missing(losses: &Losses) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn deleted(losses: &Losses) -> Option<String> {
+    let files = losses.deleted_files.iter().take(LOGS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join(" ");
+    (!files.is_empty()).then(|| format!(
+        "节点运行中有存储文件被删除（{files}），重启后其中的内容会缺失：请放回这些文件，或先用 linli log export 导出再从副本恢复 / files of the store were deleted under the running node ({files}), and what they hold is missing after the next start: put them back, or save it first with linli log export and restore a copy"
+    ))
 }
 
 fn damage(losses: &Losses) -> Option<String> {
@@ -97,6 +121,16 @@ fn extents(losses: &Losses) -> Vec<String> {
     lines
 }
 
-fn total(losses: &Losses, known_by: KnownBy) -> u64 {
-    losses.events.iter().filter(|loss| loss.known_by == known_by).fold(0, |sum, loss| sum.saturating_add(loss.events()))
+/// How many events are missing as the heads file, reading and peers know.
+fn totals(losses: &Losses) -> [u64; 3] {
+    let mut totals = [0u64; 3];
+    for loss in &losses.events {
+        let at = match loss.known_by {
+            KnownBy::HeadsFile => 0,
+            KnownBy::Reading => 1,
+            KnownBy::Peer(_) => 2,
+        };
+        totals[at] = totals[at].saturating_add(loss.events());
+    }
+    totals
 }

@@ -265,6 +265,11 @@ words! {
     ErrMetrics => "指标只供本机或持有本机令牌的程序读取", "These figures are for this machine, and for programs with its token";
     ErrMetricsNext => "请带 Authorization: Bearer（数据目录中的 api-token）再试，或设置 metrics_open = true",
         "Send Authorization: Bearer with the data directory's api-token, or set metrics_open = true";
+    LossesTitle => "缺失，待确认", "Missing, not accepted yet";
+    LossesAccept => "确认缺失", "Accept the loss";
+    LossesAcceptHint => "确认后不再作为故障提示，列表中保留确认人和时间；之后新的缺失会重新提示。能从其他节点或U盘找回的，请先找回。",
+        "Then it is trouble no more, and stays in the list with who accepted it and when; whatever is missing after this is trouble anew. Get back first what another node or a stick has.";
+    LossesMayNot => "由能发放登录码的管理员确认", "Those who may issue sign-in codes accept it";
     ErrMayNotIssue => "您的登录码由同事发放，不能再发放或收回登录码", "Your own code was issued by a colleague: you cannot issue or revoke codes";
     ErrMayNotIssueNext => "请能登录本机的管理员在命令行发放：linli invite --operator 姓名", "Ask whoever works on this machine: linli invite --operator NAME";
     ErrCode => "登录码无效：可能有误、已用过或超过 24 小时",

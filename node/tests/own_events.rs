@@ -6,11 +6,13 @@
 mod browser;
 mod district;
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use browser::Served;
-use district::{act, deliver, done, logs_of, now_ms, one_street, two_streets};
+use browser::page::form_to;
+use browser::{Served, wait_until};
+use district::{act, deliver, done, import_sample, logs_of, now_ms, one_street, two_streets};
 use linli::enrolment::Enrolment;
 use linli::node::Node;
 use linli_core::enrol::Ticket;
@@ -109,22 +111,29 @@ fn question_about(district: &linli_core::testkit::District, record: RecordId, pa
 
 /// A node on a disk of its own, whose store is in `dir`.
 fn node_on_disk(dir: &Path) -> Arc<Node> {
+    let node = started(dir);
+    node.rebuild().unwrap();
+    node
+}
+
+/// The same, with the read models as it finds them.
+fn started(dir: &Path) -> Arc<Node> {
     let district = two_streets();
     let store = Store::open(dir, OpenOptions::default()).unwrap();
     if store.frontier().is_empty() {
         let ticket = Ticket { federation: district.federation(), charter: district.charter_events(), peers: vec![] };
         Enrolment::keep(&store, district.nodes[0].key.public(), &ticket).unwrap();
     }
-    let node = Node::assemble(store, key(1), district::API_TOKEN.to_owned(), None, now_ms()).unwrap();
-    node.rebuild().unwrap();
-    node
+    Node::assemble(store, key(1), district::API_TOKEN.to_owned(), None, now_ms()).unwrap()
 }
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for file in std::fs::read_dir(from).unwrap() {
         let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        if file.path().is_file() {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
     }
 }
 
@@ -167,6 +176,183 @@ fn acts_that_were_acknowledged_and_are_gone_are_told_on_every_page_to_monitors_a
     assert!(served.node.status().degraded.iter().any(|line| line.contains("missing: log") && line.contains("2 to 3")));
     assert_eq!(metric(&served, "linli_store_events_missing{known_by=\"heads_file\"}"), Some(2));
     assert!(kept.iter().all(|record| served.node.view(record).unwrap().is_none()));
+}
+
+/// What a node says of missing events and damaged files.
+fn losses_told(served: &Served) -> Vec<String> {
+    let degraded = served.node.status().degraded.into_iter();
+    degraded.filter(|line| line.contains("missing") || line.contains("damaged")).collect()
+}
+
+#[test]
+fn a_loss_that_somebody_accepts_is_trouble_no_more_and_a_new_one_is() {
+    // given a node that has lost two acts for good
+    let dir = tempfile::tempdir().unwrap();
+    let [home, before, again] = ["home", "before", "again"].map(|name| dir.path().join(name));
+    let node = node_on_disk(&home);
+    done(&node, "值班", report("东门"));
+    node.close().unwrap();
+    copy(&home, &before);
+    for place in ["西门", "南门"] {
+        done(&node, "值班", report(place));
+    }
+    node.close().unwrap();
+    std::fs::copy(home.join("heads"), before.join("heads")).unwrap();
+    let served = Served::over(node_on_disk(&before));
+    let told_at_first = losses_told(&served);
+    assert!(told_at_first[0].contains("2 events that were recorded here are missing"), "{told_at_first:?}");
+    // when an operator whose code came from a colleague looks, then they may not accept it
+    let (operator, issuer) =
+        (served.operator("值守员"), linli::access::Issuer { name: "值守员".into(), is_machine: false });
+    let code = served.node.issue_code(&issuer, "同事", None).unwrap().code;
+    let session = served.node.sign_in(&code).unwrap();
+    let colleague = served.visitor().with_cookie(&format!("linli_session={}", session.token));
+    assert!(!colleague.get("/status").body.contains("/status/losses"));
+    let bodies = |seen: &str| json!({ "seen": seen }).to_string();
+    let seen = served.node.losses_listed().seen.unwrap();
+    assert_eq!(colleague.post_json("/api/v1/losses/accept", &bodies(&seen)).status, 403);
+    // and another list than the present one is not accepted
+    assert_eq!(operator.post_json("/api/v1/losses/accept", &bodies(&"0".repeat(32))).status, 422);
+    assert_eq!(losses_told(&served), told_at_first);
+    // and when somebody who may accepts what the page shows
+    let sent = form_to(&operator.get("/status").body, "/status/losses").filled(&[]);
+    let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(operator.post("/status/losses", &sent).status, 303);
+    // then it is no trouble any more, stays in the list with who and when, and is on record
+    assert_eq!(losses_told(&served), [] as [String; 0]);
+    let notes = served.node.status().notes;
+    assert!(
+        notes.iter().any(|note| note.contains("accepted by 值守员 on 20") && note.contains("2 events")),
+        "{notes:?}"
+    );
+    assert!(operator.get("/status").body.contains("值守员 已于"));
+    let missing = |known_by: &str| metric(&served, &format!("linli_store_events_missing{{known_by=\"{known_by}\"}}"));
+    assert_eq!((missing("heads_file"), missing("accepted")), (Some(0), Some(2)));
+    assert_eq!(served.node.losses_listed().accepted.len(), 1);
+    // and when one more act is lost than that, then it is trouble anew, and only that one
+    done(&served.node, "值班", report("北门"));
+    served.node.close().unwrap();
+    copy(&before, &again);
+    done(&served.node, "值班", report("后门"));
+    served.node.close().unwrap();
+    std::fs::copy(before.join("heads"), again.join("heads")).unwrap();
+    let after = Served::over(node_on_disk(&again));
+    assert_eq!(after.node.losses_listed().open.len(), 1);
+    let told = losses_told(&after);
+    assert!(told[0].contains("1 events that were recorded here are missing"), "{told:?}");
+    assert_eq!(after.node.losses_listed().accepted.len(), 1);
+}
+
+/// Tables of a store.
+fn tables(dir: &Path) -> BTreeSet<PathBuf> {
+    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|ext| ext == "sst")).collect()
+}
+
+fn views_of(node: &Node) -> BTreeMap<RecordId, Option<linli_domain::record::RecordView>> {
+    let summaries = node.summaries().into_iter();
+    summaries.filter_map(|summary| Some((summary.id, node.view(&summary.id).ok()?))).collect()
+}
+
+#[test]
+fn read_models_that_are_damaged_are_folded_again_by_the_node_itself_and_nothing_is_missing() {
+    // given a node that has much to show, and its read models in a table of their own
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let node = node_on_disk(&home);
+    import_sample(&node);
+    node.close().unwrap();
+    let before = tables(&home);
+    node.rebuild().unwrap();
+    node.close().unwrap();
+    let (expected, digest) = (views_of(&node), node.status().projection_digest);
+    let new = tables(&home).into_iter().filter(|path| !before.contains(path));
+    let derived = new.max_by_key(|path| path.metadata().unwrap().len()).expect("what is folded anew is in a new table");
+    let (mut at_start, mut when_read) = (0, 0);
+    for part in 0..=10 {
+        // when a byte of it rots while the node is down
+        let trial = dir.path().join(format!("trial-{part}"));
+        copy(&home, &trial);
+        let path = trial.join(derived.file_name().unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        let place = (bytes.len() - 20) * part / 10;
+        bytes[place] ^= 0x10;
+        std::fs::write(&path, bytes).unwrap();
+        // then the node starts, and tells what it finds as damage of what can be made again
+        let node = started(&trial);
+        at_start += usize::from(node.summaries().len() == 0);
+        let read = views_of(&node);
+        if node.summaries().len() > 0 && read.len() < expected.len() {
+            when_read += 1;
+            let degraded = node.status().degraded;
+            assert!(
+                degraded.iter().any(|line| line.contains("派生数据损坏") && line.contains("rebuilding")),
+                "{degraded:?}"
+            );
+            assert!(!degraded.iter().any(|line| line.contains("missing")), "{degraded:?}");
+        }
+        // and folds it again by itself, after which nothing is wrong and acts go on
+        let served = Served::over(node.clone());
+        let is_well = || {
+            let status = node.status();
+            status.projection_digest == digest && node.is_ready() && views_of(&node) == expected
+        };
+        wait_until("everything is shown again", is_well);
+        assert!(
+            node.status().degraded.iter().all(|line| line.contains("no other node")),
+            "{:?}",
+            node.status().degraded
+        );
+        done(&served.node, "值班", report("东门"));
+        assert!(node.store_troubles().troubles.is_empty());
+    }
+    println!("damage of {at_start} flips was found at the start, of {when_read} when somebody read");
+    assert!(at_start > 0 && when_read > 0);
+}
+
+#[test]
+fn events_that_cannot_be_read_hold_up_no_others_and_are_no_trouble_once_they_are_accepted() {
+    // given a node with several hundred events, in whose tables a byte rots while it is down
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let node = node_on_disk(&home);
+    import_sample(&node);
+    node.close().unwrap();
+    let all = node.summaries().len();
+    let mut tried = 0;
+    for (n, table) in tables(&home).iter().enumerate() {
+        let trial = dir.path().join(format!("trial-{n}"));
+        copy(&home, &trial);
+        let path = trial.join(table.file_name().unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        let place = bytes.len() / 3;
+        bytes[place] ^= 0x10;
+        std::fs::write(&path, bytes).unwrap();
+        // Only where it is one of the events: what else can rot has tests of its own.
+        let Ok(store) = Store::open(&trial, OpenOptions::default()) else { continue };
+        store.read_through();
+        let are_events = store.losses().events.iter().any(|loss| loss.known_by == linli_store::KnownBy::Reading);
+        if !are_events {
+            store.close();
+            continue;
+        }
+        tried += 1;
+        // when it starts and folds everything anew
+        let node = Node::assemble(store, key(1), district::API_TOKEN.to_owned(), None, now_ms()).unwrap();
+        node.rebuild().unwrap();
+        let served = Served::over(node);
+        // then what can be read is shown, the rest is told as lost, and acts go on
+        let shown = served.node.summaries().len();
+        assert!(served.node.is_ready() && shown <= all && shown > all / 10, "{shown} of {all}");
+        assert!(losses_told(&served).iter().any(|line| line.contains("cannot be read") || line.contains("missing")));
+        done(&served.node, "值班", report("东门"));
+        assert_eq!(served.node.summaries().len(), shown + 1);
+        // and once somebody has accepted the loss, nothing is wrong
+        let who = linli::access::Issuer { name: "值守员".into(), is_machine: true };
+        served.node.accept_losses(&who, &served.node.losses_listed().seen.unwrap()).unwrap();
+        assert!(served.node.store_troubles().troubles.is_empty(), "{:?}", served.node.store_troubles());
+    }
+    assert!(tried > 0, "no flip hit an event");
 }
 
 #[test]

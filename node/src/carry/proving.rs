@@ -141,7 +141,7 @@ impl<'n> Proving<'n> {
     fn heed_our_own(&self, log: &LogId, frame: &[u8]) {
         let last = decode_frame(frame).ok().and_then(|run| run.last().map(|event| event.head()));
         if let Some(head) = last {
-            self.node.writer.reported_by_peer(log, head, &mut random_u64);
+            self.node.writer.reported_by_peer(None, log, head, &mut random_u64);
         }
     }
 

@@ -10,6 +10,7 @@ mod peers;
 mod record;
 mod serve;
 mod show;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +60,9 @@ enum Command {
     /// Export signed logs to one file, or verify such a file.
     #[command(subcommand)]
     Log(log::Log),
+    /// What this node has lost, and that somebody accepts it.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Carry signed events on a stick between nodes whose network is down.
     #[command(subcommand)]
     Carry(carry::Carry),
@@ -144,6 +148,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Record(record) => record.run(&context),
         Command::Show(show) => show.run(&context),
         Command::Log(log) => log.run(&context),
+        Command::Store(store) => store.run(&context),
         Command::Carry(carry) => carry.run(&context),
         Command::Import(import) => import.run(&context),
         Command::Config(_) | Command::Completions { .. } => Ok(()),

@@ -82,15 +82,17 @@ fn history(context: &Context, id: &str) -> Outcome {
 /// `linli status`: exit code 3 when something needs attention.
 pub fn status(context: &Context) -> Outcome {
     let answer = context.client()?.get("/status")?;
-    let degraded: Vec<String> = answer["degraded"].as_array().into_iter().flatten().map(plain).collect();
+    let lines = |key: &str| -> Vec<String> { answer[key].as_array().into_iter().flatten().map(plain).collect() };
+    let (degraded, notes) = (lines("degraded"), lines("notes"));
     context.print(&answer, |s| {
         let peers = s["peers"].as_array().map_or(0, Vec::len);
         let connected = s["peers"].as_array().into_iter().flatten().filter(|p| p["connected"] == true).count();
-        format!(
+        let text = format!(
             "{} ({})  {} {}\nevents {}  records {}  not yet shown {}\nnodes connected {connected} of {peers} known\nheads {}\nshown {}",
             plain(&s["name"]), plain(&s["area"]), plain(&s["district_name"]), plain(&s["version"]),
             s["events"], s["records"], s["lag_events"], plain(&s["frontier_digest"]), plain(&s["projection_digest"]),
-        )
+        );
+        std::iter::once(text).chain(notes).collect::<Vec<_>>().join("\n")
     });
     if degraded.is_empty() {
         return Ok(());

@@ -423,6 +423,8 @@ async fn openapi() -> Response {
     super::admissions::revoke,
     super::strangers::list,
     super::strangers::discard,
+    super::losses::list,
+    super::losses::accept,
     super::machine::invite,
     super::machine::rebuild,
     super::machine::take_volume,

@@ -26,6 +26,7 @@ mod forms;
 mod guard;
 mod input;
 mod limits;
+mod losses;
 mod machine;
 mod monitor;
 mod openapi;
@@ -140,7 +141,11 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
 }
 
 fn api_routes() -> Router<App> {
-    api::routes().merge(admissions::routes()).merge(strangers::routes()).merge(machine::routes())
+    api::routes()
+        .merge(admissions::routes())
+        .merge(strangers::routes())
+        .merge(losses::routes())
+        .merge(machine::routes())
 }
 
 fn page_routes() -> Router<App> {
@@ -151,6 +156,7 @@ fn page_routes() -> Router<App> {
         .route("/operators", get(pages::operators::page).post(pages::operators::issue))
         .route("/operators/revoke", post(pages::operators::revoke))
         .route("/status", get(pages::status::page))
+        .route("/status/losses", post(pages::status::accept_losses))
         .route("/m", get(pages::phone::page))
         .route("/public", get(pages::public::page))
         .route("/lists/{list}", get(pages::lists::page))

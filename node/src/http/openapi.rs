@@ -56,6 +56,7 @@ mod tests {
             include_str!("api.rs"),
             include_str!("admissions.rs"),
             include_str!("strangers.rs"),
+            include_str!("losses.rs"),
             include_str!("machine.rs")
         );
         let mut routes: Vec<String> = source

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use linli_core::id::{LogId, RecordId};
 use linli_store::ProjectionBatch;
 
-use super::{Projector, REFOLD_RECORDS_MAX, cursor_key, lock, read_location};
+use super::{Projector, REFOLD_RECORDS_MAX, cursor_key, lock};
 use crate::node::NodeError;
 
 impl Projector {
@@ -30,7 +30,7 @@ impl Projector {
             let (mut batch, mut touched) = (ProjectionBatch::default(), BTreeMap::new());
             for record in some {
                 for (key, value) in self.index_of(record)? {
-                    if gone.contains(&read_location(&value)?.0) {
+                    if gone.contains(&self.location(&value)?.0) {
                         batch.delete(key);
                         touched.insert(*record, vec![]);
                     }

@@ -7,22 +7,29 @@ use maud::{Markup, html};
 use super::layout::{Frame, as_of_line, in_language, lag_text, or_unknown, tag};
 use super::peers;
 use crate::http::App;
+use crate::http::acts::check_form_token;
 use crate::http::api::aside;
 use crate::http::clock;
 use crate::http::error::HttpError;
-use crate::http::session::Visitor;
+use crate::http::input::{Fields, see_other};
+use crate::http::session::{Operator, Visitor};
+use crate::losses::{Extent, LossesListed};
 use crate::status::{AsOf, LogStatus, NodeStatus};
 use crate::words::{Lang, Word};
+
+/// Most extents of losses on the page: the whole list is for programs.
+const LOSSES_SHOWN_MAX: usize = 20;
 
 /// `GET /status`.
 pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, HttpError> {
     visitor.operator()?;
     let node = app.node.clone();
-    let (status, as_of) = aside(move || (node.status(), node.as_of())).await?;
+    let (status, as_of, listed) = aside(move || (node.status(), node.as_of(), node.losses_listed())).await?;
     let lang = visitor.lang;
     let content = html! {
         div.head { h1 { (lang.t(Word::Status)) } (as_of_line(lang, &as_of)) }
         div data-live="health" { (health(lang, &status, &as_of)) }
+        (losses(lang, visitor.operator()?, &listed))
         div.stack {
             section.card data-live="peers" data-quiet {
                 (peers::card(lang, status.now_ms, &status.peers))
@@ -58,7 +65,50 @@ fn health(lang: Lang, status: &NodeStatus, as_of: &AsOf) -> Markup {
         } @else if troubles.is_empty() {
             div.note { p { (tag("blue", lang.t(Word::StatusOk))) } }
         }
+        @if !status.notes.is_empty() {
+            div.note { ul { @for note in &status.notes { li { (in_language(lang, note)) } } } }
+        }
     }
+}
+
+/// What is missing and was not accepted: whoever may, accepts what they see here.
+fn losses(lang: Lang, operator: &Operator, listed: &LossesListed) -> Markup {
+    let Some(seen) = &listed.seen else { return html! {} };
+    html! {
+        section.card aria-labelledby="h-losses" {
+            h2 #h-losses { (lang.t(Word::LossesTitle)) }
+            ul {
+                @for Extent { log, from, to, .. } in listed.open.iter().take(LOSSES_SHOWN_MAX) {
+                    li { span.mono { (log) } " " (from) "–" (to) }
+                }
+                @if listed.open.len() > LOSSES_SHOWN_MAX { li { "… " (listed.open.len()) } }
+                @if let Some(damage) = &listed.damage { li { (damage) } }
+            }
+            @if operator.may_issue {
+                form method="post" action="/status/losses" {
+                    input type="hidden" name="_token" value=(operator.form_token());
+                    input type="hidden" name="seen" value=(seen);
+                    p.soft { (lang.t(Word::LossesAcceptHint)) }
+                    button type="submit" { (lang.t(Word::LossesAccept)) }
+                }
+            } @else { p.soft { (lang.t(Word::LossesMayNot)) } }
+        }
+    }
+}
+
+/// `POST /status/losses`.
+pub(crate) async fn accept_losses(
+    State(app): State<App>,
+    visitor: Visitor,
+    fields: Fields,
+) -> Result<Response, HttpError> {
+    let operator = visitor.operator()?;
+    check_form_token(operator, &fields)?;
+    let who = operator.issuer()?;
+    app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
+    let (node, seen) = (app.node.clone(), fields.text("seen").to_owned());
+    aside(move || node.accept_losses(&who, &seen)).await??;
+    Ok(see_other("/status"))
 }
 
 fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
