@@ -94,7 +94,7 @@ fn missing(losses: &Losses) -> Vec<String> {
 fn deleted(losses: &Losses) -> Option<String> {
     let files = losses.deleted_files.iter().take(LOGS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join(" ");
     (!files.is_empty()).then(|| format!(
-        "节点运行中有存储文件被删除（{files}），重启后其中的内容会缺失：请放回这些文件，或先用 linli log export 导出再从副本恢复 / files of the store were deleted under the running node ({files}), and what they hold is missing after the next start: put them back, or save it first with linli log export and restore a copy"
+        "节点运行中有存储文件被删除（{files}），重启后其中的内容会缺失：请放回这些文件，或先让另一个节点取得全部动态（linli peers），再从副本恢复 / files of the store were deleted under the running node ({files}), and what they hold is missing after the next start: put them back, or let another node fetch everything first (linli peers) and then restore a copy"
     ))
 }
 

@@ -280,9 +280,9 @@ fn read_models_that_are_damaged_are_folded_again_by_the_node_itself_and_nothing_
         std::fs::write(&path, bytes).unwrap();
         // then the node starts, and tells what it finds as damage of what can be made again
         let node = started(&trial);
-        at_start += usize::from(node.summaries().len() == 0);
+        at_start += usize::from(node.summaries().is_empty());
         let read = views_of(&node);
-        if node.summaries().len() > 0 && read.len() < expected.len() {
+        if !node.summaries().is_empty() && read.len() < expected.len() {
             when_read += 1;
             let degraded = node.status().degraded;
             assert!(

@@ -189,9 +189,11 @@ impl Missing {
         self.told.retain(|_, claims| !claims.heads.is_empty());
     }
 
-    /// These files are gone from under the open database now.
-    pub fn deleted(&mut self, files: Vec<String>) {
+    /// These files are gone from under the open database now. Says whether that is news.
+    pub fn deleted(&mut self, files: Vec<String>) -> bool {
+        let is_news = self.deleted_files != files;
         self.deleted_files = files;
+        is_news
     }
 
     /// These positions cannot be read.

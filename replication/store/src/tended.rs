@@ -169,10 +169,10 @@ impl Shared {
             let _nobody_commits = self.payloads.lock().unwrap_or_else(PoisonError::into_inner);
             self.renew(family, why)?;
         }
-        if !lost.is_empty() {
-            tracing::error!(files = lost.join(" "), "files were deleted under the open store");
+        let files = lost.join(" ");
+        if self.missing.lock().unwrap_or_else(PoisonError::into_inner).deleted(lost) {
+            tracing::error!(files, "files that were deleted under the open store, all of them");
         }
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).deleted(lost);
         Ok(())
     }
 
