@@ -23,7 +23,7 @@ use linli_core::event::ReceivedEvent;
 use linli_core::id::Stream;
 use linli_core::sign::{KeyCache, SecretKey};
 use linli_core::testkit::{Author, Draft};
-use linli_net::{Mesh, MeshConfig, MeshHandle, MeshNode, Multiaddr};
+use linli_net::{Mesh, MeshConfig, MeshHandle, MeshNode, Multiaddr, RelayUse};
 use linli_store::Store;
 use prometheus::Registry;
 
@@ -126,7 +126,13 @@ impl Attack {
             }
             Arc::clone(&last.1)
         };
-        let config = MeshConfig { peers: vec![self.victim.clone()], ..MeshConfig::default() };
+        // Nobody else is to hear of it: whom it speaks with itself is a victim as well, and no neighbour of one.
+        let config = MeshConfig {
+            peers: vec![self.victim.clone()],
+            announce: Some(vec![]),
+            relays: RelayUse::Never,
+            ..MeshConfig::default()
+        };
         let node = MeshNode {
             key: key.clone(),
             store,
