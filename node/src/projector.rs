@@ -33,6 +33,7 @@ use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
 mod removed;
+mod seen;
 
 /// Most events folded in one pass: bounds memory, and how long a pass keeps others waiting.
 const PASS_EVENTS_MAX: usize = 2_048;
