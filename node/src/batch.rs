@@ -45,6 +45,14 @@ impl Views for Overlay<'_> {
         }
     }
 
+    fn as_seen(&self, record: &RecordId, heads: &[EventId]) -> Result<Option<RecordView>, Unreadable> {
+        let added = self.touched.get(record).map(|(added, _)| added.as_slice()).unwrap_or_default();
+        self.node.projector.as_seen(record, heads, added).map_err(|error| {
+            tracing::error!(%record, %error, "a record's events cannot be read");
+            Unreadable
+        })
+    }
+
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
         let touched = self.touched.values().map(|(_, view)| Summary::from(view)).filter(|summary| wanted(summary));
         let untouched = |summary: &Summary| !self.touched.contains_key(&summary.id) && wanted(summary);

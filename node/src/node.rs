@@ -404,6 +404,13 @@ impl Views for Node {
         })
     }
 
+    fn as_seen(&self, record: &RecordId, heads: &[EventId]) -> Result<Option<RecordView>, Unreadable> {
+        self.projector.as_seen(record, heads, &[]).map_err(|error| {
+            tracing::error!(%record, %error, "a record's events cannot be read");
+            Unreadable
+        })
+    }
+
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
         self.projector.matching(wanted)
     }

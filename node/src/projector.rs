@@ -34,6 +34,7 @@ use crate::node::NodeError;
 
 mod ahead;
 mod removed;
+mod seen;
 
 /// Records that wait for a grant and are folded anew in one batch, when the charter has changed.
 const REFOLD_RECORDS_MAX: usize = 256;

@@ -297,6 +297,7 @@ words! {
     ErrNotReady => "节点尚未就绪", "The node is not ready yet";
     ErrNotReadyNext => "请稍候再试", "Try again in a moment";
     ErrField => "{}：{}", "{}: {}";
+    FieldOfPrograms => "{}（{}）", "{} ({})";
     ErrFieldNumber => "需要整数", "a whole number is needed";
     ErrFieldQuantities => "每行应为：名称 空格 整数", "each line is a name, a space and a whole number";
     ErrFieldDegrees => "应为度数，例如 31.29901", "degrees such as 31.29901 are needed";
@@ -385,7 +386,8 @@ words! {
     ItemsHint => "先到期的批次自动先出", "Lots that expire first leave first by themselves";
     Transfer => "在途调拨", "Transfer under way";
     ArrivedQuantity => "实收数量", "Quantity that arrived";
-    ArrivedQuantityHint => "与调出数量相同时不必填写", "Leave empty when all that was sent arrived";
+    ArrivedQuantityHint => "在途的全部到齐时不必填写；分批到的，填这一批的数量", "Leave empty when all that is on the way arrived; of a part, say how much it is";
+    EvenIfMore => "多于在途也照收（差异留待说明）", "Even if more arrived than is on the way (the difference is left to be explained)";
     DoSetPoint => "修改物资点档案", "Edit the profile";
     DoSetTeam => "修改队伍档案", "Edit the profile";
     PostHint => "写岗位，不写姓名", "A post, not a person's name";

@@ -48,20 +48,20 @@ fn json_that_is_wrong_is_refused_by_name_and_nothing_is_recorded() {
         ("{}".into(), "json", Some("command")),
         (without("do"), "json", Some("do")),
         (without("place"), "json", Some("place")),
-        (with("place", json!(5)), "json", None),
+        (with("place", json!(5)), "json", Some("place")),
         (with("severity", json!("V")), "unknown_name", Some("V")),
         (with("do", json!("report_incidents")), "unknown_name", Some("report_incidents")),
         (with("plaice", json!("东门")), "unknown_name", Some("plaice")),
         (json!({"command": report("东门"), "bye": "x"}).to_string(), "unknown_name", Some("bye")),
-        (with("lat_e7", json!(1e300)), "json", None),
+        (with("lat_e7", json!(1e300)), "json", Some("lat_e7")),
         (with("lat_e7", json!(1)), "invalid_field", Some("lat_e7")),
         (with("place", json!("")), "invalid_field", Some("place")),
         (with("place", json!("   ")), "invalid_field", Some("place")),
         (with("place", json!("东\u{1b}门")), "invalid_field", Some("place")),
         (with("place", json!("长".repeat(121))), "invalid_field", Some("place")),
         (with("summary", json!("长".repeat(2_001))), "invalid_field", Some("summary")),
-        (with("record", json!("no record id")), "json", None),
-        (with("area", json!("320508005; drop table")), "json", None),
+        (with("record", json!("no record id")), "json", Some("record")),
+        (with("area", json!("320508005; drop table")), "json", Some("area")),
         (with("area", json!("440000")), "outside_area", Some("area")),
         (with("area", json!("320508")), "outside_area", Some("area")),
         (with("area", json!(NEXT_STREET)), "outside_area", Some("area")),
@@ -71,6 +71,13 @@ fn json_that_is_wrong_is_refused_by_name_and_nothing_is_recorded() {
         let said = problem(&answer, 422, code);
         if let Some(field) = field {
             assert_eq!(said["field"], *field, "{body}: {said}");
+        }
+        // What breaks a rule is named as the form calls it and as the program did.
+        if let ("invalid_field" | "json", Some("place")) = (*code, *field) {
+            let texts = [&said["zh"], &said["en"]].map(|text| text.as_str().unwrap().to_owned());
+            let names = ["地点（place）：", "Place (place): "];
+            let named = texts.iter().zip(names).all(|(text, name)| text.starts_with(name));
+            assert!(named, "{body}: {said}");
         }
     }
     // and what is no JSON at all

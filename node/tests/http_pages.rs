@@ -19,7 +19,7 @@ use linli::node::Node;
 use linli::words::{Lang, Word};
 use linli_core::id::RecordId;
 use linli_core::testkit::District;
-use linli_domain::state::RecordKind;
+use linli_domain::state::{RecordKind, State};
 use serde_json::json;
 
 /// A node whose street has its registers, and one record of each other kind.
@@ -686,7 +686,8 @@ fn a_form_offers_nothing_that_can_only_fail_and_starts_from_nobody_elses_name() 
     let duplicates = offered(&format!("/records/{incident}"), "/act/link_incident", "duplicate_of");
     assert!(!duplicates.contains(&incident.to_string()) && duplicates.contains(&other.to_string()), "{duplicates:?}");
     let point = first(&served.node, RecordKind::SupplyPoint);
-    for path in [format!("/records/{point}"), format!("/new/send_supplies?point={point}")] {
+    let there = place_of(&operator.get(&format!("/new/send_supplies?point={point}")));
+    for path in [format!("/records/{point}"), there] {
         let points = offered(&path, "/act/send_supplies", "to_point");
         assert!(!points.is_empty() && !points.contains(&point.to_string()), "{points:?}");
     }
@@ -728,4 +729,120 @@ fn a_text_that_shows_less_than_it_holds_is_refused_by_page_and_program_alike() {
         ("text", "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}"),
     ];
     assert_eq!(fill(&form, &family, &operator).status, 303);
+}
+
+/// Where an answer sends the browser, without the place within the page.
+fn place_of(answer: &Answer) -> String {
+    assert_eq!(answer.status, 303, "{answer:?}");
+    answer.header("location").unwrap().split('#').next().unwrap().to_owned()
+}
+
+fn balance(node: &Node, point: &RecordId, item: &str) -> i64 {
+    match node.view(point).unwrap().unwrap().state {
+        State::SupplyPoint(state) => state.balance(item),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn receive(node: &Node, point: RecordId, item: &str, quantity: i64) {
+    let receive = json!({"do": "receive_supplies", "point": point, "item": item, "unit": "条", "quantity": quantity, "from": "区仓库"});
+    done(node, "仓管", receive);
+}
+
+#[test]
+fn a_count_from_a_form_that_was_open_swallows_nothing_that_was_handed_out_meanwhile() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let point = first(&served.node, RecordKind::SupplyPoint);
+    receive(&served.node, point, "演练担架", 100);
+    // given a form that shows a hundred
+    let path = format!("/records/{point}");
+    let form = form_to(&operator.get(&path).body, "/act/count_supplies");
+    assert!(!form.value("heads").unwrap().is_empty());
+    // when a colleague hands out ten before ninety are entered
+    let issue = json!({"do": "issue_supplies", "point": point, "item": "演练担架", "quantity": 10, "to": "七幢"});
+    let issued = done(&served.node, "同事", issue);
+    assert_eq!(issued, point);
+    let counted = [("item", "演练担架\u{1f}"), ("quantity", "90")];
+    assert_eq!(fill(&form, &counted, &operator).status, 303);
+    // then both stand, and the count says what it had not seen
+    assert_eq!(balance(&served.node, &point, "演练担架"), 80);
+    let page = operator.get(&path);
+    sound(&path, &page);
+    assert!(text(&page.body).contains(Word::UnseenTitle.zh()));
+    // and a form that shows the issue counts what it left
+    let form = form_to(&page.body, "/act/count_supplies");
+    assert_eq!(fill(&form, &counted, &operator).status, 303);
+    assert_eq!(balance(&served.node, &point, "演练担架"), 90);
+    // and a program that says nothing of what it saw stands on what is here
+    let count = json!({"do": "count_supplies", "point": point, "item": "演练担架", "quantity": 85});
+    done(&served.node, "仓管", count);
+    assert_eq!(balance(&served.node, &point, "演练担架"), 85);
+}
+
+#[test]
+fn a_delivery_comes_in_parts_and_the_page_shows_what_is_still_on_the_way() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let points: Vec<RecordId> =
+        served.node.summaries().into_iter().filter(|s| s.kind == RecordKind::SupplyPoint).map(|s| s.id).collect();
+    receive(&served.node, points[0], "演练担架", 10);
+    let send =
+        json!({"do": "send_supplies", "point": points[0], "to_point": points[1], "item": "演练担架", "quantity": 10});
+    done(&served.node, "仓管", send);
+    let arrive = |quantity: &str| {
+        let page = operator.get(&format!("/records/{}", points[1]));
+        let form = form_to(&page.body, "/act/arrive_supplies");
+        let transfer = tags(&page.body)
+            .iter()
+            .filter_map(|tag| tag.get("value"))
+            .find(|value| value.contains('\u{1f}') && value.len() > 60)
+            .unwrap()
+            .to_owned();
+        fill(&form, &[("transfer", &transfer), ("quantity", quantity)], &operator)
+    };
+    assert_eq!(arrive("6").status, 303);
+    assert!(text(&operator.get("/").body).contains("演练担架 4 / 10"));
+    // What contradicts stands on both records until the rest is here.
+    for point in &points[..2] {
+        assert!(text(&operator.get(&format!("/records/{point}")).body).contains("在途差异"));
+    }
+    let refused = arrive("5");
+    assert_eq!(refused.status, 422);
+    assert!(text(&refused.body).contains("在途4"), "{}", text(&refused.body));
+    assert_eq!(arrive("").status, 303);
+    assert_eq!((balance(&served.node, &points[0], "演练担架"), balance(&served.node, &points[1], "演练担架")), (0, 10));
+    assert!(!text(&operator.get("/").body).contains("在途差异"));
+}
+
+#[test]
+fn an_act_about_a_record_leads_to_those_that_allow_it_and_says_why_another_has_no_form() {
+    let served = street();
+    let operator = served.operator("王联络");
+    let draft =
+        json!({"do": "draft_plan", "tier": "building", "scope": "9幢", "title": "九幢疏散", "text": "东门集合"});
+    let plan = done(&served.node, "甲", draft);
+    let hazard = first(&served.node, RecordKind::Hazard);
+    let leads_to = |act: &str, record: &RecordId| {
+        let page = operator.get(&format!("/new/{act}"));
+        sound(act, &page);
+        links(&page.body).iter().any(|link| link.contains(&record.to_string()))
+    };
+    // given a text that nobody has approved, and a hazard that was only reported
+    for (act, name, record) in [("issue_plan", "plan", plan), ("close_hazard", "hazard", hazard)] {
+        assert!(!leads_to(act, &record), "{act}");
+        // then whoever comes by an address is told why there is no form
+        let there = place_of(&operator.get(&format!("/new/{act}?{name}={record}")));
+        let page = operator.get(&there);
+        sound(&there, &page);
+        assert!(forms(&page.body).iter().all(|form| form.action != format!("/act/{act}")));
+        let why = if name == "plan" { "尚未批准" } else { "前一步尚未完成" };
+        assert!(text(&page.body).contains(why), "{}", text(&page.body));
+    }
+    // when it is approved, then it is offered and can be put in force from there
+    done(&served.node, "乙", json!({"do": "approve_plan", "plan": plan}));
+    assert!(leads_to("issue_plan", &plan));
+    let there = place_of(&operator.get(&format!("/new/issue_plan?plan={plan}")));
+    let form = form_to(&operator.get(&there).body, "/act/issue_plan");
+    assert_eq!(fill(&form, &[], &operator).status, 303);
 }

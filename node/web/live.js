@@ -69,6 +69,12 @@ function inUse(section) {
   return [...section.querySelectorAll("input, select, textarea")].some(changed);
 }
 
+/** Whether a form that is in use stands on less than the page shows by now: what is counted with it leaves that out. */
+function standsOnLess(section, match) {
+  const heads = (part) => [...part.querySelectorAll('input[name="heads"]')].map((input) => input.value).join();
+  return heads(section) !== heads(match);
+}
+
 /** What finds the focused element again after its section was swapped. */
 function markOf(element) {
   if (element.matches("summary")) return element.parentElement.id;
@@ -101,7 +107,7 @@ function apply(fresh) {
     const now = plain(match);
     if (sent.get(section.dataset.live) === now) continue;
     if (inUse(section)) {
-      left ||= !section.hasAttribute("data-quiet");
+      left ||= !section.hasAttribute("data-quiet") || standsOnLess(section, match);
       continue;
     }
     swap(section, match);

@@ -31,7 +31,9 @@ pub enum CheckClass {
     OneAddressTwoBuildings,
     /// One transfer was booked in at two points.
     OneTransferTwoArrivals,
-    /// Another quantity arrived than was sent.
+    /// A transfer was booked in at another point than it was sent to.
+    ArrivedElsewhere,
+    /// Another quantity arrived than was sent: less as long as the rest is on the way or lost, or more.
     LostOnTheWay,
     /// One act has begun two records.
     OneActTwoRecords,
@@ -47,6 +49,7 @@ impl CheckClass {
             Self::TeamAtClosedIncident => "team_at_closed_incident",
             Self::OneAddressTwoBuildings => "one_address_two_buildings",
             Self::OneTransferTwoArrivals => "one_transfer_two_arrivals",
+            Self::ArrivedElsewhere => "arrived_elsewhere",
             Self::LostOnTheWay => "lost_on_the_way",
             Self::OneActTwoRecords => "one_act_two_records",
         }
@@ -61,6 +64,7 @@ impl CheckClass {
             Self::TeamAtClosedIncident => "事件已结束，队伍未归队",
             Self::OneAddressTwoBuildings => "同一地址登记了两栋",
             Self::OneTransferTwoArrivals => "同一调拨在两处入库",
+            Self::ArrivedElsewhere => "调拨入错了物资点",
             Self::LostOnTheWay => "在途差异",
             Self::OneActTwoRecords => "同一行为建了两条记录",
         }
@@ -75,6 +79,7 @@ impl CheckClass {
             Self::TeamAtClosedIncident => "incident closed, team still there",
             Self::OneAddressTwoBuildings => "one address, two buildings",
             Self::OneTransferTwoArrivals => "one transfer booked in at two points",
+            Self::ArrivedElsewhere => "transfer booked in at another point",
             Self::LostOnTheWay => "difference on the way",
             Self::OneActTwoRecords => "one act began two records",
         }
@@ -117,10 +122,12 @@ pub fn crosschecks(summaries: &[Summary]) -> Vec<CrossCheck> {
     let out = teams_out(&all);
     tasks(&all, &out, &mut found);
     people(&all, &out, &mut found);
-    let explained = |check: &CrossCheck| {
-        check.records.iter().any(|record| all.get(record).is_some_and(|known| known.explained.contains(&check.id)))
-    };
-    found.into_iter().filter(|check| !explained(check)).take(CROSSCHECKS_MAX).collect()
+    found.into_iter().filter(|check| !is_explained(&all, check)).take(CROSSCHECKS_MAX).collect()
+}
+
+/// Whether somebody has explained it in either record.
+fn is_explained(all: &All<'_>, check: &CrossCheck) -> bool {
+    check.records.iter().any(|record| all.get(record).is_some_and(|known| known.explained.contains(&check.id)))
 }
 
 /// Whether another plan is in force for the scope of this one, so that both must not be.
@@ -210,9 +217,9 @@ fn acts(all: &All<'_>, found: &mut Found) {
 }
 
 /// Where each transfer arrived, and how much of it.
-pub(crate) fn arrivals(summaries: &All<'_>) -> BTreeMap<RecordId, Vec<(RecordId, i64)>> {
+fn arrivals(all: &All<'_>) -> BTreeMap<RecordId, Vec<(RecordId, i64)>> {
     let mut arrivals: BTreeMap<RecordId, Vec<(RecordId, i64)>> = BTreeMap::new();
-    for summary in summaries.values() {
+    for summary in all.values() {
         if let Detail::SupplyPoint { arrived, .. } = &summary.detail {
             for line in arrived {
                 arrivals.entry(line.transfer).or_default().push((summary.id, line.quantity));
@@ -220,6 +227,69 @@ pub(crate) fn arrivals(summaries: &All<'_>) -> BTreeMap<RecordId, Vec<(RecordId,
         }
     }
     arrivals
+}
+
+/// A transfer as the records of both its ends tell it.
+struct Passage<'s> {
+    from: RecordId,
+    line: &'s TransferLine,
+    /// How much has arrived where it was sent to; none if nothing was booked in there.
+    arrived: Option<i64>,
+    /// What was booked in at other points.
+    elsewhere: Vec<(RecordId, i64)>,
+}
+
+fn passages<'s>(all: &All<'s>, arrivals: &BTreeMap<RecordId, Vec<(RecordId, i64)>>) -> Vec<Passage<'s>> {
+    let lines = all.values().flat_map(|summary| match &summary.detail {
+        Detail::SupplyPoint { sent, .. } => sent.iter().map(|line| (summary.id, line)).collect(),
+        _ => Vec::new(),
+    });
+    let passage = |(from, line): (RecordId, &'s TransferLine)| {
+        let at = arrivals.get(&line.transfer).map(Vec::as_slice).unwrap_or_default();
+        Passage {
+            from,
+            line,
+            arrived: at.iter().find(|(point, _)| *point == line.to_point).map(|(_, quantity)| *quantity),
+            elsewhere: at.iter().copied().filter(|(point, _)| *point != line.to_point).collect(),
+        }
+    };
+    lines.map(passage).collect()
+}
+
+impl Passage<'_> {
+    /// What was booked in at other points, each as a contradiction that somebody explains.
+    fn arrived_elsewhere(&self) -> impl Iterator<Item = (CrossCheck, i64)> + '_ {
+        self.elsewhere.iter().map(|(point, quantity)| {
+            let key: [&[u8]; 2] = [self.line.transfer.as_bytes(), &quantity.to_be_bytes()];
+            let subject = format!("{} {quantity}", self.line.item);
+            (CrossCheck::new(CheckClass::ArrivedElsewhere, [self.from, *point], &key, subject), *quantity)
+        })
+    }
+
+    /// The contradiction between what was sent and what arrived, if there is one.
+    fn difference(&self) -> Option<CrossCheck> {
+        let (sent, arrived) = (self.line.quantity, self.arrived.filter(|arrived| *arrived != self.line.quantity)?);
+        let key: [&[u8]; 3] = [self.line.transfer.as_bytes(), &sent.to_be_bytes(), &arrived.to_be_bytes()];
+        let subject = format!("{} {sent} → {arrived}", self.line.item);
+        Some(CrossCheck::new(CheckClass::LostOnTheWay, [self.from, self.line.to_point], &key, subject))
+    }
+}
+
+/// A transfer of which something is on its way: its sender, what was sent, and how much of it is still on the way. What
+/// somebody has explained is on its way no more.
+pub(crate) fn on_the_way(summaries: &[Summary]) -> Vec<(RecordId, &TransferLine, i64)> {
+    let all: BTreeMap<RecordId, &Summary> = summaries.iter().map(|summary| (summary.id, summary)).collect();
+    let passages = passages(&all, &arrivals(&all));
+    let rest = |passage: &Passage<'_>| {
+        if passage.difference().is_some_and(|check| is_explained(&all, &check)) {
+            return 0;
+        }
+        let explained = passage.arrived_elsewhere().filter(|(check, _)| is_explained(&all, check));
+        let gone = explained.map(|(_, quantity)| quantity).fold(passage.arrived.unwrap_or(0), i64::saturating_add);
+        passage.line.quantity.saturating_sub(gone)
+    };
+    let on_the_way = passages.iter().map(|passage| (passage.from, passage.line, rest(passage)));
+    on_the_way.filter(|(_, _, rest)| *rest > 0).collect()
 }
 
 fn transfers(all: &All<'_>, found: &mut Found) {
@@ -231,23 +301,10 @@ fn transfers(all: &All<'_>, found: &mut Found) {
             found.insert(CrossCheck::new(class, [*first, *point], &[transfer.as_bytes()], quantity.to_string()));
         }
     }
-    let sent = all.values().flat_map(|summary| match &summary.detail {
-        Detail::SupplyPoint { sent, .. } => sent.iter().map(|line| (summary.id, line)).collect(),
-        _ => Vec::new(),
-    });
-    for (from, line) in sent {
-        let Some((to, arrived)) = arrivals.get(&line.transfer).and_then(|points| points.first()) else { continue };
-        if *arrived != line.quantity {
-            found.insert(lost_on_the_way(from, *to, line, *arrived));
-        }
+    for passage in passages(all, &arrivals) {
+        found.extend(passage.arrived_elsewhere().map(|(check, _)| check));
+        found.extend(passage.difference());
     }
-}
-
-fn lost_on_the_way(from: RecordId, to: RecordId, line: &TransferLine, arrived: i64) -> CrossCheck {
-    let (sent_be, arrived_be) = (line.quantity.to_be_bytes(), arrived.to_be_bytes());
-    let key: [&[u8]; 3] = [line.transfer.as_bytes(), &sent_be, &arrived_be];
-    let subject = format!("{} {} → {arrived}", line.item, line.quantity);
-    CrossCheck::new(CheckClass::LostOnTheWay, [from, to], &key, subject)
 }
 
 /// A team that is out: where it is deployed, and where else it has a task at an open incident.

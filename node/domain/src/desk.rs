@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
 
-use crate::crosscheck::{CrossCheck, arrivals, crosschecks};
+use crate::crosscheck::{CrossCheck, crosschecks, on_the_way};
 use crate::date::Date;
 use crate::events::team_checked_in::Readiness;
 use crate::limits::{CERTIFIED_FOR_READY, EXPIRING_DAYS};
@@ -74,6 +74,8 @@ pub struct TransitLine {
     pub from_name: String,
     /// What people call the receiving point, if it is known here.
     pub to_name: String,
+    /// How much is still on the way: what was sent, less the parts that have arrived.
+    pub rest: i64,
     /// The transfer.
     pub transfer: TransferLine,
 }
@@ -270,21 +272,18 @@ fn due(summary: &Summary) -> Option<Date> {
     }
 }
 
-/// Sent and not arrived: the two halves of a transfer stand at different points.
+/// Sent and not arrived, or not all of it: the two halves of a transfer stand at different points.
 fn in_transit(summaries: &[Summary]) -> Vec<TransitLine> {
-    let points: BTreeMap<RecordId, &Summary> = summaries.iter().map(|s| (s.id, s)).collect();
-    let arrived = arrivals(&points);
-    let arrived = |transfer: &TransferLine| arrived.contains_key(&transfer.transfer);
-    let mut lines: Vec<TransitLine> = Vec::new();
-    for summary in summaries {
-        let Detail::SupplyPoint { sent, .. } = &summary.detail else { continue };
-        lines.extend(sent.iter().filter(|transfer| !arrived(transfer)).map(|transfer| TransitLine {
-            from_point: summary.id,
-            from_name: summary.title.clone(),
-            to_name: points.get(&transfer.to_point).map(|point| point.title.clone()).unwrap_or_default(),
-            transfer: transfer.clone(),
-        }));
-    }
+    let titles: BTreeMap<RecordId, &str> = summaries.iter().map(|s| (s.id, s.title.as_str())).collect();
+    let title = |point: &RecordId| titles.get(point).copied().unwrap_or_default().to_owned();
+    let line = |(from, transfer, rest): (RecordId, &TransferLine, i64)| TransitLine {
+        from_point: from,
+        from_name: title(&from),
+        to_name: title(&transfer.to_point),
+        rest,
+        transfer: transfer.clone(),
+    };
+    let mut lines: Vec<TransitLine> = on_the_way(summaries).into_iter().map(line).collect();
     lines.sort_by_key(|line| (line.transfer.sent_ms, line.transfer.transfer));
     lines
 }

@@ -26,7 +26,7 @@ use crate::state::keys::Keys;
 use crate::state::{Context, Folded, Held, Knowledge, Recent, RecordKind, Stamp, State};
 
 use authority::{Authority, Origin, covers};
-use repetition::{Acts, bucket, followers};
+use repetition::{Acts, Followers, bucket, followers};
 
 pub use repetition::ActRun;
 
@@ -67,7 +67,7 @@ pub fn fold_record<'a>(record: RecordId, events: impl IntoIterator<Item = FoldEv
     let mut given: Given<'a> = given.into_iter().map(|(id, event)| (id, with_reading(event))).collect();
     let graph = Graph::new(given.values().map(|(event, _)| vertex(event)).collect());
     let authority = Authority::of(&in_order(&graph, &given))?;
-    let graph = causality(graph, &given, &authority);
+    let (graph, parts) = causality(graph, &given, &authority);
     let mut view = empty_view(record, &graph, &authority);
     let mut facts: Vec<Option<Folded>> = vec![None; graph.len()];
     let mut acts = Acts::default();
@@ -76,7 +76,7 @@ pub fn fold_record<'a>(record: RecordId, events: impl IntoIterator<Item = FoldEv
         if graph.vertex(at).counts {
             meet(&mut view, &graph, &facts, Meet::Before(at));
         }
-        let entry = Entry::new(&event, reading, &authority, &acts);
+        let entry = Entry { part: parts.get(&event.id).copied(), ..Entry::new(&event, reading, &authority, &acts) };
         if let Some(stamp) = entry.new_act() {
             acts.add(&stamp, event.id, event.header);
         }
@@ -93,6 +93,28 @@ pub fn fold_record<'a>(record: RecordId, events: impl IntoIterator<Item = FoldEv
     view.heads.sort_unstable();
     close(&mut view);
     Some(view)
+}
+
+/// Folds what whoever saw just these heads of a record had seen. None where one of them is not among the events.
+pub fn fold_seen<'a>(
+    record: RecordId,
+    heads: &[EventId],
+    events: impl IntoIterator<Item = FoldEvent<'a>>,
+) -> Option<RecordView> {
+    let given: BTreeMap<EventId, FoldEvent<'a>> =
+        events.into_iter().filter(|e| e.header.record == Some(record)).map(|e| (e.id, e)).collect();
+    if !heads.iter().all(|head| given.contains_key(head)) {
+        return None;
+    }
+    let (mut seen, mut open) = (BTreeSet::new(), heads.to_vec());
+    while let Some(event) = open.pop() {
+        if let Some(known) = given.get(&event)
+            && seen.insert(event)
+        {
+            open.extend(&known.header.parents);
+        }
+    }
+    fold_record(record, given.into_values().filter(|event| seen.contains(&event.id)))
 }
 
 /// Folds one more event whose author had seen exactly what the view shows.
@@ -119,7 +141,7 @@ pub fn fold_next(view: &RecordView, event: &FoldEvent<'_>) -> Result<RecordView,
     if !complete || adopts || (edits && waits) {
         return Err(Refold::Incomplete);
     }
-    let entry = Entry { event, reading, origin: Origin::Inside, begun_elsewhere: false, repeats: None };
+    let entry = Entry { event, reading, origin: Origin::Inside, begun_elsewhere: false, repeats: None, part: None };
     if entry.new_act().is_some_and(|stamp| may_repeat(view, &stamp, event.header)) {
         return Err(Refold::MayRepeat);
     }
@@ -145,13 +167,15 @@ struct Entry<'e> {
     begun_elsewhere: bool,
     /// The event that has said the same before.
     repeats: Option<EventId>,
+    /// Which part of its transfer an arrival is; none for who has seen all that is there.
+    part: Option<u64>,
 }
 
 impl<'e> Entry<'e> {
     fn new(event: &'e FoldEvent<'e>, reading: Reading, authority: &Authority, acts: &Acts) -> Self {
         let origin = authority.origin(event);
         let begun_elsewhere = authority.begun_elsewhere(&event.id);
-        let mut entry = Self { event, reading, origin, begun_elsewhere, repeats: None };
+        let mut entry = Self { event, reading, origin, begun_elsewhere, repeats: None, part: None };
         entry.repeats = entry.new_act().and_then(|stamp| acts.repeated(&stamp, event.header));
         entry
     }
@@ -191,8 +215,8 @@ fn in_order<'g, 'a>(graph: &Graph, given: &'g Given<'a>) -> Vec<(&'g FoldEvent<'
 }
 
 /// The graph in which acts from outside do not count, whoever adopts has seen what they adopt, and what says the same
-/// thing again follows the first to say it.
-fn causality(mut graph: Graph, given: &Given<'_>, authority: &Authority) -> Graph {
+/// thing again follows the first to say it; and which part of its transfer each arrival is.
+fn causality(mut graph: Graph, given: &Given<'_>, authority: &Authority) -> (Graph, BTreeMap<EventId, u64>) {
     let adopted: Vec<(EventId, EventId)> = authority.seen_by_adoption().collect();
     if !adopted.is_empty() {
         graph = graph.with_seen(&adopted);
@@ -201,9 +225,10 @@ fn causality(mut graph: Graph, given: &Given<'_>, authority: &Authority) -> Grap
     graph.let_count(|id| given.get(id).is_some_and(|(event, _)| counts(event)));
     let entering = in_order(&graph, given).into_iter().filter(|(event, _)| counts(event));
     let entering = entering.filter_map(|(event, reading)| Some((event.id, event.header, reading.as_ref().ok()?)));
-    let again = followers(entering);
+    let Followers { again, parts } = followers(entering, &graph);
     // Either way round they are one thing: who has seen the later one has seen the first.
-    if again.is_empty() { graph } else { graph.with_seen(&again) }
+    let graph = if again.is_empty() { graph } else { graph.with_seen(&again) };
+    (graph, parts)
 }
 
 /// Whether an act may stand in the view already. Its bits being there says so, except for the next event of the very act
@@ -315,7 +340,7 @@ fn step(view: &mut RecordView, entry: Entry<'_>, knowledge: Knowledge<'_>) -> Op
     }
     let elsewhere = entry.begun_elsewhere.then_some(Rule::BegunElsewhere);
     let adopted = (entry.origin == Origin::Adopted).then_some(Rule::AdoptedFromOutside);
-    let booked = fact.booking().is_some_and(|booking| view.state.has_booked(booking));
+    let booked = fact.booking().is_some_and(|booking| view.state.has_booked(booking, entry.part));
     let again = booked.then_some(Rule::BookedBefore);
     let broken = again.or_else(|| fact.broken_rule(&view.state, &ctx));
     for rule in [elsewhere, adopted, broken].into_iter().flatten() {

@@ -117,7 +117,8 @@ impl Graph {
         graph
     }
 
-    fn push(&mut self, vertex: Vertex) {
+    /// Adds an event after all others. Those of its parents that are here stand before it.
+    pub(crate) fn push(&mut self, vertex: Vertex) {
         let at = self.vertices.len();
         let mut parents: Vec<usize> = vertex.parents.iter().filter_map(|id| self.index.get(id).copied()).collect();
         parents.sort_unstable();
@@ -127,6 +128,15 @@ impl Graph {
         self.vertices.push(vertex);
         self.parents.push(parents);
         self.pasts.push(past);
+    }
+
+    /// Lets the last event have seen one more, which stands before it.
+    pub(crate) fn let_last_see(&mut self, earlier: EventId) {
+        let Some(mut vertex) = self.vertices.pop() else { return };
+        self.parents.pop();
+        self.pasts.pop();
+        vertex.parents.push(earlier);
+        self.push(vertex);
     }
 
     /// Says anew which events count.

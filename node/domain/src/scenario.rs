@@ -26,7 +26,7 @@ use crate::events::supplies_received::SuppliesReceived;
 use crate::events::team_deployed::TeamDeployed;
 use crate::events::team_released::TeamReleased;
 use crate::events::{Fact, Said};
-use crate::fold::{FoldEvent, fold_record};
+use crate::fold::{FoldEvent, fold_record, fold_seen};
 use crate::record::RecordView;
 use crate::state::State;
 use crate::summary::Summary;
@@ -171,6 +171,11 @@ impl Default for Known {
 impl Views for Known {
     fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable> {
         Ok(self.histories.get(record).map(History::view))
+    }
+
+    fn as_seen(&self, record: &RecordId, heads: &[EventId]) -> Result<Option<RecordView>, Unreadable> {
+        let events = self.histories.get(record).into_iter().flat_map(|history| &history.events);
+        Ok(fold_seen(*record, heads, events.map(Told::fold_event)))
     }
 
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {

@@ -98,7 +98,7 @@ pub(crate) async fn submit(
             begun.begin(id);
             node.submit(&operator.name, id, command)
         });
-        recorded.await?.map_err(HttpError::from)
+        recorded.await?.map_err(|error| HttpError::from(error).name_field(form.act, false))
     };
     match recorded.await {
         // It is durable, and no page can show it yet: so this one says it.

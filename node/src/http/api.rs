@@ -231,13 +231,14 @@ async fn command(
     count_write(&app, &caller)?;
     let id = act_of(&headers)?.unwrap_or_else(new_act);
     let (node, name, checked) = (app.node.clone(), caller.name(act.by.as_deref())?, clock_checked(&headers));
+    let word = act.command.act().word();
     let submitted = aside(move || {
         node.ask_about_clock(&id, checked)?;
         begun.begin(id);
         node.submit(&name, id, act.command)
     });
     let submitted = submitted.await?;
-    let receipt = submitted.map_err(|error| HttpError::from(error).of(id))?;
+    let receipt = submitted.map_err(|error| HttpError::from(error).name_field(&word, true).of(id))?;
     Ok((status_of(&receipt), Answer(receipt)).into_response())
 }
 
@@ -338,7 +339,7 @@ async fn batch(
         begun.begin(first);
         node.submit_all(&name, acts, of)
     });
-    let receipts: Vec<Receipt> = recorded.await??;
+    let receipts: Vec<Receipt> = recorded.await?.map_err(|error| HttpError::from(error).name_field("", true))?;
     Ok((StatusCode::CREATED, Answer(receipts)).into_response())
 }
 

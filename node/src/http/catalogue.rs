@@ -266,13 +266,14 @@ static FORMS: &[Form] = &[
         &[
             Field::new("transfer", Word::Transfer, Kind::Among(Source::Transits)),
             Field::optional("quantity", Word::ArrivedQuantity, Kind::Number(1)).hint(Word::ArrivedQuantityHint),
+            Field::optional("even_if_more", Word::EvenIfMore, Kind::Tick),
         ],
     ),
     on(
         "count_supplies",
         Word::DoCountSupplies,
         SUPPLIES,
-        &["point"],
+        &["point", "heads"],
         &[
             Field::new("item", Word::Item, Kind::Among(Source::Bins)),
             Field::new("quantity", Word::CountedQuantity, Kind::Number(0)),
@@ -282,7 +283,7 @@ static FORMS: &[Form] = &[
         "adjust_supplies",
         Word::DoAdjustSupplies,
         SUPPLIES,
-        &["point"],
+        &["point", "heads"],
         &[
             Field::new("item", Word::Item, Kind::Among(Source::Bins)),
             Field::new("delta", Word::Delta, Kind::Number(-1_000_000)).hint(Word::DeltaHint),
@@ -359,7 +360,7 @@ static FORMS: &[Form] = &[
         &[Field::new("by_plan", Word::ByPlan, Kind::Among(Source::Plans))],
     ),
     // Conflicts.
-    on("settle_conflict", Word::DoSettle, "/", &["record", "conflict"], &[KEEP, COUNTED, DECISION]),
+    on("settle_conflict", Word::DoSettle, "/", &["record", "conflict", "heads"], &[KEEP, COUNTED, DECISION]),
     on("adopt_acts", Word::DoAdoptActs, "/", &["record", "events"], &[NOTE]),
     on(
         "explain_check",
@@ -391,6 +392,12 @@ static TEAM_PROFILE: [Field; 3] = [
     Field::optional("lead", Word::TeamLead, Kind::Line).hint(Word::PostHint),
 ];
 const NOTE: Field = Field::optional("note", Word::Note, Kind::Text);
+
+/// What the form of an act calls a field; another form's word for it where this one has none.
+pub(crate) fn label_in(act: &str, name: &str) -> Option<Word> {
+    let mut fields = form_named(act).into_iter().chain(FORMS).flat_map(|form| form.fields);
+    fields.find(|field| field.name == name).map(|field| field.label)
+}
 
 /// What the forms call a particular of an event; the history calls it the same. Several acts use one name for different
 /// things, so the act of this very event is asked first, and then the others of its stream. An act is the imperative of

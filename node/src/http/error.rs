@@ -11,6 +11,7 @@ use linli_domain::act::ActId;
 use linli_domain::commands::{Refusal, Refused};
 use serde::Serialize;
 
+use super::catalogue::label_in;
 use super::pages::layout;
 use super::session::lang_of;
 use crate::acts::ActReused;
@@ -185,6 +186,25 @@ impl HttpError {
     /// Names the field that is meant.
     pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Says first which field of an act is meant: as the form calls it, and for programs by its own name as well.
+    pub(crate) fn name_field(mut self, act: &str, for_programs: bool) -> Self {
+        let Some(field) = self.field.clone() else { return self };
+        let label = label_in(act, &field);
+        for (lang, text) in [(Lang::Zh, &mut self.zh), (Lang::En, &mut self.en)] {
+            let what = text.strip_prefix(&format!("{field}: ")).map(str::to_owned);
+            let name = match label {
+                Some(label) if for_programs => lang.fill(Word::FieldOfPrograms, &[&lang.t(label), &field]),
+                Some(label) => lang.t(label).to_owned(),
+                None => field.clone(),
+            };
+            // On a page what is wrong stands beside its field already, unless it is said by the name that programs use.
+            if for_programs || what.is_some() {
+                *text = lang.fill(Word::ErrField, &[&name, &what.as_deref().unwrap_or(text)]);
+            }
+        }
         self
     }
 

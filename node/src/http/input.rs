@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::HttpError;
 use super::limits;
@@ -68,7 +69,7 @@ impl<T: DeserializeOwned, S: Send + Sync, const MAX: usize> FromRequest<S> for J
         }
         let (parts, body) = request.into_parts();
         let bytes = bounded(&parts, body, MAX).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| json_error(&error.to_string()))
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| described::<T>(&bytes, &error))
     }
 }
 
@@ -129,6 +130,58 @@ async fn whole(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Byte
         whole.extend_from_slice(&piece);
     }
     Ok(Bytes::from(whole))
+}
+
+/// What is wrong with a JSON text, and in which field.
+fn described<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> HttpError {
+    let said = json_error(&error.to_string());
+    if said.code != "json" || bytes.len() > LOOKED_THROUGH_BYTES_MAX {
+        return said;
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(bytes) else { return said };
+    let Some(field) = said.field.clone().or_else(|| culprit::<T>(&body)) else { return said };
+    let act = body.pointer("/command/do").and_then(Value::as_str);
+    said.about(field).name_field(act.unwrap_or_default(), true)
+}
+
+/// Longest body in which the field that is wrong is looked for: it is read once for each of its fields.
+const LOOKED_THROUGH_BYTES_MAX: usize = 64 << 10;
+/// Fields of one object, or elements of one list, among which the one that is wrong is looked for.
+const LOOKED_THROUGH_MAX: usize = 64;
+
+/// The field without which something else is wrong with a body, or nothing: a tagged form does not say which of its fields
+/// it could not read.
+fn culprit<T: DeserializeOwned>(body: &Value) -> Option<String> {
+    let wrong_with = |body: &Value| T::deserialize(body).err().map(|error| error.to_string());
+    let whole = wrong_with(body)?;
+    let (mut place, mut field) = (String::new(), None);
+    loop {
+        let mut names: Vec<String> = match body.pointer(&place)? {
+            Value::Object(fields) => fields.keys().cloned().collect(),
+            Value::Array(items) => (0..items.len()).map(|n| n.to_string()).collect(),
+            _ => return field,
+        };
+        if names.len() > LOOKED_THROUGH_MAX {
+            return field;
+        }
+        // Without its tag nothing of a form can be read, so that says nothing about the tag.
+        names.retain(|name| name != "do");
+        let without = |name: &String| {
+            let mut less = body.clone();
+            match less.pointer_mut(&place) {
+                Some(Value::Object(fields)) => drop(fields.remove(name)),
+                Some(Value::Array(items)) => drop(name.parse().map(|n: usize| items.remove(n))),
+                _ => {}
+            }
+            less
+        };
+        let Some(name) = names.into_iter().find(|name| wrong_with(&without(name)).as_ref() != Some(&whole)) else {
+            return field;
+        };
+        place = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+        let in_list = name.bytes().all(|byte| byte.is_ascii_digit());
+        field = if in_list { field } else { Some(name) };
+    }
 }
 
 /// What is wrong with a JSON text; a name that does not exist comes with the nearest one that does.

@@ -24,10 +24,10 @@ pub struct AdoptActs {
 
 impl AdoptActs {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = ctx.any_record("record", &self.record)?;
         may(Act::AdoptActs, &view).map_err(Refused::new)?;
         if !view.is_covered_by(ctx.area) {
-            return Err(Refused::new(Refusal::OutsideArea));
+            return Err(Refused::about(Refusal::OutsideArea, "record"));
         }
         let waiting: Vec<EventId> = view.outside().collect();
         if self.events.is_empty() || self.events.iter().any(|event| !waiting.contains(event)) {
@@ -44,7 +44,7 @@ impl AdoptActs {
             RecordKind::Plan => Fact::PlanAdopted(adopted),
             RecordKind::Hazard => Fact::HazardAdopted(adopted),
             RecordKind::Building | RecordKind::Contact | RecordKind::Unknown => {
-                return Err(Refused::new(Refusal::OtherKindOfRecord));
+                return Err(Refused::about(Refusal::OtherKindOfRecord, "record"));
             }
         };
         Ok(vec![ctx.next(&view, fact)?])

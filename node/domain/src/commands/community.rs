@@ -309,10 +309,10 @@ fn stands_alone(view: &RecordView, survey: &Survey) -> bool {
 }
 
 fn hazard(ctx: &CommandContext<'_>, act: Act, id: &RecordId) -> Result<(RecordView, Box<HazardState>), Refused> {
-    let view = ctx.record(id, RecordKind::Hazard)?;
+    let view = ctx.record("hazard", id, RecordKind::Hazard)?;
     may(act, &view).map_err(Refused::new)?;
     match view.state.clone() {
         State::Hazard(state) => Ok((view, state)),
-        _ => Err(Refused::new(Refusal::OtherKindOfRecord)),
+        _ => Err(Refused::about(Refusal::OtherKindOfRecord, "hazard")),
     }
 }

@@ -26,14 +26,14 @@ pub struct ExplainCheck {
 
 impl ExplainCheck {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = ctx.any_record("record", &self.record)?;
         let open = crosschecks(&ctx.views.matching(&|_| true));
         let check = open.iter().find(|check| check.id == self.check);
         if !check.is_some_and(|check| check.records.contains(&self.record)) {
             return Err(Refused::about(Refusal::UnknownCheck, "check"));
         }
         if !view.is_covered_by(ctx.area) {
-            return Err(Refused::new(Refusal::OutsideArea));
+            return Err(Refused::about(Refusal::OutsideArea, "record"));
         }
         let explained = Explained { check: self.check, explanation: self.explanation, said: ctx.said(self.note) };
         let fact = match view.kind {
@@ -43,7 +43,7 @@ impl ExplainCheck {
             RecordKind::Plan => Fact::PlanExplained(explained),
             RecordKind::Building => Fact::BuildingExplained(explained),
             RecordKind::Hazard | RecordKind::Contact | RecordKind::Unknown => {
-                return Err(Refused::new(Refusal::OtherKindOfRecord));
+                return Err(Refused::about(Refusal::OtherKindOfRecord, "record"));
             }
         };
         Ok(vec![ctx.next(&view, fact)?])

@@ -111,7 +111,7 @@ impl AssignIncident {
         let (view, _) = incident(ctx, Act::AssignIncident, &self.incident)?;
         let assignee = match (self.team, self.post) {
             (Some(team), None) => {
-                let team_view = ctx.record(&team, RecordKind::Team)?;
+                let team_view = ctx.record("team", &team, RecordKind::Team)?;
                 if out_elsewhere(&team_view, &self.incident) {
                     return Err(Refused::about(Refusal::AlreadyDeployed, "team"));
                 }
@@ -242,7 +242,7 @@ impl LinkIncident {
         if self.duplicate_of == self.incident {
             return Err(Refused::about(Refusal::Itself, "duplicate_of"));
         }
-        ctx.record(&self.duplicate_of, RecordKind::Incident)?;
+        ctx.record("duplicate_of", &self.duplicate_of, RecordKind::Incident)?;
         if state.duplicates.contains(&self.duplicate_of) {
             return Ok(Vec::new());
         }
@@ -260,10 +260,10 @@ fn out_elsewhere(team: &RecordView, incident: &RecordId) -> bool {
 }
 
 fn incident(ctx: &CommandContext<'_>, act: Act, id: &RecordId) -> Result<(RecordView, Box<IncidentState>), Refused> {
-    let view = ctx.record(id, RecordKind::Incident)?;
+    let view = ctx.record("incident", id, RecordKind::Incident)?;
     may(act, &view).map_err(Refused::new)?;
     match view.state.clone() {
         State::Incident(state) => Ok((view, state)),
-        _ => Err(Refused::new(Refusal::OtherKindOfRecord)),
+        _ => Err(Refused::about(Refusal::OtherKindOfRecord, "incident")),
     }
 }

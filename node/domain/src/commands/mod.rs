@@ -16,9 +16,13 @@ mod supplies;
 mod teams;
 #[cfg(test)]
 mod tests;
+mod transfers;
+
+use std::collections::BTreeSet;
 
 use linli_core::area::Area;
 use linli_core::id::{AuthorKey, EventId, Kind, RecordId, Stream};
+use linli_core::limits::PARENTS_MAX;
 use linli_core::time::Hlc;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +48,7 @@ pub use settling::*;
 pub use stamp::Stamps;
 pub use supplies::*;
 pub use teams::*;
+pub use transfers::*;
 
 /// The views that are known here.
 pub trait Views {
@@ -52,6 +57,12 @@ pub trait Views {
     /// # Errors
     /// [`Unreadable`] when there may be one and it cannot be read: that is never the same as not knowing it.
     fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable>;
+
+    /// The view of a record as whoever saw just these heads saw it; none if one of them is no event of it here.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when its events cannot be read.
+    fn as_seen(&self, record: &RecordId, heads: &[EventId]) -> Result<Option<RecordView>, Unreadable>;
 
     /// The summaries of all records that are wanted, in no order that matters.
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary>;
@@ -126,6 +137,13 @@ macro_rules! commands {
             }
         }
 
+        impl Act {
+            /// Its `do` word.
+            pub fn word(self) -> String {
+                snake_case(match self { $(Self::$name => stringify!($name),)+ })
+            }
+        }
+
         impl Command {
             /// What kind of act it is.
             pub const fn act(&self) -> Act {
@@ -187,7 +205,7 @@ commands! {
     IssueSupplies,
     /// Sends supplies to another point.
     SendSupplies,
-    /// Books in what another point has sent.
+    /// Books in what another point has sent, all at once or in parts.
     ArriveSupplies,
     /// Enters what was counted.
     CountSupplies,
@@ -271,17 +289,22 @@ impl CommandContext<'_> {
         if self.operator.is_empty() { author.to_string() } else { self.operator.to_owned() }
     }
 
-    /// The view of a record that must exist and be of a kind.
-    fn record(&self, record: &RecordId, kind: RecordKind) -> Result<RecordView, Refused> {
-        let view = self.views.view(record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
-        if view.kind == kind { Ok(view) } else { Err(Refused::new(Refusal::OtherKindOfRecord)) }
+    /// The view of a record that must exist and be of a kind, named by this field of the command.
+    fn record(&self, field: &'static str, record: &RecordId, kind: RecordKind) -> Result<RecordView, Refused> {
+        let view = self.any_record(field, record)?;
+        if view.kind == kind { Ok(view) } else { Err(Refused::about(Refusal::OtherKindOfRecord, field)) }
+    }
+
+    /// The view of a record that must exist, named by this field of the command.
+    fn any_record(&self, field: &'static str, record: &RecordId) -> Result<RecordView, Refused> {
+        self.views.view(record)?.ok_or_else(|| Refused::about(Refusal::UnknownRecord, field))
     }
 
     /// The record of a command that may begin one: its id, and the view if it exists already.
     fn begun(&self, id: Option<RecordId>, kind: RecordKind) -> Result<(RecordId, Option<RecordView>), Refused> {
         let id = id.unwrap_or(self.new_id);
         match self.views.view(&id)? {
-            Some(view) if view.kind != kind => Err(Refused::new(Refusal::OtherKindOfRecord)),
+            Some(view) if view.kind != kind => Err(Refused::about(Refusal::OtherKindOfRecord, "record")),
             view => Ok((id, view)),
         }
     }
@@ -305,6 +328,27 @@ impl CommandContext<'_> {
         let area = if self.area.contains(&view.area) { view.area.clone() } else { self.area.clone() };
         let draft = draft(view.record, area, view.heads.clone(), &fact)?;
         Ok(Draft { after: view.last_time, ..draft })
+    }
+
+    /// The record as whoever acts saw it: as it is now, unless they say which heads they were shown.
+    fn seen(&self, view: &RecordView, heads: Option<&[EventId]>) -> Result<RecordView, Refused> {
+        let Some(heads) = heads else { return Ok(view.clone()) };
+        let heads: BTreeSet<EventId> = heads.iter().copied().collect();
+        if heads.iter().eq(&view.heads) {
+            return Ok(view.clone());
+        }
+        let heads: Vec<EventId> = heads.into_iter().collect();
+        let unknown = || Refused::about(Refusal::UnknownHeads, "heads");
+        if heads.is_empty() || heads.len() > PARENTS_MAX {
+            return Err(unknown());
+        }
+        self.views.as_seen(&view.record, &heads)?.ok_or_else(unknown)
+    }
+
+    /// The next event of a record by somebody who had seen no more of it than `seen` shows: what came since is
+    /// concurrent to it.
+    fn next_after(&self, seen: &RecordView, view: &RecordView, fact: Fact) -> Result<Draft, Refused> {
+        Ok(Draft { parents: seen.heads.clone(), ..self.next(view, fact)? })
     }
 
     /// The first or next event, as the case may be.

@@ -183,7 +183,7 @@ impl SupersedePlan {
         if self.by_plan == self.plan {
             return Err(Refused::about(Refusal::Itself, "by_plan"));
         }
-        let successor = ctx.record(&self.by_plan, RecordKind::Plan)?;
+        let successor = ctx.record("by_plan", &self.by_plan, RecordKind::Plan)?;
         // A draft replaces nothing: people would be left without a plan, by one person's hand.
         let is_approved = matches!(&successor.state, State::Plan(plan) if plan.present_is_approved());
         if !is_approved && !Summary::from(&successor).state.is_in_force() {
@@ -202,10 +202,10 @@ fn outline_of(view: &RecordView) -> Option<&Outline> {
 }
 
 fn plan(ctx: &CommandContext<'_>, act: Act, id: &RecordId) -> Result<(RecordView, Box<PlanState>), Refused> {
-    let view = ctx.record(id, RecordKind::Plan)?;
+    let view = ctx.record("plan", id, RecordKind::Plan)?;
     may(act, &view).map_err(Refused::new)?;
     match view.state.clone() {
         State::Plan(state) => Ok((view, state)),
-        _ => Err(Refused::new(Refusal::OtherKindOfRecord)),
+        _ => Err(Refused::about(Refusal::OtherKindOfRecord, "plan")),
     }
 }

@@ -146,12 +146,21 @@ refusals! {
     /// No such conflict.
     UnknownConflict "unknown_conflict" "没有这个冲突。" "There is no such conflict."
         "刷新后再试。" "Refresh and try again.";
+    /// The heads of a record that somebody says to have seen are not here.
+    UnknownHeads "unknown_heads" "本节点没有您所见的那些条目, 或其中还没有这个冲突。" "What you say to have seen is not here, or the conflict was not there yet."
+        "刷新页面后再做; 命令行不带 heads 即以现在为准。" "Load the page anew; on the command line leave out heads to stand on what is here now.";
+    /// Sent to another point.
+    NotAddressee "not_addressee" "这笔调拨不是发往这里的。" "That transfer was not sent to this point."
+        "在收货点入库; 货若就在这里, 先在收货点入库, 再由收货点调出到这里。" "Book it in at the point it was sent to; if the goods are here, book them in there and then send them on from there to here.";
+    /// More than is still on the way.
+    MoreThanSent "more_than_sent" "到货超过在途数量。" "That is more than is still on the way."
+        "核对数量; 确实多到时请确认(even_if_more=true), 差异留待说明。" "Check the quantity; if more has really arrived, confirm it (even_if_more=true), and the difference is left to be explained.";
     /// No such transfer.
     UnknownTransfer "unknown_transfer" "对方物资点没有这笔调出记录, 或内容不符。" "The other point has not sent this, or it differs."
         "核对调拨编号和数量; 尚未同步时可确认仍要入库(even_if_unknown)。" "Check the transfer; before the nodes have met, confirm with even_if_unknown.";
     /// Booked already.
     AlreadyArrived "already_arrived" "这笔调拨已经入库。" "That transfer has arrived already."
-        "无需再做。" "There is nothing left to do.";
+        "无需再做; 如确有后到或多到的, 填写数量并确认(even_if_more=true)。" "There is nothing left to do; if more has really arrived, say how much and confirm it (even_if_more=true).";
     /// The record exists.
     AlreadyThere "already_there" "该记录已存在。" "That record exists already."
         "换一个编号, 或修改原记录。" "Use another id, or change that record.";
@@ -229,9 +238,48 @@ impl Refused {
         refused
     }
 
+    /// A field that is needed here and was not given.
+    pub(super) fn missing(field: &'static str) -> Self {
+        Self::field(Invalid { field, problem: InvalidProblem::Empty })
+    }
+
+    /// The transfer goes to another point, which people call so.
+    pub(super) fn not_addressee(addressee: &str) -> Self {
+        let mut refused = Self::about(Refusal::NotAddressee, "point");
+        refused.zh = format!("这笔调拨发往“{addressee}”, 不是这里。");
+        refused.en = format!("That transfer was sent to {addressee}, not to this point.");
+        refused
+    }
+
+    /// All of a transfer has arrived, as far as is known here.
+    pub(super) fn arrived_already(arrived: i64, sent: Option<i64>) -> Self {
+        let mut refused = Self::about(Refusal::AlreadyArrived, "transfer");
+        match sent {
+            Some(sent) => {
+                refused.zh = format!("这笔调拨已经入库{arrived}, 发出{sent}。");
+                refused.en = format!("{arrived} of that transfer have arrived already; {sent} were sent.");
+            }
+            None => {
+                refused.zh = "这笔调拨已有入库记录, 发出的记录尚未到本节点。".to_owned();
+                refused.en =
+                    "Some of that transfer has arrived already; how much was sent is not known here.".to_owned();
+            }
+        }
+        refused
+    }
+
+    /// More arrived than is still on the way.
+    pub(super) fn more_than_sent(sent: i64, arrived: i64, asked: i64) -> Self {
+        let mut refused = Self::about(Refusal::MoreThanSent, "quantity");
+        let rest = sent.saturating_sub(arrived);
+        refused.zh = format!("发出{sent}, 已入库{arrived}, 在途{rest}, 这次要入库{asked}。");
+        refused.en = format!("{sent} were sent, {arrived} have arrived, {rest} are on the way; {asked} were entered.");
+        refused
+    }
+
     /// More was asked for than the books show.
-    pub(super) fn not_enough(item: &str, known: i64, asked: i64) -> Self {
-        let mut refused = Self::about(Refusal::NotEnough, "quantity");
+    pub(super) fn not_enough(field: &'static str, item: &str, known: i64, asked: i64) -> Self {
+        let mut refused = Self::about(Refusal::NotEnough, field);
         refused.zh = format!("{item}账面只有{known}, 申请{asked}。");
         refused.en = format!("The books show {known} of {item}; {asked} were asked for.");
         refused

@@ -28,6 +28,10 @@ pub struct SettleConflict {
     /// What was counted, for a conflict about stock.
     #[serde(default)]
     pub counted: Option<i64>,
+    /// The record's heads that whoever decides had seen; the present ones if absent. What came since is concurrent to
+    /// the decision, and added to the count.
+    #[serde(default)]
+    pub heads: Option<Vec<EventId>>,
     /// What was decided, in words.
     pub decision: String,
     /// Anything else worth saying.
@@ -37,13 +41,18 @@ pub struct SettleConflict {
 
 impl SettleConflict {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let view = ctx.views.view(&self.record)?.ok_or_else(|| Refused::new(Refusal::UnknownRecord))?;
+        let view = ctx.any_record("record", &self.record)?;
         let conflict = view.conflicts.iter().find(|conflict| conflict.id == self.conflict);
-        let Some(conflict) = conflict else { return Err(Refused::new(Refusal::UnknownConflict)) };
+        let Some(conflict) = conflict else { return Err(Refused::about(Refusal::UnknownConflict, "conflict")) };
         if !Conflict::is_open(conflict) {
-            return Err(Refused::new(Refusal::AlreadySettled));
+            return Err(Refused::about(Refusal::AlreadySettled, "conflict"));
         }
-        let count = self.count(ctx, &view, conflict)?;
+        // Whoever has not seen all sides of a conflict cannot settle it.
+        let seen = ctx.seen(&view, self.heads.as_deref())?;
+        if !seen.conflicts.iter().any(|shown| shown.id == self.conflict) {
+            return Err(Refused::about(Refusal::UnknownHeads, "heads"));
+        }
+        let count = self.count(ctx, &seen, conflict)?;
         if self.keep.is_some_and(|keep| !conflict.events.contains(&keep)) {
             return Err(Refused::about(Refusal::InvalidField, "keep"));
         }
@@ -56,10 +65,10 @@ impl SettleConflict {
             RecordKind::Plan => Fact::PlanSettled(settled),
             RecordKind::Hazard => Fact::HazardSettled(settled),
             RecordKind::Building | RecordKind::Contact | RecordKind::Unknown => {
-                return Err(Refused::new(Refusal::UnknownConflict));
+                return Err(Refused::about(Refusal::UnknownConflict, "conflict"));
             }
         };
-        in_a_row(ctx, &view, count.into_iter().chain([fact]))
+        in_a_row(ctx, &seen, &view, count.into_iter().chain([fact]))
     }
 
     /// The count that settles a conflict about stock. None is needed where the books are right again already.

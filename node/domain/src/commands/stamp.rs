@@ -130,6 +130,8 @@ fn says_something(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use linli_core::id::EventId;
+
     use super::*;
     use crate::commands::{CommandContext, Refused, Unreadable, Views, prepare};
     use crate::events::Fact;
@@ -186,6 +188,10 @@ mod tests {
 
     impl Views for Broken {
         fn view(&self, _: &RecordId) -> Result<Option<RecordView>, Unreadable> {
+            Err(Unreadable)
+        }
+
+        fn as_seen(&self, _: &RecordId, _: &[EventId]) -> Result<Option<RecordView>, Unreadable> {
             Err(Unreadable)
         }
 

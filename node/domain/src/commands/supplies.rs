@@ -1,9 +1,9 @@
-//! Commands about supply points and stock.
+//! Commands about supply points and stock. What travels between points: [`super::transfers`].
 
 use std::collections::BTreeMap;
 
 use linli_core::area::Area;
-use linli_core::id::RecordId;
+use linli_core::id::{EventId, RecordId};
 use serde::{Deserialize, Serialize};
 
 use super::{CommandContext, Draft, Refusal, Refused, check_cleared, document_of, is_cleared, set, set_or_clear};
@@ -13,16 +13,13 @@ use crate::documents::Edit;
 use crate::events::Fact;
 use crate::events::role::Booking;
 use crate::events::supplies_adjusted::{AdjustReason, SuppliesAdjusted};
-use crate::events::supplies_arrived::SuppliesArrived;
 use crate::events::supplies_counted::SuppliesCounted;
 use crate::events::supplies_issued::SuppliesIssued;
 use crate::events::supplies_received::SuppliesReceived;
-use crate::events::supplies_sent::SuppliesSent;
 use crate::limits;
 use crate::record::RecordView;
 use crate::state::document::{ChangeHash, DocumentState};
 use crate::state::{RecordKind, State, SupplyPointState};
-use crate::summary::{Detail, Summary};
 
 /// What can be emptied in a supply point's profile.
 const POINT_FIELDS: [&str; 6] = ["address", "lat_e7", "lon_e7", "service_radius_m", "keeper", "minimums"];
@@ -178,7 +175,7 @@ impl ReceiveSupplies {
         let (view, state) = point(ctx, &self.point)?;
         let (item, lot) = (self.item.as_str(), self.lot.as_deref());
         let line = self.reference.as_deref().map(|reference| Booking::Line { reference, item, lot });
-        if line.is_some_and(|line| state.has_booked(line)) {
+        if line.is_some_and(|line| state.has_booked(line, None)) {
             return Ok(Vec::new());
         }
         if state.rule_of_unit(&self.item, Some(&self.unit)).is_some() {
@@ -232,7 +229,7 @@ impl IssueSupplies {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, state) = point(ctx, &self.point)?;
         if let Some(incident) = &self.incident {
-            ctx.record(incident, RecordKind::Incident)?;
+            ctx.record("incident", incident, RecordKind::Incident)?;
         }
         let taken = Taken { item: &self.item, lot: self.lot, quantity: self.quantity };
         let parts = taken.draw(&state, ctx.today, self.even_if_short, self.even_if_expired)?;
@@ -246,124 +243,7 @@ impl IssueSupplies {
                 said: ctx.said(self.note.clone()),
             })
         });
-        in_a_row(ctx, &view, facts)
-    }
-}
-
-/// Sends supplies of one lot to another point. The transfer gets a new id, which the receiver names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SendSupplies {
-    /// The supply point.
-    pub point: RecordId,
-    /// Where to.
-    pub to_point: RecordId,
-    /// The item.
-    pub item: String,
-    /// The lot, if it bears one.
-    #[serde(default)]
-    pub lot: Option<String>,
-    /// How much.
-    pub quantity: i64,
-    /// Go on even if the books show less than that.
-    #[serde(default)]
-    pub even_if_short: bool,
-    /// Go on even if the lot that is named has expired.
-    #[serde(default)]
-    pub even_if_expired: bool,
-    /// Anything else worth saying.
-    #[serde(default)]
-    pub note: Option<String>,
-}
-
-impl SendSupplies {
-    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = point(ctx, &self.point)?;
-        if self.to_point == self.point {
-            return Err(Refused::about(Refusal::Itself, "to_point"));
-        }
-        ctx.record(&self.to_point, RecordKind::SupplyPoint)?;
-        let taken = Taken { item: &self.item, lot: self.lot, quantity: self.quantity };
-        let mut parts = taken.draw(&state, ctx.today, self.even_if_short, self.even_if_expired)?;
-        // A transfer is one lot, so that its two halves can be compared.
-        let (lot, quantity) = match (parts.pop(), parts.is_empty()) {
-            (Some(part), true) => part,
-            _ => return Err(Refused::about(Refusal::NotEnough, "lot")),
-        };
-        let fact = Fact::SuppliesSent(SuppliesSent {
-            transfer: ctx.new_id,
-            item: self.item,
-            lot,
-            quantity,
-            to_point: self.to_point,
-            said: ctx.said(self.note),
-        });
-        Ok(vec![ctx.next(&view, fact)?])
-    }
-}
-
-/// Books in what another point has sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ArriveSupplies {
-    /// The supply point.
-    pub point: RecordId,
-    /// Where from.
-    pub from_point: RecordId,
-    /// The transfer.
-    pub transfer: RecordId,
-    /// The item, if the sender is not known here.
-    #[serde(default)]
-    pub item: Option<String>,
-    /// The lot, if the sender is not known here.
-    #[serde(default)]
-    pub lot: Option<String>,
-    /// How much arrived, if not all that was sent.
-    #[serde(default)]
-    pub quantity: Option<i64>,
-    /// Go on even if this node does not know of the transfer.
-    #[serde(default)]
-    pub even_if_unknown: bool,
-    /// Anything else worth saying.
-    #[serde(default)]
-    pub note: Option<String>,
-}
-
-impl ArriveSupplies {
-    pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
-        let (view, state) = point(ctx, &self.point)?;
-        let arrived_at = |summary: &Summary| matches!(&summary.detail, Detail::SupplyPoint { arrived, .. } if arrived.iter().any(|line| line.transfer == self.transfer));
-        if state.arrived.contains_key(&self.transfer) || !ctx.views.matching(&arrived_at).is_empty() {
-            return Err(Refused::new(Refusal::AlreadyArrived));
-        }
-        let sender = match point(ctx, &self.from_point) {
-            Ok((_, state)) => Some(state),
-            Err(refused) if refused.is_unreadable() => return Err(refused),
-            Err(_) => None,
-        };
-        let sent = sender.as_ref().and_then(|sender| sender.sent.get(&self.transfer));
-        let sent = sent.filter(|sent| sent.other == self.point);
-        if sent.is_none() && !self.even_if_unknown {
-            return Err(Refused::new(Refusal::UnknownTransfer));
-        }
-        let item = sent.map(|sent| sent.item.clone()).or(self.item);
-        let Some(item) = item else { return Err(Refused::about(Refusal::InvalidField, "item")) };
-        let quantity = self.quantity.or(sent.map(|sent| sent.quantity));
-        let Some(quantity) = quantity else { return Err(Refused::about(Refusal::InvalidField, "quantity")) };
-        let lot = sent.map_or(self.lot, |sent| sent.lot.clone());
-        let stock = sender.as_ref().and_then(|sender| sender.stock.get(&item));
-        let bin = stock.and_then(|stock| stock.bins.get(lot.as_deref().unwrap_or_default()));
-        let fact = Fact::SuppliesArrived(SuppliesArrived {
-            transfer: self.transfer,
-            unit: stock.map(|stock| stock.unit.clone()).filter(|unit| !unit.is_empty()),
-            expires: bin.and_then(|bin| bin.expires),
-            item,
-            lot,
-            quantity,
-            from_point: self.from_point,
-            said: ctx.said(self.note),
-        });
-        Ok(vec![ctx.next(&view, fact)?])
+        in_a_row(ctx, &view, &view, facts)
     }
 }
 
@@ -380,6 +260,9 @@ pub struct CountSupplies {
     pub lot: Option<String>,
     /// What was found.
     pub quantity: i64,
+    /// The record's heads when the counting began; the present ones if absent. What came since is added to the count.
+    #[serde(default)]
+    pub heads: Option<Vec<EventId>>,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -388,9 +271,10 @@ pub struct CountSupplies {
 impl CountSupplies {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, _) = point(ctx, &self.point)?;
+        let seen = ctx.seen(&view, self.heads.as_deref())?;
         let said = ctx.said(self.note);
         let counted = SuppliesCounted { item: self.item, lot: self.lot, quantity: self.quantity, said };
-        Ok(vec![ctx.next(&view, Fact::SuppliesCounted(counted))?])
+        Ok(vec![ctx.next_after(&seen, &view, Fact::SuppliesCounted(counted))?])
     }
 }
 
@@ -412,6 +296,9 @@ pub struct AdjustSupplies {
     /// Go on even if the books show less than that.
     #[serde(default)]
     pub even_if_short: bool,
+    /// The record's heads that whoever says so had seen; the present ones if absent.
+    #[serde(default)]
+    pub heads: Option<Vec<EventId>>,
     /// Anything else worth saying.
     #[serde(default)]
     pub note: Option<String>,
@@ -422,11 +309,12 @@ impl AdjustSupplies {
         let (view, state) = point(ctx, &self.point)?;
         let known = lot_balance(&state, &self.item, self.lot.as_deref());
         if self.delta < 0 && known.saturating_add(self.delta) < 0 && !self.even_if_short {
-            return Err(Refused::not_enough(&self.item, known, self.delta.saturating_neg()));
+            return Err(Refused::not_enough("delta", &self.item, known, self.delta.saturating_neg()));
         }
+        let seen = ctx.seen(&view, self.heads.as_deref())?;
         let said = ctx.said(self.note);
         let fact = SuppliesAdjusted { item: self.item, lot: self.lot, delta: self.delta, reason: self.reason, said };
-        Ok(vec![ctx.next(&view, Fact::SuppliesAdjusted(fact))?])
+        Ok(vec![ctx.next_after(&seen, &view, Fact::SuppliesAdjusted(fact))?])
     }
 }
 
@@ -483,11 +371,12 @@ fn minimums_not_in(edits: &[Edit], document: Option<&DocumentState>) -> Vec<Edit
     gone.map(|key| Edit::RemoveItem { list: "minimums".to_owned(), key: key.clone() }).collect()
 }
 
-fn point(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<SupplyPointState>), Refused> {
-    let view = ctx.record(id, RecordKind::SupplyPoint)?;
+/// A supply point, named by a field of the command.
+pub(super) fn point(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<SupplyPointState>), Refused> {
+    let view = ctx.record("point", id, RecordKind::SupplyPoint)?;
     match view.state.clone() {
         State::SupplyPoint(state) => Ok((view, state)),
-        _ => Err(Refused::new(Refusal::OtherKindOfRecord)),
+        _ => Err(Refused::about(Refusal::OtherKindOfRecord, "point")),
     }
 }
 
@@ -497,17 +386,17 @@ fn lot_balance(state: &SupplyPointState, item: &str, lot: Option<&str>) -> i64 {
 }
 
 /// What is to leave a point.
-struct Taken<'a> {
-    item: &'a str,
-    lot: Option<String>,
-    quantity: i64,
+pub(super) struct Taken<'a> {
+    pub item: &'a str,
+    pub lot: Option<String>,
+    pub quantity: i64,
 }
 
 impl Taken<'_> {
     /// From which lots it is taken: the one asked for, or those that have not expired, in the order in which they do. What
     /// the books do not show is refused, or, if confirmed, taken from the last lot, so that the shortfall is seen where it
     /// is counted.
-    fn draw(
+    pub(super) fn draw(
         self,
         state: &SupplyPointState,
         today: Date,
@@ -529,7 +418,7 @@ impl Taken<'_> {
             None => in_good().min(state.balance(item)),
         };
         if known < quantity && !even_if_short {
-            return Err(Refused::not_enough(item, known, quantity));
+            return Err(Refused::not_enough("quantity", item, known, quantity));
         }
         if lot.is_some() {
             return Ok(vec![(lot, quantity)]);
@@ -550,13 +439,15 @@ impl Taken<'_> {
     }
 }
 
-/// Several facts about one record, each following the one before, so that they never look concurrent.
+/// Several facts about one record, by somebody who had seen what `seen` shows of it: each follows the one before, so that
+/// they never look concurrent.
 pub(super) fn in_a_row(
     ctx: &CommandContext<'_>,
+    seen: &RecordView,
     view: &RecordView,
     facts: impl IntoIterator<Item = Fact>,
 ) -> Result<Vec<Draft>, Refused> {
-    let drafts: Result<Vec<Draft>, Refused> = facts.into_iter().map(|fact| ctx.next(view, fact)).collect();
+    let drafts: Result<Vec<Draft>, Refused> = facts.into_iter().map(|fact| ctx.next_after(seen, view, fact)).collect();
     let mut drafts = drafts?.into_iter();
     Ok(drafts.next().into_iter().chain(drafts.map(Draft::following)).collect())
 }

@@ -206,7 +206,7 @@ impl DeployTeam {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, _) = team(ctx, &self.team)?;
         may(Act::DeployTeam, &view).map_err(Refused::new)?;
-        let incident = ctx.record(&self.incident, RecordKind::Incident)?;
+        let incident = ctx.record("incident", &self.incident, RecordKind::Incident)?;
         if matches!(&incident.state, State::Incident(state) if !state.is_open(&incident.lost())) {
             return Err(Refused::about(Refusal::AlreadyClosed, "incident"));
         }
@@ -233,7 +233,7 @@ impl ReleaseTeam {
     pub(super) fn prepare(self, ctx: &CommandContext<'_>) -> Result<Vec<Draft>, Refused> {
         let (view, state) = team(ctx, &self.team)?;
         if !state.deployments.iter().any(|held| held.value.incident == self.incident) {
-            return Err(Refused::new(Refusal::NotDeployed));
+            return Err(Refused::about(Refusal::NotDeployed, "incident"));
         }
         let said = ctx.said(self.note);
         Ok(vec![ctx.next(&view, Fact::TeamReleased(TeamReleased { incident: self.incident, said }))?])
@@ -258,9 +258,9 @@ fn profile(
 }
 
 fn team(ctx: &CommandContext<'_>, id: &RecordId) -> Result<(RecordView, Box<TeamState>), Refused> {
-    let view = ctx.record(id, RecordKind::Team)?;
+    let view = ctx.record("team", id, RecordKind::Team)?;
     match view.state.clone() {
         State::Team(state) => Ok((view, state)),
-        _ => Err(Refused::new(Refusal::OtherKindOfRecord)),
+        _ => Err(Refused::about(Refusal::OtherKindOfRecord, "team")),
     }
 }

@@ -10,6 +10,7 @@ use crate::events::supplies_adjusted::AdjustReason;
 use crate::scenario::{History, Known, counted, day, deployed, issued, received, record, reported};
 
 mod guards;
+mod transfers;
 
 fn code<T: std::fmt::Debug>(result: Result<T, Refused>) -> &'static str {
     result.unwrap_err().code
@@ -122,6 +123,7 @@ fn more_than_the_books_show_is_refused_unless_confirmed() {
         delta: -1,
         reason: AdjustReason::Lost,
         even_if_short: false,
+        heads: None,
         note: None,
     };
     assert_eq!(code(known.act("仓管", lose)), "not_enough");
@@ -156,6 +158,7 @@ fn a_transfer_is_sent_here_and_arrives_there_once() {
         lot: None,
         quantity: None,
         even_if_unknown: false,
+        even_if_more: false,
         note: None,
     };
     assert_eq!(code(known.act("仓管", ArriveSupplies { transfer: record(5), ..arrive.clone() })), "unknown_transfer");
@@ -336,6 +339,7 @@ fn a_conflict_is_settled_once_and_only_by_naming_one_of_its_events() {
         conflict,
         keep: Some(event),
         counted: None,
+        heads: None,
         decision: "定".to_owned(),
         note: None,
     };

@@ -51,7 +51,7 @@ pub enum Booking<'a> {
     },
     /// A transfer that left.
     Sent(&'a RecordId),
-    /// A transfer that arrived.
+    /// A part of a transfer that arrived: the first, or one more for whoever has seen those before it.
     Arrived(&'a RecordId),
 }
 

@@ -1,4 +1,4 @@
-//! Supplies arrived from another point.
+//! Supplies arrived from another point: all that was sent, or a part of it.
 
 use linli_core::id::RecordId;
 use serde::{Deserialize, Serialize};
@@ -68,15 +68,16 @@ impl Applies<SupplyPointState> for SuppliesArrived {
         if let Role::Moves(movement) = self.role() {
             state.move_stock(&movement, &self.from_point.to_string(), ctx);
         }
-        let transfer = Transfer {
+        let part = Transfer {
             item: self.item.clone(),
             lot: self.lot.clone(),
             quantity: self.quantity,
+            parts: 1,
             other: self.from_point,
             event: ctx.stamp.event,
             time: ctx.stamp.time,
         };
-        state.arrived.insert(self.transfer, transfer);
+        state.note_arrival(self.transfer, part);
     }
 
     fn broken_rule(&self, state: &SupplyPointState, _ctx: &Context<'_>) -> Option<Rule> {

@@ -64,6 +64,7 @@ impl Applies<SupplyPointState> for SuppliesSent {
             item: self.item.clone(),
             lot: self.lot.clone(),
             quantity: self.quantity,
+            parts: 1,
             other: self.to_point,
             event: ctx.stamp.event,
             time: ctx.stamp.time,

@@ -1,18 +1,22 @@
 //! Events that say the same thing again: an act that was sent to two nodes, a transfer or a receipt booked on both sides
 //! of a cut. The first in fold order stands for all of them.
 //!
+//! What arrives may come in parts. Whoever books a part after having seen another one means one more; those who booked
+//! without seeing each other mean the same one. So the number of a part follows from what its author had seen.
+//!
 //! Whoever has seen one of them has seen the thing itself. The graph therefore lets every later one follow the first, and
 //! a count that saw the second does not add the first once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use linli_core::event::Header;
-use linli_core::id::{AuthorKey, EventId};
+use linli_core::id::{AuthorKey, EventId, RecordId};
 use serde::{Deserialize, Serialize};
 
 use crate::act::{ActId, ActStamp};
 use crate::events::Fact;
 use crate::events::role::Booking;
+use crate::graph::Graph;
 
 /// The ordinal that stands for itself and all after it, so that equal ones are no repetition.
 const LAST_ORDINAL: u8 = u8::MAX;
@@ -80,26 +84,80 @@ impl Acts {
     }
 }
 
-/// For each event that says the same thing again, the one that stands for it: by an order in which parents come first.
+/// What says something again, and which part of its transfer each arrival is.
+#[derive(Debug, Default)]
+pub(super) struct Followers {
+    /// Each event that says the same thing again, with the one that stands for it.
+    pub again: Vec<(EventId, EventId)>,
+    /// The number of each arrival among the parts that its author knew of, counted from 1.
+    pub parts: BTreeMap<EventId, u64>,
+}
+
+/// Finds them among the events that count, in the order of the graph.
 pub(super) fn followers<'f>(
     in_order: impl Iterator<Item = (EventId, &'f Header, &'f Fact)>,
-) -> Vec<(EventId, EventId)> {
+    graph: &Graph,
+) -> Followers {
     let mut acts = Acts::default();
-    let mut booked: BTreeMap<Booking<'f>, EventId> = BTreeMap::new();
-    let mut followers = Vec::new();
+    let mut booked: BTreeMap<(Booking<'f>, u64), EventId> = BTreeMap::new();
+    let mut arrivals = Arrivals::default();
+    let mut found = Followers::default();
     for (event, header, fact) in in_order {
-        if let Some(stamp) = fact.said().and_then(|said| said.act) {
-            match acts.repeated(&stamp, header) {
-                Some(first) => followers.push((event, first)),
-                None => acts.add(&stamp, event, header),
+        let again = fact.said().and_then(|said| said.act).and_then(|stamp| {
+            let first = acts.repeated(&stamp, header);
+            if first.is_none() {
+                acts.add(&stamp, event, header);
             }
+            first
+        });
+        let booking = fact.booking().filter(|_| again.is_none());
+        let part = match booking {
+            Some(Booking::Arrived(transfer)) => arrivals.part(transfer, event, graph),
+            _ => 0,
+        };
+        if part > 0 {
+            found.parts.insert(event, part);
         }
-        if let Some(booking) = fact.booking() {
-            let first = *booked.entry(booking).or_insert(event);
-            if first != event {
-                followers.push((event, first));
-            }
+        let first = booking.map(|booking| *booked.entry((booking, part)).or_insert(event));
+        if let Some(first) = again.or(first).filter(|first| *first != event) {
+            arrivals.follows(event, first, graph);
+            found.again.push((event, first));
         }
     }
-    followers
+    found
+}
+
+/// The arrivals so far, and what each author had seen by then: also through what says the same thing again.
+#[derive(Debug, Default)]
+struct Arrivals<'f> {
+    of: BTreeMap<&'f RecordId, Vec<(usize, u64)>>,
+    /// The events up to the last arrival, in which what says something again has seen what it repeats.
+    seen: Graph,
+    /// What later events repeat, by their places.
+    repeats: BTreeMap<usize, EventId>,
+}
+
+impl<'f> Arrivals<'f> {
+    /// Which part of its transfer an arrival is: one more than the last that its author knew of.
+    fn part(&mut self, transfer: &'f RecordId, event: EventId, graph: &Graph) -> u64 {
+        let Some(at) = graph.position(&event) else { return 1 };
+        for next in self.seen.len()..=at {
+            self.seen.push(graph.vertex(next).clone());
+            self.repeats.remove(&next).into_iter().for_each(|first| self.seen.let_last_see(first));
+        }
+        let earlier = self.of.entry(transfer).or_default();
+        let known = earlier.iter().filter(|(other, _)| self.seen.has_seen(at, *other));
+        let part = 1 + known.map(|(_, part)| *part).max().unwrap_or(0);
+        earlier.push((at, part));
+        part
+    }
+
+    /// An event says again what another one said: whoever sees it has seen that one.
+    fn follows(&mut self, event: EventId, first: EventId, graph: &Graph) {
+        match graph.position(&event) {
+            Some(at) if at + 1 == self.seen.len() => self.seen.let_last_see(first),
+            Some(at) => drop(self.repeats.insert(at, first)),
+            None => {}
+        }
+    }
 }

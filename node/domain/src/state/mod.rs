@@ -315,10 +315,10 @@ impl State {
         }
     }
 
-    /// Whether a supply point has booked this before.
-    pub(crate) fn has_booked(&self, booking: Booking<'_>) -> bool {
+    /// Whether a supply point has booked this before; see [`SupplyPointState::has_booked`].
+    pub(crate) fn has_booked(&self, booking: Booking<'_>, part: Option<u64>) -> bool {
         match self {
-            Self::SupplyPoint(point) => point.has_booked(booking),
+            Self::SupplyPoint(point) => point.has_booked(booking, part),
             _ => false,
         }
     }

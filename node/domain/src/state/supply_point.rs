@@ -3,8 +3,9 @@
 //! A *bin* is what bears one lot of one item (or no lot). A count says what a bin really held: it replaces all movements
 //! that the counter had seen, and those they had not seen come on top. So the balance is the same in any arrival order.
 //!
-//! A transfer and a receipt with a reference are booked once. What comes in another unit than the item's is set aside:
-//! boxes and bottles never add up.
+//! What left in a transfer and a receipt with a reference are booked once. What arrives may come in parts: whoever books
+//! one more has seen those before it, and two who did not know of each other have booked the same part. What comes in
+//! another unit than the item's is set aside: boxes and bottles never add up.
 
 use std::collections::BTreeMap;
 
@@ -58,11 +59,13 @@ pub struct Transfer {
     pub item: String,
     /// The lot, if it bears one.
     pub lot: Option<String>,
-    /// How much.
+    /// How much, in all its parts.
     pub quantity: i64,
+    /// In how many parts. What leaves is one.
+    pub parts: u64,
     /// The other point.
     pub other: RecordId,
-    /// The event.
+    /// The event of the first part.
     pub event: EventId,
     /// When, by its author's clock.
     pub time: Hlc,
@@ -210,12 +213,29 @@ impl SupplyPointState {
         self.profile.rendered.lists.get("minimums")?.get(item)?.get("quantity")?.parse().ok()
     }
 
-    /// Whether this was booked before.
-    pub fn has_booked(&self, booking: Booking<'_>) -> bool {
+    /// Whether this was booked before. Of what arrives in parts `part` says which one it is for its author, counted from
+    /// 1; none for who has seen all that is booked here.
+    pub fn has_booked(&self, booking: Booking<'_>, part: Option<u64>) -> bool {
         match booking {
             Booking::Line { reference, item, lot } => self.references.contains(&line_key(reference, item, lot)),
             Booking::Sent(transfer) => self.sent.contains_key(transfer),
-            Booking::Arrived(transfer) => self.arrived.contains_key(transfer),
+            Booking::Arrived(transfer) => part.is_some_and(|part| part <= self.parts_of(transfer)),
+        }
+    }
+
+    /// In how many parts a transfer has arrived here so far.
+    fn parts_of(&self, transfer: &RecordId) -> u64 {
+        self.arrived.get(transfer).map_or(0, |arrived| arrived.parts)
+    }
+
+    /// Notes a part of a transfer that arrived.
+    pub(crate) fn note_arrival(&mut self, transfer: RecordId, part: Transfer) {
+        match self.arrived.get_mut(&transfer) {
+            Some(arrived) => {
+                arrived.quantity = arrived.quantity.saturating_add(part.quantity);
+                arrived.parts += part.parts;
+            }
+            None => drop(self.arrived.insert(transfer, part)),
         }
     }
 

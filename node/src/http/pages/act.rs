@@ -19,13 +19,14 @@ use crate::http::api::aside;
 use crate::http::catalogue::{first_of, form_named};
 use crate::http::error::HttpError;
 use crate::http::forms::{First, Form, Kind, Shown};
-use crate::http::input::Fields;
+use crate::http::input::{Fields, see_other};
 use crate::http::session::Visitor;
 use crate::node::Node;
 use crate::status::AsOf;
 use crate::words::{Lang, Word};
 
-/// `GET /new/{act}`: the form, prefilled with what the address gives.
+/// `GET /new/{act}`: the form, prefilled with what the address gives. Where the record is known that it is about, its page
+/// has the form, beside all that it stands on, or says why it has none.
 pub(crate) async fn page(
     State(app): State<App>,
     visitor: Visitor,
@@ -33,7 +34,14 @@ pub(crate) async fn page(
     Query(given): Query<BTreeMap<String, String>>,
 ) -> Result<Response, HttpError> {
     let form = form_named(&act).ok_or_else(HttpError::not_found)?;
-    show(&app, &visitor, form, &Fields(given.into_iter().collect()), None).await
+    let given = Fields(given.into_iter().collect());
+    let lives_there = first_of(form)
+        .map(|first| first.name)
+        .or(matches!(form.act, "settle_conflict" | "adopt_acts").then_some("record"));
+    if let Some(record) = lives_there.and_then(|name| given.text(name).parse::<RecordId>().ok()) {
+        return Ok(see_other(&on_its_page(form, &record.to_string(), &given)));
+    }
+    show(&app, &visitor, form, &given, None).await
 }
 
 /// The form again, with what was typed and what is wrong with it.
@@ -53,6 +61,8 @@ struct Read {
     as_of: AsOf,
     /// The records that the form is about: path and title.
     about: Vec<(String, String)>,
+    /// The records that it may be about, where one has to be chosen first.
+    choices: Vec<(String, String)>,
     /// What stands there now, where the form stood on something older.
     present: Option<Present>,
 }
@@ -75,10 +85,12 @@ async fn show(
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let (node, wanted, values) = (app.node.clone(), *form, Fields(fields.0.clone()));
     let changed = error.is_some_and(|error| matches!(error.code, "text_changed" | "changed_meanwhile"));
+    let first = first_of(form).filter(|first| fields.text(first.name).is_empty() && error.is_none());
     let read = aside(move || {
         let (options, as_of) = node.reading(|| Options::gather(&node, lang, &[&wanted], &values));
         Read {
             present: changed.then(|| present(&node, &values)).flatten(),
+            choices: first.map(|first| options.allowing(&node, wanted.act, first.source)).unwrap_or_default(),
             options,
             as_of,
             about: about(&node, lang, &wanted, &values),
@@ -95,7 +107,6 @@ async fn show(
         fields.set(ACT_FIELD, String::new());
     }
     let phone = fields.text("_back") == "/m";
-    let first = first_of(form).filter(|first| fields.text(first.name).is_empty() && error.is_none());
     let back = if phone { "/m" } else { read.about.first().map_or(form.section, |(path, _)| path) };
     let content = html! {
         div.head { h1 { (lang.t(form.title)) } (as_of_line(lang, &read.as_of)) }
@@ -104,7 +115,7 @@ async fn show(
         }
         @if let Some(error) = error { (error_note(lang, error)) }
         @match first {
-            Some(first) => (choose(lang, form, &first, &read.options.of(first.source), &fields)),
+            Some(first) => (choose(lang, form, &first, &read.choices, &fields)),
             None => (form.show(&Shown {
                 lang,
                 operator,
@@ -127,11 +138,15 @@ async fn show(
 
 /// The records that an act may be about. Each leads to its own page, where the form stands beside what is known.
 fn choose(lang: Lang, form: &Form, first: &First, choices: &[(String, String)], fields: &Fields) -> Markup {
+    choice_list(lang, first, choices, &|id| on_its_page(form, id, fields))
+}
+
+/// Where the form stands on the page of a record, with the records that were chosen for it already.
+fn on_its_page(form: &Form, record: &str, fields: &Fields) -> String {
     let among = form.fields.iter().filter(|field| matches!(field.kind, Kind::Among(_)));
     let given = among.filter_map(|field| Some((field.name, fields.text(field.name).parse::<RecordId>().ok()?)));
     let given: String = given.map(|(name, record)| format!("&{name}={record}")).collect();
-    let path = |id: &str| format!("/records/{id}?do={}{given}#do-{}", form.act, form.act);
-    choice_list(lang, first, choices, &path)
+    format!("/records/{record}?do={}{given}#do-{}", form.act, form.act)
 }
 
 /// Large buttons, one for each record.

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::history::{byline, place_of};
 use super::layout::tag;
+use super::next_acts::record_heads;
 use crate::history::{HistoryLine, Told};
 use crate::http::catalogue::settling;
 use crate::http::clock;
@@ -115,6 +116,8 @@ impl Sides<'_> {
         let values = Fields(vec![
             ("record".to_owned(), view.record.to_string()),
             ("conflict".to_owned(), conflict.id.to_string()),
+            // Whoever settles it has seen what this page shows, and nothing that comes while the form is open.
+            ("heads".to_owned(), record_heads(view)),
         ]);
         let sides = |source: Source| match source {
             Source::Sides => conflict.events.iter().map(|event| (event.to_string(), self.told(event))).collect(),

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use super::desk_teams;
 use super::labels;
 use super::layout::{Frame, as_of_line, count, when_empty};
-use super::options::Options;
+use super::options::{Options, quantity_on_the_way};
 use super::rows::{Row, section};
 use super::summaries::row;
 use super::urgent;
@@ -202,7 +202,7 @@ fn expiring(lang: Lang, desk: &Desk) -> Vec<Row> {
 fn in_transit(lang: Lang, desk: &Desk) -> Vec<Row> {
     let row = |line: &linli_domain::desk::TransitLine| Row {
         href: record_path(&line.transfer.to_point),
-        title: format!("{} {}", line.transfer.item, line.transfer.quantity),
+        title: format!("{} {}", line.transfer.item, quantity_on_the_way(line)),
         detail: format!("{} → {}", line.from_name, if line.to_name.is_empty() { "?" } else { &line.to_name }),
         tags: vec![("amber", lang.t(Word::UnderWay).to_owned())],
         at: Some((Word::SentAt, line.transfer.sent_ms)),

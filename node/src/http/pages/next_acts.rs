@@ -17,7 +17,7 @@ pub(crate) fn next_acts(view: &RecordView) -> Vec<(&'static Form, Fields)> {
     let allowed = |act: &&str| Act::named(act).is_some_and(|act| may(act, view).is_ok());
     let of_kind = acts.iter().copied().filter(allowed).map(|act| (act, record_name));
     let acts = ["adopt_acts"].into_iter().filter(allowed).map(|act| (act, "record")).chain(of_kind);
-    let form = |(act, record_name)| Some((form_named(act)?, Fields(start_values(view, record_name))));
+    let form = |(act, record_name)| Some((form_named(act)?, Fields(start_values(view, act, record_name))));
     acts.filter_map(form).collect()
 }
 
@@ -57,7 +57,7 @@ const fn acts_of(state: &State) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-fn start_values(view: &RecordView, record_name: &str) -> Vec<(String, String)> {
+fn start_values(view: &RecordView, act: &str, record_name: &str) -> Vec<(String, String)> {
     let mut values = vec![(record_name.to_owned(), view.record.to_string())];
     if view.outside > 0 {
         // Whoever adopts lets count what the page showed, and nothing that came since.
@@ -69,12 +69,24 @@ fn start_values(view: &RecordView, record_name: &str) -> Vec<(String, String)> {
     }
     // What a form stands on goes with it: what others change meanwhile is then not taken back.
     if let Some(document) = view.state.document() {
-        values.push(("heads".to_owned(), heads_text(document)));
+        // Whoever counts stands on all that the record shows, and whoever changes its document on that.
+        let heads = if counts_stock(act) { record_heads(view) } else { heads_text(document) };
+        values.push(("heads".to_owned(), heads));
         if let State::SupplyPoint(_) | State::Team(_) = &view.state {
             values.extend(profile_values(&document.rendered));
         }
     }
     values
+}
+
+/// Acts that say what there is by who has seen the stock as the form shows it.
+fn counts_stock(act: &str) -> bool {
+    matches!(act, "count_supplies" | "adjust_supplies")
+}
+
+/// The heads of a record as a form carries them.
+pub(crate) fn record_heads(view: &RecordView) -> String {
+    view.heads.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The heads of a document as a form carries them.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use linli_core::id::RecordId;
+use linli_domain::commands::{Act, may};
+use linli_domain::desk::TransitLine;
 use linli_domain::state::{RecordKind, State};
 use linli_domain::summary::{Detail, Summary};
 
@@ -43,6 +45,17 @@ impl Options {
             (source, found)
         };
         Self(wanted.into_iter().map(offered).collect())
+    }
+
+    /// The records that an act may be chosen for: where it has its steps, only those that allow it as they stand.
+    pub(crate) fn allowing(&self, node: &Node, act: &str, source: Source) -> Vec<(String, String)> {
+        let mut found = self.of(source);
+        let stepwise = matches!(source, Source::Plans | Source::Hazards | Source::ClosedHazards | Source::Teams);
+        if let Some(act) = Act::named(act).filter(|_| stepwise) {
+            let view = |id: &str| id.parse().ok().and_then(|id| node.view(&id).ok().flatten());
+            found.retain(|(id, _)| view(id).is_some_and(|view| may(act, &view).is_ok()));
+        }
+        found
     }
 
     /// The choices of a source.
@@ -143,12 +156,20 @@ fn items(all: &[Summary], point: &RecordId) -> Vec<(String, String)> {
 /// What is on its way to a supply point.
 fn transits(node: &Node, point: &RecordId) -> Vec<(String, String)> {
     let lines = node.desk().in_transit.into_iter().filter(|line| line.transfer.to_point == *point);
-    let choice = |line: linli_domain::desk::TransitLine| {
-        let lot = line.transfer.lot.map(|lot| format!(" · {lot}")).unwrap_or_default();
-        let label = format!("{} {}{lot} · {}", line.transfer.item, line.transfer.quantity, line.from_name);
+    let choice = |line: TransitLine| {
+        let lot = line.transfer.lot.as_ref().map(|lot| format!(" · {lot}")).unwrap_or_default();
+        let label = format!("{} {}{lot} · {}", line.transfer.item, quantity_on_the_way(&line), line.from_name);
         (format!("{}{BIN_SEPARATOR}{}", line.transfer.transfer, line.from_point), label)
     };
     lines.map(choice).collect()
+}
+
+/// How much is on its way, and of how much, where a part of it has arrived.
+pub(crate) fn quantity_on_the_way(line: &TransitLine) -> String {
+    match (line.rest, line.transfer.quantity) {
+        (rest, sent) if rest == sent => sent.to_string(),
+        (rest, sent) => format!("{rest} / {sent}"),
+    }
 }
 
 /// What a supply point holds, lot by lot: first to expire first, with what the books show.

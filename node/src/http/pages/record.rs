@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use linli_core::id::{EventId, RecordId};
+use linli_domain::commands::{Act, Refused, may};
+use linli_domain::crosscheck::{CrossCheck, crosschecks};
 use linli_domain::record::RecordView;
 use linli_domain::state::{State as RecordState, StateWord};
 use linli_domain::summary::{Detail, Summary};
@@ -23,6 +25,7 @@ use super::summaries::heading;
 use crate::history::{Told, Wanted};
 use crate::http::App;
 use crate::http::api::{aside, record_id};
+use crate::http::catalogue::form_named;
 use crate::http::error::HttpError;
 use crate::http::forms::{Form, Shown};
 use crate::http::input::Fields;
@@ -40,6 +43,8 @@ struct Page {
     forms: Vec<(&'static Form, Fields)>,
     options: Options,
     issued_texts: Vec<(EventId, String)>,
+    /// What contradicts between this record and others.
+    checks: Vec<CrossCheck>,
     /// Teams that are deployed to this incident.
     teams_here: Vec<(RecordId, String)>,
 }
@@ -125,6 +130,7 @@ fn read(
         told: node.history_part(record, wanted_lines, &in_conflict(&view))?,
         as_of: node.as_of(),
         teams_here: teams_at(&summaries, record),
+        checks: crosschecks(&summaries).into_iter().filter(|check| check.records.contains(record)).collect(),
         titles: summaries.into_iter().map(|summary| (summary.id, summary.title)).collect(),
         options: Options::gather(node, lang, &wanted, &about),
         issued_texts: differing(&view),
@@ -158,7 +164,7 @@ impl Page {
             }
             (receipt)
             div data-live="conflicts" { (sides.open(&self.view, asked.operator)) }
-            div data-live="doubts" { (self.doubts(lang)) }
+            div data-live="doubts" { (self.refused_act(lang, asked)) (self.contradictions(lang, &title_of)) (self.doubts(lang)) }
             div.columns.record {
                 div.stack.facts-side data-live="facts" { (self.teams(lang)) (reading.facts(&self.view)) }
                 div.acts-side data-live="acts" data-quiet { (self.acts(lang, asked)) }
@@ -186,6 +192,36 @@ impl Page {
         let kind = lang.of(self.view.kind.zh(), self.view.kind.en());
         let (class, state) = labels::state_label(lang, Summary::from(&self.view).state_on(today()));
         html! { p.tags { (tag("plain", kind)) (tag(class, &state)) (tag("plain", &format!("{} {}", lang.t(Word::AreaCode), self.view.area))) } }
+    }
+
+    /// Why the record has no form for the act that somebody came for.
+    fn refused_act(&self, lang: Lang, asked: &Asked<'_>) -> Markup {
+        let refusal = Act::named(asked.wanted).and_then(|act| may(act, &self.view).err()).map(Refused::new);
+        html! {
+            @if let Some(refused) = refusal { div.note.warn role="status" {
+                p { @if let Some(form) = form_named(asked.wanted) { strong { (lang.t(form.title)) } (lang.of("：", ": ")) }
+                    (lang.of(&refused.zh, &refused.en)) " " (lang.of(refused.next_zh, refused.next_en)) }
+            } }
+        }
+    }
+
+    /// Where this record and another one contradict each other, and the way to explain it.
+    fn contradictions(&self, lang: Lang, title_of: &dyn Fn(&RecordId) -> String) -> Markup {
+        let others = |check: &CrossCheck| {
+            let others = check.records.iter().filter(|record| **record != self.view.record).copied();
+            others.map(|record| (record, title_of(&record))).collect::<Vec<_>>()
+        };
+        html! {
+            @if !self.checks.is_empty() { div.note.warn {
+                p { strong { (lang.t(Word::CrossChecks)) } }
+                ul { @for check in &self.checks { li {
+                    a href={ "/new/explain_check?record=" (self.view.record) "&check=" (check.id) } {
+                        (lang.of(check.class.zh(), check.class.en())) (lang.of("：", ": ")) (check.subject)
+                    }
+                    @for (record, title) in others(check) { " · " a href={ "/records/" (record) } { (title) } }
+                } } }
+            } }
+        }
     }
 
     /// What does not stand as firmly as the rest: broken rules, events that do not count, gaps.

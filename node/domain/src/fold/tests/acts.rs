@@ -142,6 +142,34 @@ fn a_transfer_that_was_booked_in_on_both_sides_of_a_cut_is_there_once() {
 }
 
 #[test]
+fn a_transfer_arrives_in_parts_and_each_is_there_once_whoever_books_it() {
+    // given a first part that both sides of a cut have booked in, and a second one on one side
+    let cut = History::of([received("雨衣", None, 1)]).cut([arrived(1, 6), arrived(1, 4)], [arrived(1, 6)]);
+    let view = cut.view();
+    let booked = &point(&view).arrived[&transfer(1)];
+    assert_eq!((booked.quantity, booked.parts, point(&view).balance("雨衣")), (10, 2, 11));
+    assert_eq!(rules(&view), vec![Rule::BookedBefore]);
+    // when somebody who has seen all of it books in one more, then it is one more
+    let view = cut.then(arrived(1, 2)).view();
+    assert_eq!((point(&view).arrived[&transfer(1)].quantity, point(&view).balance("雨衣")), (12, 13));
+    // and two who did not know of each other have booked in the same part, whatever they counted
+    let cut = History::of([arrived(1, 6)]).cut([arrived(1, 4)], [arrived(1, 3)]);
+    assert_eq!((point(&cut.view()).balance("雨衣"), rules(&cut.view())), (10, vec![Rule::BookedBefore]));
+}
+
+#[test]
+fn whoever_books_a_part_after_a_repetition_has_seen_what_came_before_the_act_itself() {
+    // given a part and then an act on one side of a cut, and the same act on the other side
+    let act = || of_act(7, 0, issued("雨衣", 1));
+    let cut = History::of([received("雨衣", None, 1)]).cut([arrived(1, 6), act()], [act()]);
+    assert_eq!(cut.view().heads, vec![cut.events[3].id], "the repetition stands for both sides");
+    // when somebody who has seen all of it books in one more part, then both ways of folding count it
+    let after = cut.clone().then(arrived(1, 4));
+    assert_eq!(point(&after.view()).balance("雨衣"), 10);
+    assert_eq!(fold_next(&cut.view(), &after.events[4].fold_event()).unwrap(), after.view());
+}
+
+#[test]
 fn the_same_import_at_two_nodes_is_one_import() {
     let lines = || [imported("stock/1/雨衣", 100), imported("stock/2/雨衣", 50)];
     let view = History::new(1).cut(lines(), lines()).view();
