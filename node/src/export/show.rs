@@ -188,9 +188,11 @@ impl Held {
 /// Events that are about no record, such as grants: nobody says what their authors had seen.
 fn alone(events: &[ReceivedEvent], charter: &Charter) -> Vec<((Hlc, EventId), Told)> {
     let names = history::names_of(charter);
-    let line = |event| history::line(event, charter, &names, Sight::default());
-    let one = |event: &ReceivedEvent| told(line(event), event, String::new(), charter);
-    events.iter().map(|event| ((event.header().time, event.id()), one(event))).collect()
+    let one = |event: &ReceivedEvent| {
+        let line = history::line(event, charter, &names, Sight::default());
+        ((event.header().time, event.id()), told(line, event, String::new(), charter))
+    };
+    events.iter().map(one).collect()
 }
 
 fn told_of(
