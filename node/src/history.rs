@@ -153,7 +153,11 @@ impl Wanted {
 /// A settlement names the event that holds, and an adoption those that count from now on. People know an event by what
 /// happened, who wrote it and when, and not by its hash.
 fn name_sides(told: &mut Told) {
-    let day_of = |ms| linli_domain::date::Date::from_unix_ms(ms, 480).map(|day| day.to_string()).unwrap_or_default();
+    let day_of = |ms| {
+        linli_domain::date::Date::from_unix_ms(ms, crate::http::ZONE_MINUTES)
+            .map(|day| day.to_string())
+            .unwrap_or_default()
+    };
     let told_lines = || told.lines.iter().chain(&told.others);
     let names: BTreeMap<String, String> = told_lines()
         .map(|line| {
@@ -225,7 +229,13 @@ pub fn tell<E>(
     Ok(told)
 }
 
-fn line(event: &ReceivedEvent, charter: &Charter, names: &BTreeMap<AuthorKey, String>, sight: Sight) -> HistoryLine {
+/// One event, with what its author had seen of its record.
+pub(crate) fn line(
+    event: &ReceivedEvent,
+    charter: &Charter,
+    names: &BTreeMap<AuthorKey, String>,
+    sight: Sight,
+) -> HistoryLine {
     let header = event.header();
     let info = linli_domain::events::kind_info(header.stream, header.kind.as_str());
     let unknown = format!("{}.{}", header.stream, header.kind);
@@ -266,6 +276,12 @@ fn line(event: &ReceivedEvent, charter: &Charter, names: &BTreeMap<AuthorKey, St
         unseen_total: sight.unseen,
         parents: header.parents.clone(),
     }
+}
+
+/// The operator for whom a node signed, if the payload is here and names one.
+pub(crate) fn operator_of(event: &ReceivedEvent) -> Option<String> {
+    let payload = Value::decode(&event.payload(Slot::Op)?.bytes).ok()?;
+    payload.get("by")?.as_text().map(str::to_owned)
 }
 
 /// A payload as key and text, nested values in CBOR diagnostic notation.

@@ -517,7 +517,7 @@ fn evaluate(store: &Store, enrolment: &Enrolment) -> Result<Charter, NodeError> 
     Ok(Charter::evaluate(enrolment.federation, &events))
 }
 
-fn fold_event<'e>(event: &'e ReceivedEvent, charter: &Charter) -> FoldEvent<'e> {
+pub(crate) fn fold_event<'e>(event: &'e ReceivedEvent, charter: &Charter) -> FoldEvent<'e> {
     FoldEvent {
         id: event.id(),
         header: event.header(),

@@ -2,7 +2,8 @@
 
 use data_encoding::HEXLOWER;
 use linli_core::area::Area;
-use linli_core::id::{AuthorKey, EventId, Head, LogId};
+use linli_core::export::KnownHead;
+use linli_core::id::{AuthorKey, EventId, LogId};
 use serde::Serialize;
 
 use crate::cli::now_ms;
@@ -33,15 +34,6 @@ pub struct LogStatus {
     pub own: bool,
 }
 
-/// A log with its head, as an auditor notes it down.
-#[derive(Debug, Clone, Serialize)]
-pub struct HeadLine {
-    /// The log.
-    pub log: LogId,
-    /// Its last event here.
-    pub head: Head,
-}
-
 /// What a node says of itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct NodeStatus {
@@ -64,7 +56,7 @@ pub struct NodeStatus {
     /// Every log.
     pub logs: Vec<LogStatus>,
     /// Every head: what to keep for `linli log verify --known`.
-    pub heads: Vec<HeadLine>,
+    pub heads: Vec<KnownHead>,
     /// Events here.
     pub events: u64,
     /// Events that are durable and not shown yet.
@@ -159,7 +151,7 @@ impl Node {
             district_name: charter.genesis().map(|genesis| genesis.name.clone()).unwrap_or_default(),
             now_ms: now_ms(),
             started_ms: self.started_ms,
-            heads: frontier.iter().map(|(log, head)| HeadLine { log: log.clone(), head: *head }).collect(),
+            heads: frontier.iter().map(|(log, head)| KnownHead { log: log.clone(), head: *head }).collect(),
             events: frontier.events(),
             lag_events: lag.events,
             lag_logs: lag.logs,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Pages whose commands are run, in order, each page against a data directory of its own.
-const PAGES: [&str; 3] = ["README.md", "docs/README.zh.md", "docs/performance.md"];
+const PAGES: [&str; 4] = ["README.md", "docs/README.zh.md", "docs/audit.md", "docs/performance.md"];
 
 /// What the tests write into the working tree on behalf of a page.
 const LEFT_BEHIND: &str = "street.linli";

@@ -114,6 +114,11 @@ def read_grant(event):
     return grant
 
 
+def is_withheld(event):
+    """Whether this may be a genesis or a grant whose payload is not here: unknown, not worthless."""
+    return event.header.kind in ("genesis", "grant") and event.header.op is not None and event.op is None
+
+
 def _contains(area, other):
     return other.startswith(area)
 
@@ -174,7 +179,7 @@ class Charter:
                 self._found(event)
             elif event.header.grant is None:
                 self._refuse(event, "other-federation", ready)
-            else:
+            elif not is_withheld(event):
                 self._read(event, children, ready)
         if self.genesis:
             ready.append(federation)
@@ -185,6 +190,8 @@ class Charter:
                 ready.append(event.id)
 
     def _found(self, event):
+        if is_withheld(event):
+            return
         try:
             self.genesis = read_genesis(event)
         except Gives as reason:

@@ -25,24 +25,41 @@ class ExportRefused(Exception):
 
 
 def log_json(log):
-    return {"stream": ev.stream_name(log.stream), "author": log.author.hex(), "incarnation": log.incarnation,
+    """Incarnations are decimal text: a reader that takes numbers for floats would round them to another log."""
+    return {"stream": ev.stream_name(log.stream), "author": log.author.hex(), "incarnation": str(log.incarnation),
             "area": log.area}
+
+
+def incarnation_from_json(value):
+    if isinstance(value, str) and value.isascii() and value.isdigit() and int(value) <= ev.U64_MAX:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53:
+        return value
+    if isinstance(value, int):
+        raise ValueError("the incarnation %d stands as a number and may have been rounded" % value)
+    raise ValueError("%r is no incarnation as decimal text" % (value,))
 
 
 def log_from_json(value):
     name = value["stream"]
     code = ev.STREAMS.index(name) if name in ev.STREAMS else int(name[len("stream-"):])
-    return ev.Log(code, bytes.fromhex(value["author"]), value["incarnation"], value["area"])
+    return ev.Log(code, bytes.fromhex(value["author"]), incarnation_from_json(value["incarnation"]), value["area"])
 
 
 def known_from_json(value):
-    """Known heads: a list of {"log", "head"}, or an earlier report, whose "logs" are such a list."""
-    known = {}
-    for entry in value["logs"] if isinstance(value, dict) else value:
+    """What somebody saw before: (federation or None, heads). A list of {"log", "head"}, or an object whose "heads" (a
+    node's status) or else "logs" (a verifier's report) are such a list; it may name its "federation"."""
+    federation, known = None, {}
+    if isinstance(value, dict):
+        federation = value.get("federation")
+        value = value["heads"] if "heads" in value else value["logs"]
+    for entry in value:
         log, seq = log_from_json(entry["log"]), entry["head"]["seq"]
+        if isinstance(seq, bool) or not isinstance(seq, int):
+            raise ValueError("%r is no seq" % (seq,))
         if log not in known or known[log][0] < seq:
             known[log] = (seq, bytes.fromhex(entry["head"]["id"]))
-    return known
+    return federation and bytes.fromhex(federation), known
 
 
 def head_json(seq, event_id):
@@ -52,8 +69,8 @@ def head_json(seq, event_id):
 class Verification:
     """One pass over one file. `verify()` returns the report or raises ExportRefused."""
 
-    def __init__(self, data, known=None):
-        self.data, self.known = data, known or {}
+    def __init__(self, data, known=(None, {})):
+        self.data, (self.asked_for, self.known) = data, known
         self.log = self.seq = None
         self.charter = self.charter_events = None
         self.absent = self.unreadable = self.found = 0
@@ -214,6 +231,9 @@ class Verification:
             raise Refused("wrong-digest", None, "the checksum of the end record is not that of the file")
 
     def _report(self):
+        differences = []
+        if self.asked_for not in (None, self.federation):
+            differences = [{"what": "federation", "found": self.federation.hex(), "known": self.asked_for.hex()}]
         heights = {log: height for log, height, _ in self.announced}
         for log, known in self.known.items():
             if heights.get(log, 0) < known[0]:
@@ -236,11 +256,13 @@ class Verification:
                 "invalid": len(self.charter.invalid),
             },
             "verdicts": self.tally,
-            "discrepancies": [d for _, d in sorted(self.differences, key=lambda pair: pair[0])],
+            "discrepancies": differences + [d for _, d in sorted(self.differences, key=lambda pair: pair[0])],
         }
 
 
 def difference_text(difference):
+    if difference["what"] == "federation":
+        return "this is federation %s, and %s was asked for" % (difference["found"], difference["known"])
     log = ev.log_text(log_from_json(difference["log"]))
     known = difference["known"]
     if difference["what"] == "shorter":

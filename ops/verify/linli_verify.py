@@ -21,7 +21,8 @@ def arguments():
     parser = argparse.ArgumentParser(prog="linli_verify.py", description="Verifies a Linli export file offline.")
     parser.add_argument("file", nargs="?", help="export file to verify")
     parser.add_argument("--known", metavar="HEADS.json",
-                        help="heads known from elsewhere, or an earlier report of --json, to hold the file against")
+                        help="what was seen before: a report of --json of either verifier, or `linli status --json`")
+    parser.add_argument("--federation", metavar="ID", help="fail unless the file is of this federation")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--require-authorised", action="store_true",
                         help="fail unless every event counts under a valid genesis")
@@ -44,11 +45,23 @@ def read_json(path):
         return json.load(file)
 
 
-def verify(chosen):
+def known_of(chosen):
     try:
-        known = known_from_json(read_json(chosen.known)) if chosen.known else {}
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        federation, heads = known_from_json(read_json(chosen.known)) if chosen.known else (None, {})
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise ValueError("%s holds no known heads: %s" % (chosen.known, error)) from error
+    if chosen.federation is None:
+        return federation, heads
+    asked_for = bytes.fromhex(chosen.federation)
+    if len(asked_for) != 32:
+        raise ValueError("%s is no federation: 64 hexadecimal digits are" % chosen.federation)
+    if federation not in (None, asked_for):
+        raise ValueError("%s is of federation %s, and --federation asks for another" % (chosen.known, federation.hex()))
+    return asked_for, heads
+
+
+def verify(chosen):
+    known = known_of(chosen)
     with open(chosen.file, "rb") as file:
         size = file.seek(0, 2)
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
@@ -56,7 +69,8 @@ def verify(chosen):
             report = Verification(data, known).verify()
         except ExportRefused as refused:
             if chosen.json:
-                print(json.dumps({"refused": str(refused), "code": refused.code, "offset": refused.offset}))
+                print(json.dumps({"refused": str(refused), "code": refused.code, "offset": refused.offset},
+                                 ensure_ascii=False))
             print("%s: REFUSED %s" % (chosen.file, refused), file=sys.stderr)
             return FAILED
     return show(chosen, report)
@@ -79,6 +93,10 @@ def show(chosen, report):
     return FAILED if problems else OK
 
 
+def printable(text):
+    return "".join(c if c.isprintable() else "\\u%04x" % ord(c) for c in text)
+
+
 def print_report(report):
     charter, verdicts = report["charter"], report["verdicts"]
     print("federation %s" % report["federation"])
@@ -86,7 +104,7 @@ def print_report(report):
         print("charter: no valid genesis in this file")
     else:
         print("charter: %s, %d of %d root keys, %d grants, %d charter events that give nothing" % (
-            charter["name"], charter["threshold"], charter["roots"], charter["grants"], charter["invalid"]))
+            printable(charter["name"]), charter["threshold"], charter["roots"], charter["grants"], charter["invalid"]))
     for entry in report["logs"]:
         print("log %s: %d events, head %s" % (
             ev.log_text(log_from_json(entry["log"])), entry["head"]["seq"], entry["head"]["id"]))

@@ -1,12 +1,13 @@
 //! Exit codes and errors of the command line: each error says what is wrong and ends with the next thing to try.
 
 use std::borrow::Cow;
-use std::io::{ErrorKind, Write as _};
+use std::io::{BufWriter, ErrorKind, StdoutLock, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use linli_domain::check::is_unshown;
 use linli_store::StoreError;
+use serde_json::{Map, Value};
 
 use crate::data_dir::SecretError;
 
@@ -24,7 +25,7 @@ pub fn print(text: &str) {
 
 /// A text with what would command a terminal, or turn its writing round, shown by its number. File names, peers and
 /// records may hold anything. In JSON the numbers are the escapes of the same characters.
-fn shown(text: &str) -> Cow<'_, str> {
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
     const JOINTS: [char; 2] = ['\u{200c}', '\u{200d}'];
     let commands = |c: char| is_unshown(c) || c == '\r';
     let acts = |c: char| commands(c) && !JOINTS.contains(&c) && u32::from(c) <= 0xffff;
@@ -33,6 +34,40 @@ fn shown(text: &str) -> Cow<'_, str> {
     }
     let one = |c: char| if acts(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     text.chars().map(one).collect::<String>().into()
+}
+
+/// Prints many lines: as [`print`], without a system call for each.
+pub(super) struct Printer {
+    out: BufWriter<StdoutLock<'static>>,
+    closed: bool,
+}
+
+impl Printer {
+    pub(super) fn new() -> Self {
+        Self { out: BufWriter::with_capacity(1 << 16, std::io::stdout().lock()), closed: false }
+    }
+
+    /// Prints a text and ends its line.
+    pub(super) fn line(&mut self, text: &str) {
+        if !self.closed {
+            let written = writeln!(self.out, "{}", shown(text));
+            self.note(written);
+        }
+    }
+
+    /// Lets the last lines out.
+    pub(super) fn finish(mut self) {
+        let flushed = self.out.flush();
+        self.note(flushed);
+    }
+
+    fn note(&mut self, written: std::io::Result<()>) {
+        let Err(error) = written else { return };
+        self.closed = true;
+        if error.kind() != ErrorKind::BrokenPipe {
+            drop(UNPRINTED.set(error.to_string()));
+        }
+    }
 }
 
 /// Whether everything that was printed got out.
@@ -79,6 +114,8 @@ pub struct Failure {
     pub message: String,
     /// The next thing to try.
     pub next: String,
+    /// Further fields for programs, such as the place of what is wrong in a file.
+    pub details: Map<String, Value>,
 }
 
 /// What a command returns.
@@ -87,7 +124,14 @@ pub type Outcome = Result<(), Failure>;
 impl Failure {
     /// A failure with its advice.
     pub fn new(code: Code, message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { code, message: message.into(), next: next.into() }
+        Self { code, message: message.into(), next: next.into(), details: Map::new() }
+    }
+
+    /// The same with a further field for programs.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(field.to_owned(), value.into());
+        self
     }
 
     /// A misunderstanding.
@@ -98,8 +142,11 @@ impl Failure {
     /// Prints it on stderr, as text or as JSON, and gives the exit code.
     pub fn report(&self, json: bool) -> ExitCode {
         if json {
-            let body = serde_json::json!({"error": self.message, "next": self.next, "exit": self.code as u8});
-            eprintln!("{}", shown(&body.to_string()));
+            let mut body = self.details.clone();
+            body.insert("error".to_owned(), self.message.clone().into());
+            body.insert("next".to_owned(), self.next.clone().into());
+            body.insert("exit".to_owned(), (self.code as u8).into());
+            eprintln!("{}", shown(&Value::Object(body).to_string()));
         } else {
             eprintln!("error: {}", shown(&self.message));
             if !self.next.is_empty() {

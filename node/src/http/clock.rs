@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 
 const ZONE_MS: u64 = 8 * 3_600_000;
+/// The same in minutes, for calendar days.
+pub(crate) const ZONE_MINUTES: i64 = 8 * 60;
 const DAY_MS: u64 = 86_400_000;
 
 /// Unix milliseconds now. A clock before 1970 reads as 1970.

@@ -38,7 +38,7 @@ mod session;
 mod stalled;
 mod strangers;
 
-pub(crate) use clock::minute;
+pub(crate) use clock::{ZONE_MINUTES, minute};
 pub use openapi::document as openapi_document;
 pub use serve::serve;
 pub(crate) use session::DIRECTORY_HEADER;

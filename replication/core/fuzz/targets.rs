@@ -7,6 +7,7 @@ use std::time::Duration;
 use linli_core::carry::{CarryError, Item, Standing, VolumeReader};
 use linli_core::cbor::Value;
 use linli_core::chain::{Join, verify_run};
+use linli_core::charter::Charter;
 use linli_core::event::{Header, ReceivedEvent};
 use linli_core::export::{ExportReader, verify_export};
 use linli_core::frame::{PiiScope, decode_frame, encode_frame};
@@ -62,7 +63,7 @@ pub fn export(data: &[u8]) {
     let whole = verify_export(data, Frontier::new());
     let mut reader = ExportReader::new(Frontier::new());
     let mut handed_out = 0;
-    let mut count = |_| handed_out += 1;
+    let mut count = |_, _: &Charter| handed_out += 1;
     let early = data.chunks(data.len() / 7 + 1).find_map(|piece| reader.push(piece, &mut count).err());
     let pieces = reader.finish(&mut count);
     assert_eq!(whole, pieces, "pieces are judged otherwise than the whole");

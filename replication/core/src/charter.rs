@@ -342,7 +342,6 @@ pub struct Charter {
     federation: Option<(EventId, Genesis, Area)>,
     valid: BTreeMap<EventId, Grant>,
     invalid: BTreeMap<EventId, CharterError>,
-    waiting: BTreeMap<EventId, EventId>,
 }
 
 impl Charter {
@@ -357,7 +356,7 @@ impl Charter {
             }
         }
         let mut charter = Self::default();
-        if let Some(event) = unique.remove(&federation) {
+        if let Some(event) = unique.remove(&federation).filter(|event| !is_withheld(event)) {
             match Genesis::read(event) {
                 Ok(genesis) => charter.federation = Some((federation, genesis, event.header().area.clone())),
                 Err(error) => drop(charter.invalid.insert(federation, error)),
@@ -375,6 +374,8 @@ impl Charter {
         for (id, event) in events {
             let read = match event.header().grant {
                 None => Err(CharterError::OtherFederation),
+                // Erased or withheld: nobody can say what it gives, so it and what hangs on it wait.
+                Some(_) if is_withheld(event) => continue,
                 Some(parent) => Grant::read(event).map(|grant| (parent, grant)),
             };
             match read {
@@ -396,10 +397,6 @@ impl Charter {
                 judged.push(event.id());
             }
         }
-        let wait = |(parent, waiting): (EventId, Vec<(&ReceivedEvent, Grant)>)| {
-            waiting.into_iter().map(move |(event, _)| (event.id(), parent)).collect::<Vec<_>>()
-        };
-        self.waiting = children.into_iter().flat_map(wait).collect();
     }
 
     /// Judges a grant whose parent is judged.
@@ -495,6 +492,11 @@ impl Charter {
         self.valid.iter()
     }
 
+    /// A valid grant.
+    pub fn grant(&self, id: &EventId) -> Option<&Grant> {
+        self.valid.get(id)
+    }
+
     /// Charter events that give nothing, with the reason.
     pub fn invalid(&self) -> impl Iterator<Item = (&EventId, &CharterError)> {
         self.invalid.iter()
@@ -526,6 +528,13 @@ impl Charter {
     pub fn may_hold_pii(&self, node: &AuthorKey, area: &Area) -> bool {
         self.valid.values().any(|g| g.subject == *node && g.role == Role::Node && g.area.contains(area))
     }
+}
+
+/// Whether an event may be a genesis or a grant whose payload is not here. One that commits to no payload gives nothing.
+fn is_withheld(event: &ReceivedEvent) -> bool {
+    let header = event.header();
+    let gives = header.stream == Stream::CHARTER && [KIND_GENESIS, KIND_GRANT].contains(&header.kind.as_str());
+    gives && header.slot(Slot::Op).is_some() && event.payload(Slot::Op).is_none()
 }
 
 fn root_verdict(header: &Header, genesis: &Genesis, district: &Area) -> Verdict {

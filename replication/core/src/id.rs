@@ -278,7 +278,8 @@ pub struct LogId {
     pub stream: Stream,
     /// Who writes it.
     pub author: AuthorKey,
-    /// Drawn at random when the log was opened; a restored store opens a new one.
+    /// Drawn at random when the log was opened; a restored store opens a new one. Text in JSON.
+    #[serde(with = "drawn_number")]
     pub incarnation: u64,
     /// Where it applies.
     pub area: Area,
@@ -287,6 +288,50 @@ pub struct LogId {
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}/{:016x}", self.area, self.stream, self.author.short(), self.incarnation)
+    }
+}
+
+/// Numbers of 64 bits are decimal text: many programs read a JSON number as a float, and a rounded
+/// incarnation names another log, so that whole logs would seem to be missing.
+mod drawn_number {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    /// The largest number below which floats hold every integer.
+    const FLOAT_EXACT_MAX: u64 = (1 << 53) - 1;
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        deserializer.deserialize_any(Decimal)
+    }
+
+    struct Decimal;
+
+    impl Visitor<'_> for Decimal {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an incarnation as decimal text, such as \"15810382071868104767\"")
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
+            let rounded =
+                || E::custom(format!("the incarnation {number} stands as a number and may have been rounded"));
+            (number <= FLOAT_EXACT_MAX).then_some(number).ok_or_else(rounded)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            digits
+                .then(|| text.parse().ok())
+                .flatten()
+                .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        }
     }
 }
 

@@ -120,11 +120,12 @@ pub const SYNC_OPENING_DEPTH_MAX: u8 = 9;
 /// found by the next comparison.
 pub const SYNC_RECONCILE_ENTRIES_MAX: usize = 4096;
 
-/// Most messages of comparisons that a peer may send between two of its digests. Honest ones need three.
+/// Most messages of comparisons that a peer may send between two digests, its own or ours: either begins a comparison.
+/// Honest ones need three.
 pub const SYNC_RECONCILE_MESSAGES_MAX: u32 = 16;
 
-/// Most requests for heads that a peer may make between two of its digests. Honest ones need one for each answer to a
-/// comparison, and several comparisons may fall between two digests.
+/// Most requests for heads that a peer may make between two digests, its own or ours. Honest ones need one for each answer
+/// to a comparison, and several comparisons may fall between two digests.
 pub const SYNC_TELLS_MAX: u32 = 64;
 
 /// What honest peers do rarely and hostile ones without end is allowed once in this time, in milliseconds, after a first

@@ -20,7 +20,7 @@ fn sample() -> Vec<u8> {
 #[test]
 fn every_flipped_bit_is_refused_with_its_place_by_both_verifiers() {
     let mut bytes = sample();
-    let path = verifier::scratch(&format!("flips-{}.linli", std::process::id()), &bytes);
+    let path = verifier::scratch("flips.linli", &bytes);
     let Value::Array(theirs) = verifier::answer(&["--selftest-flips", path.to_str().unwrap()]) else {
         panic!("expected a list")
     };
@@ -71,16 +71,27 @@ fn the_command_in_python_says_where_and_exits_as_documented() {
     let shorter = file(&district, &events[..10], Signatures::All, PiiScope::Covered);
     let mut damaged = whole.clone();
     damaged[1500] ^= 4;
-    let scratch = |name: &str, bytes: &[u8]| verifier::scratch(&format!("{name}-{}", std::process::id()), bytes);
-    let paths = [scratch("whole", &whole), scratch("shorter", &shorter), scratch("damaged", &damaged)];
+
+    let paths = [
+        verifier::scratch("whole", &whole),
+        verifier::scratch("shorter", &shorter),
+        verifier::scratch("damaged", &damaged),
+    ];
     let [whole, shorter, damaged] = paths.each_ref().map(|p| p.to_str().unwrap());
-    let report = verifier::run(&["--json", "--require-authorised", whole]);
+    let text = verifier::run(&[whole]);
+    let ours = verify_export(&std::fs::read(whole).unwrap(), Frontier::new()).unwrap();
+    assert_eq!(String::from_utf8_lossy(&text.stdout), ours.to_string(), "the two programs say it otherwise");
+    let federation = ours.federation.to_string();
+    let report = verifier::run(&["--json", "--require-authorised", "--federation", &federation, whole]);
     assert!(report.status.success(), "{}", String::from_utf8_lossy(&report.stderr));
-    let known = scratch("known", &report.stdout);
+    let known = verifier::scratch("known", &report.stdout);
     let code = |arguments: &[&str]| verifier::run(arguments).status.code();
     let compared = verifier::run(&["--known", known.to_str().unwrap(), shorter]);
     assert_eq!(compared.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&compared.stderr).contains("is shorter: has seq 1, known head is seq 3"));
+    let other = verifier::run(&["--federation", &"07".repeat(32), whole]);
+    assert_eq!(other.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("was asked for"));
     let refused = verifier::run(&[damaged]);
     assert_eq!(refused.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("REFUSED at byte "));
@@ -97,7 +108,7 @@ fn after_a_refusal_a_reader_stays_refused() {
     let mut bytes = sample();
     bytes[700] ^= 1;
     let mut reader = ExportReader::new(Frontier::new());
-    let first = bytes.chunks(64).find_map(|piece| reader.push(piece, &mut |_| {}).err()).unwrap();
-    assert_eq!(reader.push(&[0], &mut |_| {}), Err(first.clone()));
-    assert_eq!(reader.finish(&mut |_| {}), Err(first));
+    let first = bytes.chunks(64).find_map(|piece| reader.push(piece, &mut |_, _| {}).err()).unwrap();
+    assert_eq!(reader.push(&[0], &mut |_, _| {}), Err(first.clone()));
+    assert_eq!(reader.finish(&mut |_, _| {}), Err(first));
 }

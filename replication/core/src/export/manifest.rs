@@ -19,6 +19,21 @@ pub struct KnownHead {
     pub head: Head,
 }
 
+/// What somebody saw before, to hold a file against.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Of which federation it has to be; none where that was not asked.
+    pub federation: Option<EventId>,
+    /// How far its logs have to reach at least.
+    pub heads: Frontier,
+}
+
+impl From<Frontier> for Known {
+    fn from(heads: Frontier) -> Self {
+        Self { federation: None, heads }
+    }
+}
+
 /// What an export file announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {

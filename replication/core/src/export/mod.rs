@@ -16,8 +16,8 @@ mod report;
 mod writer;
 
 pub use error::{ExportError, ExportProblem};
-pub use manifest::{KnownHead, Manifest};
-pub use reader::{ExportReader, verify_export};
+pub use manifest::{Known, KnownHead, Manifest};
+pub use reader::{ExportReader, Sink, verify_export};
 pub use report::{CharterSummary, Discrepancy, ExportReport, LogSummary, Unauthorised, Verdicts};
 pub use writer::{ExportWriteError, ExportWriter, Signatures};
 

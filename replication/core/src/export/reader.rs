@@ -3,12 +3,12 @@
 use sha2::{Digest, Sha256};
 
 use crate::cbor::{CborError, Problem, Reader, Value};
-use crate::chain::{ChainError, Join, verify_run};
+use crate::chain::{ChainError, Join, verify_by_tail, verify_run};
 use crate::charter::Charter;
 use crate::event::{EventError, Payload, ReceivedEvent, Slot, VerifiedEvent};
 use crate::export::error::ItemError;
 use crate::export::{
-    CharterSummary, Discrepancy, END, ExportError, ExportProblem, ExportReport, KnownHead, LogSummary, Manifest,
+    CharterSummary, Discrepancy, END, ExportError, ExportProblem, ExportReport, Known, KnownHead, LogSummary, Manifest,
     Verdicts,
 };
 use crate::frontier::Frontier;
@@ -18,17 +18,24 @@ use crate::sign::{KeyCache, Signature};
 
 /// Pieces in which [`verify_export`] feeds a whole file.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Events that one signature proves at least, where the others are not checked.
+const TAIL_EVENTS: usize = 512;
+/// Bytes of events that one signature proves at least, where the others are not checked.
+const TAIL_BYTES: usize = 1 << 20;
+
+/// Takes an event that is proven, with the charter in the same file, which says whether it counts.
+pub type Sink<'s> = dyn FnMut(VerifiedEvent, &Charter) + 's;
 
 /// Verifies a whole file that is in memory (or mapped into it).
 ///
 /// # Errors
 /// The first thing that is wrong, and where.
-pub fn verify_export(file: &[u8], known: Frontier) -> Result<ExportReport, ExportError> {
+pub fn verify_export(file: &[u8], known: impl Into<Known>) -> Result<ExportReport, ExportError> {
     let mut reader = ExportReader::new(known);
     for piece in file.chunks(PIECE_BYTES) {
-        reader.push(piece, &mut |_| {})?;
+        reader.push(piece, &mut |_, _| {})?;
     }
-    reader.finish(&mut |_| {})
+    reader.finish(&mut |_, _| {})
 }
 
 /// Which item has to come next.
@@ -46,7 +53,7 @@ enum Next {
 /// that covers them was checked; that the *file* is whole is known only when `finish` returns its report.
 #[derive(Debug)]
 pub struct ExportReader {
-    known: Frontier,
+    known: Known,
     next: Next,
     pending: Vec<u8>,
     pending_at: u64,
@@ -57,6 +64,7 @@ pub struct ExportReader {
     at: Position,
     run: Run,
     charter: CharterSoFar,
+    by_tails: bool,
     logs: Vec<LogSummary>,
     payloads_absent: u64,
     payloads_unreadable: u64,
@@ -79,21 +87,24 @@ struct Position {
 struct Run {
     events: Vec<ReceivedEvent>,
     bytes: usize,
+    /// Of those, the ones after the last that is signed.
+    unsigned: usize,
+    unsigned_bytes: usize,
 }
 
 /// Charter logs stand first, so the charter is complete before the first other event is judged.
 #[derive(Debug, Default)]
 struct CharterSoFar {
-    events: Vec<ReceivedEvent>,
+    events: Vec<VerifiedEvent>,
     settled: Option<Charter>,
     verdicts: Verdicts,
 }
 
 impl ExportReader {
-    /// A reader that also holds the file against heads known from elsewhere (an empty frontier if there are none).
-    pub fn new(known: Frontier) -> Self {
+    /// A reader that also holds the file against what is known from elsewhere.
+    pub fn new(known: impl Into<Known>) -> Self {
         Self {
-            known,
+            known: known.into(),
             next: Next::Manifest,
             pending: Vec::new(),
             pending_at: 0,
@@ -104,6 +115,7 @@ impl ExportReader {
             at: Position { seq: 1, ..Position::default() },
             run: Run::default(),
             charter: CharterSoFar::default(),
+            by_tails: false,
             logs: Vec::new(),
             payloads_absent: 0,
             payloads_unreadable: 0,
@@ -112,11 +124,19 @@ impl ExportReader {
         }
     }
 
+    /// The same, for whoever wants to read and not to judge: each event is proven by the tail of a run that it stands in,
+    /// and signatures of single events are not checked. All authors' words are authentic all the same.
+    #[must_use]
+    pub const fn by_tails(mut self) -> Self {
+        self.by_tails = true;
+        self
+    }
+
     /// Takes the next piece of the file and checks as much as it completes.
     ///
     /// # Errors
     /// The first thing that is wrong, and where. Every later call returns the same.
-    pub fn push(&mut self, piece: &[u8], sink: &mut dyn FnMut(VerifiedEvent)) -> Result<(), ExportError> {
+    pub fn push(&mut self, piece: &[u8], sink: &mut Sink<'_>) -> Result<(), ExportError> {
         self.pending.extend_from_slice(piece);
         // An item that did not fit is tried again when twice as much is there, so that tiny pieces stay cheap.
         if self.failed.is_none() && self.pending.len() < self.retry_len {
@@ -129,12 +149,15 @@ impl ExportReader {
     ///
     /// # Errors
     /// The first thing that is wrong, and where.
-    pub fn finish(mut self, sink: &mut dyn FnMut(VerifiedEvent)) -> Result<ExportReport, ExportError> {
+    pub fn finish(mut self, sink: &mut Sink<'_>) -> Result<ExportReport, ExportError> {
         self.advance(true, sink)?;
         let charter = self.charter.settled.take().unwrap_or_default();
         let events = self.logs.iter().map(|log| log.head.seq).sum();
-        self.discrepancies.extend(shorter_logs(&self.known, &self.logs));
-        self.discrepancies.sort_by(|a, b| a.log().cmp(b.log()));
+        let found = self.manifest.federation;
+        let other = self.known.federation.filter(|known| *known != found);
+        self.discrepancies.extend(other.map(|known| Discrepancy::Federation { found, known }));
+        self.discrepancies.extend(shorter_logs(&self.known.heads, &self.logs));
+        self.discrepancies.sort_by(|a, b| a.log().cmp(&b.log()));
         Ok(ExportReport {
             federation: self.manifest.federation,
             created_ms: self.manifest.created_ms,
@@ -150,7 +173,7 @@ impl ExportReader {
     }
 
     /// Reads all complete items that are pending; with `at_end` an incomplete one is an error.
-    fn advance(&mut self, at_end: bool, sink: &mut dyn FnMut(VerifiedEvent)) -> Result<(), ExportError> {
+    fn advance(&mut self, at_end: bool, sink: &mut Sink<'_>) -> Result<(), ExportError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -178,7 +201,7 @@ impl ExportReader {
     }
 
     /// Reads one item from the front of `input` and says how long it is.
-    fn item(&mut self, input: &[u8], sink: &mut dyn FnMut(VerifiedEvent)) -> Result<usize, ItemError> {
+    fn item(&mut self, input: &[u8], sink: &mut Sink<'_>) -> Result<usize, ItemError> {
         let mut r = Reader::new(input);
         match self.next {
             Next::Manifest => {
@@ -187,7 +210,7 @@ impl ExportReader {
             }
             Next::Event => self.event(&mut r, sink)?,
             Next::End => {
-                self.end(&mut r)?;
+                self.end(&mut r, sink)?;
                 self.next = Next::Nothing;
             }
             Next::Nothing => return Err(ItemError::at(0, ExportProblem::Cbor(Problem::TrailingBytes))),
@@ -196,14 +219,14 @@ impl ExportReader {
         Ok(r.offset())
     }
 
-    fn event(&mut self, r: &mut Reader<'_>, sink: &mut dyn FnMut(VerifiedEvent)) -> Result<(), ItemError> {
+    fn event(&mut self, r: &mut Reader<'_>, sink: &mut Sink<'_>) -> Result<(), ItemError> {
         let event = read_event(r)?;
         let is_head = self.check_place(&event, r.offset()).map_err(|problem| ItemError::at(0, problem))?;
         self.take_note(&event);
         let (head, signed) = (event.head(), event.signature().is_some());
-        self.run.events.push(event);
-        self.run.bytes += r.offset();
-        if signed {
+        self.run.push(event, r.offset());
+        let long_enough = self.run.events.len() >= TAIL_EVENTS || self.run.bytes >= TAIL_BYTES;
+        if signed && (is_head || long_enough || !self.by_tails) {
             self.prove(sink).map_err(|problem| ItemError::at(0, problem))?;
         }
         (self.at.seq, self.at.prev) = (head.seq + 1, Some(head.id));
@@ -240,8 +263,8 @@ impl ExportReader {
         if is_head {
             return Err(ExportProblem::UnsignedHead);
         }
-        let too_long = self.run.events.len() >= limits::EXPORT_UNSIGNED_EVENTS_MAX
-            || self.run.bytes + item_bytes > limits::EXPORT_UNSIGNED_BYTES_MAX;
+        let too_long = self.run.unsigned >= limits::EXPORT_UNSIGNED_EVENTS_MAX
+            || self.run.unsigned_bytes + item_bytes > limits::EXPORT_UNSIGNED_BYTES_MAX;
         if too_long { Err(ExportProblem::UnsignedRun) } else { Ok(false) }
     }
 
@@ -259,17 +282,21 @@ impl ExportReader {
         }
         self.at.signed += u64::from(event.signature().is_some());
         let log = &self.manifest.logs[self.at.log].log;
-        if let Some(known) = self.known.head(log).filter(|k| k.seq == header.seq && k.id != event.id()) {
+        if let Some(known) = self.known.heads.head(log).filter(|k| k.seq == header.seq && k.id != event.id()) {
             self.discrepancies.push(Discrepancy::Forked { log: log.clone(), found: event.head(), known });
         }
     }
 
     /// Proves the pending run by the signature at its end, judges it and hands it out.
-    fn prove(&mut self, sink: &mut dyn FnMut(VerifiedEvent)) -> Result<(), ExportProblem> {
-        let run = std::mem::take(&mut self.run);
-        for event in verify_run(Join::Anywhere, run.events, &mut self.keys).map_err(problem_of)? {
-            self.charter.take(self.manifest.federation, event.event());
-            sink(event);
+    fn prove(&mut self, sink: &mut Sink<'_>) -> Result<(), ExportProblem> {
+        let run = std::mem::take(&mut self.run).events;
+        let proven = if self.by_tails {
+            verify_by_tail(Join::Anywhere, run, &mut self.keys)
+        } else {
+            verify_run(Join::Anywhere, run, &mut self.keys)
+        };
+        for event in proven.map_err(problem_of)? {
+            self.charter.take(self.manifest.federation, event, sink);
         }
         Ok(())
     }
@@ -283,7 +310,7 @@ impl ExportReader {
         }
     }
 
-    fn end(&mut self, r: &mut Reader<'_>) -> Result<(), ItemError> {
+    fn end(&mut self, r: &mut Reader<'_>, sink: &mut Sink<'_>) -> Result<(), ItemError> {
         r.array_of(3, "an end record of three fields")?;
         let start = r.offset();
         if r.text_of_at_most(END.len(), "name of the end record")? != END {
@@ -298,7 +325,7 @@ impl ExportReader {
         if digest != <[u8; 32]>::from(self.hash.clone().finalize()) {
             return Err(ItemError::at(0, ExportProblem::WrongDigest));
         }
-        self.charter.settle(self.manifest.federation);
+        self.charter.settle(self.manifest.federation, sink);
         Ok(())
     }
 
@@ -316,29 +343,40 @@ impl ExportReader {
     }
 }
 
+impl Run {
+    fn push(&mut self, event: ReceivedEvent, bytes: usize) {
+        let signed = event.signature().is_some();
+        self.unsigned = if signed { 0 } else { self.unsigned + 1 };
+        self.unsigned_bytes = if signed { 0 } else { self.unsigned_bytes + bytes };
+        self.events.push(event);
+        self.bytes += bytes;
+    }
+}
+
 impl CharterSoFar {
-    fn take(&mut self, federation: EventId, event: &ReceivedEvent) {
-        if event.header().stream == Stream::CHARTER {
-            return self.events.push(event.clone());
+    fn take(&mut self, federation: EventId, event: VerifiedEvent, sink: &mut Sink<'_>) {
+        if self.settled.is_none() && event.event().header().stream == Stream::CHARTER {
+            return self.events.push(event);
         }
-        self.settle(federation);
-        self.judge(event);
+        self.settle(federation, sink);
+        self.hand_out(event, sink);
     }
 
-    /// Evaluates the charter once its logs are through.
-    fn settle(&mut self, federation: EventId) {
+    /// Evaluates the charter once its logs are through, and hands their events out.
+    fn settle(&mut self, federation: EventId, sink: &mut Sink<'_>) {
         if self.settled.is_some() {
             return;
         }
         let events = std::mem::take(&mut self.events);
-        self.settled = Some(Charter::evaluate(federation, &events));
-        events.iter().for_each(|event| self.judge(event));
+        self.settled = Some(Charter::evaluate(federation, events.iter().map(VerifiedEvent::event)));
+        events.into_iter().for_each(|event| self.hand_out(event, sink));
     }
 
-    fn judge(&mut self, event: &ReceivedEvent) {
+    fn hand_out(&mut self, event: VerifiedEvent, sink: &mut Sink<'_>) {
         let Some(charter) = &self.settled else { return };
-        let verdict = charter.verdict(&event.id(), event.header());
-        self.verdicts.count(event.header(), &verdict);
+        let header = event.event().header();
+        self.verdicts.count(header, &charter.verdict(&event.event().id(), header));
+        sink(event, charter);
     }
 }
 

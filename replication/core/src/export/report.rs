@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::charter::Refusal;
 use crate::charter::{Charter, Verdict};
 use crate::event::Header;
-use crate::export::KnownHead;
 use crate::id::{EventId, Head, LogId};
 
 /// One log of the file.
@@ -65,10 +64,17 @@ pub struct CharterSummary {
     pub invalid: u64,
 }
 
-/// A log that is not what somebody saw before.
+/// A file, or a log of it, that is not what somebody saw before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
 pub enum Discrepancy {
+    /// It is of another federation than the one that was asked for: all its rights come from another genesis.
+    Federation {
+        /// The file's.
+        found: EventId,
+        /// The one asked for.
+        known: EventId,
+    },
     /// The file ends before the known head. `found` is 0 if the log is not in the file at all.
     Shorter {
         /// The log.
@@ -90,10 +96,11 @@ pub enum Discrepancy {
 }
 
 impl Discrepancy {
-    /// The log.
-    pub const fn log(&self) -> &LogId {
+    /// The log; none where it is about the whole file.
+    pub const fn log(&self) -> Option<&LogId> {
         match self {
-            Self::Shorter { log, .. } | Self::Forked { log, .. } => log,
+            Self::Federation { .. } => None,
+            Self::Shorter { log, .. } | Self::Forked { log, .. } => Some(log),
         }
     }
 }
@@ -101,6 +108,9 @@ impl Discrepancy {
 impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Federation { found, known } => {
+                write!(f, "this is federation {found}, and {known} was asked for")
+            }
             Self::Shorter { log, found, known } => {
                 write!(f, "log {log} is shorter: has seq {found}, known head is seq {}", known.seq)
             }
@@ -141,19 +151,48 @@ pub struct ExportReport {
 }
 
 impl ExportReport {
-    /// Whether the file holds everything up to the known heads.
-    pub const fn agrees_with_known_heads(&self) -> bool {
-        self.discrepancies.is_empty()
+    /// Why not every event counts under a valid genesis; empty if each does.
+    pub fn unauthorised(&self) -> Vec<String> {
+        let no_genesis = || format!("the file holds no valid genesis of federation {}", self.federation);
+        let verdicts = &self.verdicts;
+        let first = verdicts.first_unauthorised.as_ref().map(|first| {
+            let count = verdicts.grant_unknown + verdicts.refused;
+            let Unauthorised { log, seq, reason } = first;
+            format!("{count} events do not count, the first in log {log} at seq {seq}: {reason}")
+        });
+        self.charter.name.is_none().then(no_genesis).into_iter().chain(first).collect()
     }
+}
 
-    /// Whether every event counts under a valid genesis.
-    pub const fn is_fully_authorised(&self) -> bool {
-        self.charter.name.is_some() && self.verdicts.grant_unknown == 0 && self.verdicts.refused == 0
-    }
-
-    /// The heads of this file, to hold the next one against.
-    pub fn heads(&self) -> Vec<KnownHead> {
-        self.logs.iter().map(|l| KnownHead { log: l.log.clone(), head: l.head }).collect()
+impl fmt::Display for ExportReport {
+    /// The lines that `ops/verify/linli_verify.py` prints too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (charter, verdicts) = (&self.charter, &self.verdicts);
+        writeln!(f, "federation {}", self.federation)?;
+        match &charter.name {
+            None => writeln!(f, "charter: no valid genesis in this file")?,
+            Some(name) => writeln!(
+                f,
+                "charter: {name}, {} of {} root keys, {} grants, {} charter events that give nothing",
+                charter.threshold, charter.roots, charter.grants, charter.invalid
+            )?,
+        }
+        for LogSummary { log, head, .. } in &self.logs {
+            writeln!(f, "log {log}: {} events, head {}", head.seq, head.id)?;
+        }
+        writeln!(
+            f,
+            "{} events authentic and complete up to these heads; {} count ({} under an expired grant), {} do not, {} name \
+             a grant that is not here; {} payloads erased or withheld, {} unreadable",
+            self.events,
+            verdicts.authorised,
+            verdicts.expired,
+            verdicts.refused,
+            verdicts.grant_unknown,
+            self.payloads_absent,
+            self.payloads_unreadable
+        )?;
+        writeln!(f, "not proved: events after these heads, and logs that the file does not name; compare with --known")
     }
 }
 

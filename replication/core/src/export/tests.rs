@@ -1,10 +1,10 @@
 //! Given a district's logs, when they are exported, then the file says exactly that, and nothing else passes for it.
 
 use super::*;
-use crate::event::ReceivedEvent;
+use crate::event::{ReceivedEvent, Slot};
 use crate::frame::PiiScope;
 use crate::frontier::Frontier;
-use crate::id::{Head, LogId, Stream};
+use crate::id::{EventId, Head, LogId, Stream};
 use crate::testkit::{District, Draft};
 
 fn logs() -> (District, Vec<ReceivedEvent>) {
@@ -37,14 +37,14 @@ fn a_file_verifies_in_pieces_of_any_size_and_hands_out_its_events() {
     for signatures in [Signatures::All, Signatures::Needed] {
         let file = export(&district, &events, signatures);
         let whole = verify_export(&file, heads(&events)).unwrap();
-        assert!(whole.agrees_with_known_heads() && whole.is_fully_authorised());
+        assert!(whole.discrepancies.is_empty() && whole.unauthorised().is_empty());
         assert_eq!((whole.events, whole.bytes), (events.len() as u64, file.len() as u64));
         for size in [1, 7, 100, 1000] {
             let (mut reader, mut ids) = (ExportReader::new(heads(&events)), vec![]);
             for piece in file.chunks(size) {
-                reader.push(piece, &mut |e| ids.push(e.event().id())).unwrap();
+                reader.push(piece, &mut |e, _| ids.push(e.event().id())).unwrap();
             }
-            assert_eq!(reader.finish(&mut |e| ids.push(e.event().id())).unwrap(), whole);
+            assert_eq!(reader.finish(&mut |e, _| ids.push(e.event().id())).unwrap(), whole);
             assert_eq!(ids, events.iter().map(ReceivedEvent::id).collect::<Vec<_>>());
         }
     }
@@ -79,7 +79,11 @@ fn what_may_not_count_is_counted_apart() {
     events.push(stranger.write(Draft::new(Stream::COMMUNITY, "reported", None)));
     let report = verify_export(&export(&district, &events, Signatures::All), Frontier::new()).unwrap();
     assert_eq!((report.verdicts.authorised, report.verdicts.refused), (8, 1));
-    assert!(!report.is_fully_authorised());
+    let why = report.unauthorised();
+    assert!(
+        why.len() == 1 && why[0].starts_with("1 events do not count, the first in log 320508005/community/"),
+        "{why:?}"
+    );
     let first = report.verdicts.first_unauthorised.unwrap();
     assert_eq!((first.log, first.seq, first.reason), (events[8].header().log_id(), 1, "not-the-holder"));
 }
@@ -93,6 +97,55 @@ fn the_writer_refuses_another_order_and_a_missing_end() {
     assert!(matches!(early, ExportWriteError::Event { seq: 1, problem: ExportProblem::Gap { .. }, .. }));
     writer.event(&events[0], PiiScope::Covered).unwrap();
     assert!(matches!(writer.finish(), Err(ExportWriteError::Missing { seq: 2, .. })));
+}
+
+#[test]
+fn a_reader_by_tails_hands_out_the_same_and_refuses_a_wrong_link_and_a_wrong_last_signature() {
+    // Given a long log of which every event is signed,
+    let mut district = District::with_nodes(&["320508005"]);
+    let mut events = district.charter_events();
+    events.extend(district.nodes[0].write_many(Stream::INCIDENTS, 1_300, 24));
+    let file = export(&district, &events, Signatures::All);
+    let read = |file: &[u8]| {
+        let (mut reader, mut ids) = (ExportReader::new(heads(&events)).by_tails(), vec![]);
+        for piece in file.chunks(10_000) {
+            reader.push(piece, &mut |e, _| ids.push(e.event().id()))?;
+        }
+        reader.finish(&mut |e, _| ids.push(e.event().id())).map(|report| (report, ids))
+    };
+    // when it is read by tails, then all come out and the report is that of the judge;
+    let (report, ids) = read(&file).unwrap();
+    assert_eq!(ids, events.iter().map(ReceivedEvent::id).collect::<Vec<_>>());
+    assert_eq!(report, verify_export(&file, heads(&events)).unwrap());
+    // a signature in the middle proves nothing and is not looked at, the last one is, and so is every link.
+    let with = |at: usize, change: &dyn Fn(&ReceivedEvent) -> ReceivedEvent| {
+        let mut changed = events.clone();
+        changed[at] = change(&changed[at]);
+        export(&district, &changed, Signatures::All)
+    };
+    let signed_by_another = |event: &ReceivedEvent| {
+        let other = events[9].signature().copied();
+        ReceivedEvent::new(event.header_bytes().to_vec(), other, event.payload(Slot::Op).cloned(), None).unwrap()
+    };
+    assert!(read(&with(700, &signed_by_another)).is_ok());
+    let last = read(&with(events.len() - 1, &signed_by_another)).unwrap_err();
+    assert_eq!(last.problem.code(), "invalid-signature");
+    let mut swapped = file.clone();
+    let at = swapped.len() / 2;
+    swapped[at] ^= 1;
+    assert!(read(&swapped).is_err());
+}
+
+#[test]
+fn a_file_of_another_federation_than_the_one_asked_for_is_called_so() {
+    let (district, events) = logs();
+    let file = export(&district, &events, Signatures::All);
+    let asked =
+        |federation| verify_export(&file, Known { federation: Some(federation), heads: heads(&events) }).unwrap();
+    assert!(asked(district.federation()).discrepancies.is_empty());
+    let other = EventId::from_bytes([7; 32]);
+    let found = district.federation();
+    assert_eq!(asked(other).discrepancies, vec![Discrepancy::Federation { found, known: other }]);
 }
 
 #[test]

@@ -540,6 +540,8 @@ impl Engine {
             state.exchange.next_compare = now + Duration::from_millis(limits::SYNC_COMPARE_INTERVAL_MS);
             state.exchange.check_after = state.exchange.check_after.filter(|_| !checks);
             state.exchange.told = Some(digest);
+            // Ours lets the peer open a comparison as its own does.
+            (state.exchange.range_messages, state.exchange.tells) = (0, 0);
         }
         self.send(now, peer, Message::Digest { digest, logs });
     }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Engine;
-use super::ranges::{Place, place_of};
+use super::engine::{Engine, Peer};
+use super::ranges::place_of;
 use crate::id::{AuthorKey, Head, LogId};
 use crate::limits;
 
@@ -89,29 +89,45 @@ impl Engine {
             return self.stranger_rises(log);
         }
         let Some(log) = self.frontier.shared(log).cloned() else { return };
-        self.count_head(&log, before, head);
-        let place_of_log = place_of(&log);
-        let keys: Vec<AuthorKey> = self.peers.keys().copied().collect();
-        for (place, peer) in keys.iter().enumerate() {
-            let at_once = at_once(place, keys.len(), &head, &self.own_key);
-            self.hint(now, *peer, &place_of_log, head, at_once);
+        let told = self.count_head(&log, before, head);
+        let peers = told.len();
+        for (place, (peer, theirs)) in told.into_iter().enumerate() {
+            let at_once = at_once(place, peers, &head, &self.own_key);
+            self.hint(now, peer, &log, theirs, head, at_once);
         }
     }
 
-    /// A head of ours counts that did not, and what peers have of the log stays as it was.
-    pub(super) fn count_head(&mut self, log: &Arc<LogId>, before: Option<Head>, head: Head) {
+    /// A head of ours counts that did not, and what peers have of the log stays as it was. Returns it, by peer: what is
+    /// remembered of each has its bound, and this log may be what is forgotten.
+    pub(super) fn count_head(
+        &mut self,
+        log: &Arc<LogId>,
+        before: Option<Head>,
+        head: Head,
+    ) -> Vec<(AuthorKey, Option<Head>)> {
         self.ranges.set(log, before, head);
         self.digest = None;
         let place = place_of(log);
-        for state in self.peers.values_mut() {
-            state.known.rise(place.clone(), before, head, &self.ranges, &self.frontier);
-        }
+        let (ranges, heads) = (&self.ranges, &self.frontier);
+        let rise = |(peer, state): (&AuthorKey, &mut Peer)| {
+            let theirs = state.known.head(&place, before);
+            state.known.rise(place.clone(), before, head, ranges, heads);
+            (*peer, theirs)
+        };
+        self.peers.iter_mut().map(rise).collect()
     }
 
     /// A peer that lacks a head is told, now or later, and one that said more of the log is compared anew.
-    fn hint(&mut self, now: Duration, peer: AuthorKey, place: &Place, head: Head, at_once: bool) {
-        let (Some(state), (_, Some(log))) = (self.peers.get_mut(&peer), place) else { return };
-        let theirs = state.known.head(place, Some(head));
+    fn hint(
+        &mut self,
+        now: Duration,
+        peer: AuthorKey,
+        log: &Arc<LogId>,
+        theirs: Option<Head>,
+        head: Head,
+        at_once: bool,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
         if theirs.is_none_or(|theirs| theirs.seq < head.seq) {
             if at_once {
                 state.hints.insert(Arc::clone(log));

@@ -19,6 +19,7 @@ use super::{Author, Draft, area, key};
 use crate::event::ReceivedEvent;
 use crate::frontier::Frontier;
 use crate::id::{AuthorKey, EventId, Head, LogId, Stream};
+use crate::limits;
 use crate::sync::{Bounds, Coverage, Message};
 
 mod checks;
@@ -220,6 +221,11 @@ impl District {
         // Both sides of each line shall also know it.
         self.network.run_for(Duration::from_secs(40));
         self.check_sets()?;
+        // Whoever was asked in vain, while it lacked the payload itself, is left alone for a while.
+        let last_asked = self.network.now() + Duration::from_millis(limits::SYNC_FILL_AGAIN_MS_MAX);
+        while self.network.now() < last_asked && self.check_payloads().is_err() {
+            self.network.run_for(Duration::from_secs(10));
+        }
         self.check_payloads()?;
         self.check_nodes()?;
         self.check_strangers()?;

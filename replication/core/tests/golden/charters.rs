@@ -64,7 +64,8 @@ fn altered(payload: &[u8], field: &str, value: Option<Cbor>) -> Vec<u8> {
 
 /// The vectors. Every one is a set of events that evaluates to something; which of them give nothing is in `expect`.
 pub fn cases() -> Vec<Case> {
-    vec![delegation(), thresholds(), geneses(), malformed_grants(), without_a_genesis()].into_iter().flatten().collect()
+    let all = [delegation(), thresholds(), geneses(), malformed_grants(), without_a_genesis(), withheld()];
+    all.into_iter().flatten().collect()
 }
 
 fn delegation() -> Vec<Case> {
@@ -165,9 +166,51 @@ fn geneses() -> Vec<Case> {
     cases.extend(
         wrong.map(|(name, event)| valid(format!("worthless genesis: {name}"), input(event.id(), &[&event], &[]))),
     );
-    let bare = ReceivedEvent::new(good.header_bytes().to_vec(), good.signature().copied(), None, None).unwrap();
-    cases.push(valid("worthless genesis: its payload is not here", input(good.id(), &[&bare], &[])));
+    let worthless = write(0, None, "320508", KIND_GENESIS, vec![0x80]);
+    let child = grant(0, worthless.id(), &terms(11, Role::Node, "320508"));
+    let grandchild = grant(11, child.id(), &terms(12, Role::Node, "320508005"));
+    let probe = [report(11, Some(child.id()), "320508", Stream::TEAMS), child.clone()];
+    cases.push(valid(
+        "what hangs on a worthless genesis waits, as without any",
+        input(worthless.id(), &[&worthless, &child, &grandchild], &probe),
+    ));
     cases
+}
+
+fn bare(event: &ReceivedEvent) -> ReceivedEvent {
+    ReceivedEvent::new(event.header_bytes().to_vec(), event.signature().copied(), None, None).unwrap()
+}
+
+/// Payloads that were erased or withheld make unknown what depends on them.
+fn withheld() -> Vec<Case> {
+    let (genesis, _) = federation(1, 1);
+    let fed = genesis.id();
+    let above = grant(0, fed, &terms(11, Role::Node, "320508"));
+    let below = grant(11, above.id(), &terms(12, Role::Node, "320508005"));
+    let probes = [
+        report(11, Some(above.id()), "320508", Stream::TEAMS),
+        report(12, Some(below.id()), "320508005", Stream::TEAMS),
+        report(0, Some(fed), "320508", Stream::TEAMS),
+        genesis.clone(),
+        above.clone(),
+        below.clone(),
+    ];
+    let orphan = bare(&write(0, None, "320508", KIND_GRANT, terms(11, Role::Node, "320508").payload()));
+    let renamed = bare(&write(0, Some(fed), "320508", "renamed", vec![0xa0]));
+    let promises_nothing = Draft::new(Stream::CHARTER, KIND_GRANT, None);
+    let empty = Author::new(0, "320508", Some(fed)).write(promises_nothing);
+    vec![
+        valid("the payload of the genesis is not here", input(fed, &[&bare(&genesis), &above, &below], &probes)),
+        valid("the payload of a grant is not here", input(fed, &[&genesis, &bare(&above), &below], &probes)),
+        valid("the payload of a grant below is not here", input(fed, &[&genesis, &above, &bare(&below)], &probes)),
+        valid("it came once without and once with its payload", {
+            input(fed, &[&genesis, &bare(&above), &above, &below, &bare(&below)], &probes)
+        }),
+        valid(
+            "worthless without any payload: no parent, another kind, nothing committed to",
+            input(fed, &[&genesis, &orphan, &renamed, &empty], &[]),
+        ),
+    ]
 }
 
 fn malformed_grants() -> Vec<Case> {

@@ -5,7 +5,7 @@ use linli_core::event::ReceivedEvent;
 use linli_core::export::{ExportWriter, KnownHead, Manifest, Signatures};
 use linli_core::frame::PiiScope;
 use linli_core::frontier::Frontier;
-use linli_core::id::{Head, Stream};
+use linli_core::id::{EventId, Head, Stream};
 use linli_core::testkit::{Author, District, Draft};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -102,7 +102,15 @@ fn accepted(district: &District, events: &[ReceivedEvent], whole: &[u8]) -> Vec<
         valid("whole, against its own heads", against(whole, all.clone())),
         valid("only the needed signatures, personal payloads withheld", against(&sparse, all.clone())),
         valid("remade without the last two incidents: shorter than known", against(&shorter, all.clone())),
-        valid("remade without a log: shorter than known", against(&without, all)),
+        valid("remade without a log: shorter than known", against(&without, all.clone())),
+        valid(
+            "of the federation that was asked for",
+            against(whole, json!({"federation": district.genesis.id(), "heads": all})),
+        ),
+        valid(
+            "of another federation than the one that was asked for",
+            against(whole, json!({"federation": EventId::from_bytes([7; 32]), "heads": all})),
+        ),
         valid("another event at a known height: forked", against(whole, known(&fork))),
         valid(
             "an event by somebody without a grant",

@@ -5,9 +5,8 @@ use linli_core::cbor::{self, CborError};
 use linli_core::chain::{ChainError, Join, verify_run};
 use linli_core::charter::{Charter, CharterError, Verdict};
 use linli_core::event::{EventError, Header, Payload, ReceivedEvent, Slot, event_id};
-use linli_core::export::{KnownHead, verify_export};
+use linli_core::export::{Known, KnownHead, verify_export};
 use linli_core::frame::decode_frame;
-use linli_core::frontier::Frontier;
 use linli_core::id::{AuthorKey, Head};
 use linli_core::sign::{CheckedKey, KeyCache, Purpose, Signature, to_be_signed};
 use serde_json::{Value, json};
@@ -144,8 +143,10 @@ fn charter_code(error: &CharterError) -> String {
 }
 
 fn export(input: &Value) -> Value {
-    let known: Vec<KnownHead> = serde_json::from_value(input["known"].clone()).unwrap();
-    let known: Frontier = known.into_iter().map(|k| (k.log, k.head)).collect();
+    let heads = input["known"].get("heads").unwrap_or(&input["known"]);
+    let heads: Vec<KnownHead> = serde_json::from_value(heads.clone()).unwrap();
+    let federation = input["known"].get("federation").map(|id| id.as_str().unwrap().parse().unwrap());
+    let known = Known { federation, heads: heads.into_iter().map(|k| (k.log, k.head)).collect() };
     match verify_export(&bytes(&input["file"]), known) {
         Ok(report) => serde_json::to_value(report).unwrap(),
         Err(e) => json!({"code": e.problem.code(), "offset": e.offset, "log": e.log, "seq": e.seq}),

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -35,15 +36,17 @@ pub fn answer(arguments: &[&str]) -> Value {
 
 /// What the verifier says of each input of a kind.
 pub fn judge(kind: &str, inputs: &[Value]) -> Vec<Value> {
-    let path = scratch(&format!("judge-{kind}-{}.json", std::process::id()), &serde_json::to_vec(inputs).unwrap());
+    let path = scratch(&format!("judge-{kind}.json"), &serde_json::to_vec(inputs).unwrap());
     let answer = answer(&["--judge", kind, path.to_str().unwrap()]);
     std::fs::remove_file(path).unwrap();
     let Value::Array(results) = answer else { panic!("expected a list, got {answer}") };
     results
 }
 
-/// Writes a file that only this test run uses.
+/// Writes a file that only this test uses: several run in one process, and several processes at once.
 pub fn scratch(name: &str, bytes: &[u8]) -> PathBuf {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let name = format!("{}-{}-{name}", std::process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, bytes).unwrap();
     path

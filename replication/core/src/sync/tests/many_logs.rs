@@ -79,6 +79,23 @@ fn who_remembers_little_gets_everything_all_the_same() {
 }
 
 #[test]
+fn a_newcomer_catches_up_with_a_whole_district_and_blames_nobody() {
+    for logs in [8_000, 8_300, 20_000] {
+        // Given a node with the logs of a district, more than are remembered of a peer,
+        let mut network = Network::new(5, 2, Conditions::default());
+        for n in 0..logs {
+            network.write(0, &Author::new(100 + n, "320508", None).write_many(Stream::TEAMS, 1, 40));
+        }
+        // when a newcomer meets it, it gets them all at one go,
+        network.connect(0, 1);
+        assert!(network.run_until(seconds(100), know_it) && network.agrees(), "{logs}");
+        // asks for nothing that nobody has, and neither hangs up.
+        assert!(network.nodes.iter().all(|node| node.disconnects.is_empty()), "{logs}");
+        assert_eq!(network.traffic.messages.get(&5), None, "{logs}: some wants were in vain");
+    }
+}
+
+#[test]
 fn where_most_ranges_differ_and_most_logs_do_not_only_those_are_told() {
     let mut network = many(100_000, 600);
     assert!(network.run_until(seconds(60), know_it) && network.agrees());

@@ -93,7 +93,15 @@ impl District {
                 let (log, seq) = (event.header().log_id(), event.header().seq);
                 let gone = put_back.contains(&log.author) && !held.contains(&id);
                 if entitled == lacks && !(lacks && gone) {
-                    return Err(format!("node {n} of {} lacks a payload: {lacks} ({log}, seq {seq})", node.area));
+                    let has =
+                        |node: &SimulatedNode| personal(node).iter().any(|(held, e)| *held == id && !e.lacks_pii());
+                    let holders: Vec<usize> = (0..honest.len()).filter(|n| has(&honest[*n])).collect();
+                    let what = if lacks { "lacks a payload" } else { "has a payload that it may not have" };
+                    let back = put_back.contains(&log.author);
+                    return Err(format!(
+                        "node {n} of {} {what} ({log}, seq {seq}; held by nodes {holders:?}; author's disk put back: {back})",
+                        node.area
+                    ));
                 }
             }
             if node.leaked_payloads > 0 {
