@@ -1,11 +1,7 @@
 //! Whose acts count in a record: those for its area or a larger one, and those that somebody of that area has adopted.
 //!
-//! The record belongs to the area of its first beginning in fold order. Whoever begins it once more is inside where they
-//! speak for that area, and otherwise a stranger: an act that gives itself its own authority would be none.
-//!
-//! Then two passes over all events, neither of which depends on an order: first what is inside, then what adoptions that
-//! are inside name. So an adoption cannot let itself or another adoption in, and every node decides alike. Whoever adopts
-//! a beginning lets its area have a say as well: from then on the record belongs to both.
+//! Two passes over all events, neither of which depends on an order: first what is inside, then what adoptions that are
+//! inside name. So an adoption cannot let itself or another adoption in, and every node decides alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +19,7 @@ use crate::limits::LISTED_MAX;
 pub(super) struct Authority {
     /// The area of the first root.
     pub area: Area,
-    /// The smallest areas of the roots that decide, ascending: the first one, and those that were adopted.
+    /// The smallest areas of all roots, ascending.
     pub areas: Vec<Area>,
     /// What was adopted, and by which events.
     adopted: BTreeMap<EventId, BTreeSet<EventId>>,
@@ -48,17 +44,19 @@ impl Authority {
         let roots = roots(events);
         let first = *roots.first().or(events.first().map(|(event, _)| event))?;
         let area = first.header.area.clone();
-        let elsewhere: BTreeMap<EventId, &Area> = roots
-            .iter()
-            .filter(|root| !root.header.area.contains(&area))
-            .map(|root| (root.id, &root.header.area))
-            .collect();
-        let by_first = adoptions(events, std::slice::from_ref(&area));
-        let adopted_roots = elsewhere.iter().filter(|(root, _)| by_first.contains_key(root));
-        let areas = smallest(adopted_roots.map(|(_, area)| *area).chain([&area]));
-        let adopted = if areas.len() == 1 { by_first } else { adoptions(events, &areas) };
-        let elsewhere = elsewhere.into_keys().collect();
-        Some(Self { area, areas, adopted, elsewhere })
+        let areas = smallest(roots.iter().map(|root| &root.header.area));
+        let elsewhere = roots.iter().filter(|root| !root.header.area.contains(&area)).map(|root| root.id).collect();
+        let mut authority = Self { area, areas, adopted: BTreeMap::new(), elsewhere };
+        for (event, reading) in events {
+            let inside = counts(event) && covers(&authority.areas, &event.header.area);
+            let Some(Role::Adopts(named)) = reading.as_ref().ok().map(|fact| fact.role()).filter(|_| inside) else {
+                continue;
+            };
+            for named in named.iter().filter(|named| **named != event.id) {
+                authority.adopted.entry(*named).or_default().insert(event.id);
+            }
+        }
+        Some(authority)
     }
 
     /// Where an event comes from.
@@ -81,21 +79,6 @@ impl Authority {
     pub(super) fn seen_by_adoption(&self) -> impl Iterator<Item = (EventId, EventId)> + '_ {
         self.adopted.iter().flat_map(|(named, by)| by.iter().map(|by| (*by, *named)))
     }
-}
-
-/// What the adoptions inside these areas name, and which of them name it.
-fn adoptions(events: &[(&FoldEvent<'_>, &Reading)], areas: &[Area]) -> BTreeMap<EventId, BTreeSet<EventId>> {
-    let mut adopted: BTreeMap<EventId, BTreeSet<EventId>> = BTreeMap::new();
-    for (event, reading) in events {
-        let inside = counts(event) && covers(areas, &event.header.area);
-        let Some(Role::Adopts(named)) = reading.as_ref().ok().map(|fact| fact.role()).filter(|_| inside) else {
-            continue;
-        };
-        for named in named.iter().filter(|named| **named != event.id) {
-            adopted.entry(*named).or_default().insert(event.id);
-        }
-    }
-    adopted
 }
 
 /// Whether an area equals or contains one of those that decide.

@@ -65,52 +65,12 @@ fn an_adoption_that_arrives_before_what_it_adopts_waits_for_it() {
 }
 
 #[test]
-fn who_begins_a_record_of_another_area_once_more_gives_themselves_no_say_in_it() {
+fn a_record_that_was_begun_in_two_areas_belongs_to_both_and_says_so() {
     let mut history = History::of([reported()]);
-    let again = history.tell_for(NEXT_STREET.parse().unwrap(), 9, EPOCH_MS + 9_000, vec![], &reported());
-    let view = history.view();
-    assert_eq!((view.area.as_str(), view.areas.len(), view.event_count), ("320508005", 1, 1));
-    assert_eq!((view.outside().collect::<Vec<_>>(), rules(&view)), (vec![again], vec![]));
-    assert_eq!(Summary::from(&view).outside, 1, "the desk lists it");
-    // What they write on their own beginning is as foreign to the record as that is.
-    history.tell_for(NEXT_STREET.parse().unwrap(), 9, EPOCH_MS + 10_000, vec![again], &closed("已排干"));
-    assert_eq!((history.view().word(), history.view().outside), (StateWord::Reported, 2));
-    // Who speaks for the record's area anyway may begin it again, as after a cut.
-    for area in ["320508", "320508005"] {
-        let mut history = History::of([reported()]);
-        history.tell_for(area.parse().unwrap(), 9, EPOCH_MS + 9_000, vec![], &reported());
-        assert_eq!((history.view().outside, history.view().event_count), (0, 2), "{area}");
-    }
-}
-
-#[test]
-fn a_second_beginning_that_was_adopted_gives_its_area_a_say_and_stays_marked() {
-    let mut history = History::of([reported()]);
-    let again = history.tell_for(NEXT_STREET.parse().unwrap(), 9, EPOCH_MS + 9_000, vec![], &reported());
-    // An adoption by those who began it again lets nothing in.
-    let own = history.clone().then_from(NEXT_STREET, adopted(&[again]));
-    assert_eq!((own.view().areas.len(), own.view().outside), (1, 2));
-    for adopter in ["320508", "320508005"] {
-        let after = history.clone().then_from(adopter, adopted(&[again]));
-        let view = after.view();
-        assert_eq!((view.areas.len(), view.outside, rules(&view)), (2, 0, vec![Rule::BegunElsewhere]), "{adopter}");
-        assert_eq!(after.then_from(NEXT_STREET, closed("已排干")).view().word(), StateWord::Closed);
-    }
-    // Nor does one that was adopted let in a third by itself.
-    let third = history.tell_for("320508007".parse().unwrap(), 8, EPOCH_MS + 9_500, vec![], &reported());
-    let chain = history.then(adopted(&[again])).then_from(NEXT_STREET, adopted(&[third]));
-    assert_eq!(chain.view().areas.len(), 2);
-}
-
-#[test]
-fn the_first_beginning_decides_in_whatever_order_they_arrive() {
-    let mut history = History::new(1);
     history.tell_for(NEXT_STREET.parse().unwrap(), 9, EPOCH_MS + 9_000, vec![], &reported());
-    let first = history.tell(1, EPOCH_MS + 1_000, vec![], &reported());
     let view = history.view();
-    assert_eq!((view.area.as_str(), view.heads.clone()), ("320508005", vec![first]));
-    history.events.reverse();
-    assert_eq!(history.view(), view);
+    assert_eq!((view.area.as_str(), view.areas.len(), rules(&view)), ("320508005", 2, vec![Rule::BegunElsewhere]));
+    assert_eq!(history.then_from(NEXT_STREET, closed("已排干")).view().word(), StateWord::Closed);
     // An act without parents begins nothing: it is a stranger's act like any other.
     let mut history = History::of([reported()]);
     history.tell_for(NEXT_STREET.parse().unwrap(), 9, EPOCH_MS + 9_000, vec![], &closed("已排干"));
