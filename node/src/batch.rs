@@ -214,9 +214,9 @@ impl<'n> Composing<'n> {
         Ok(about.map(|record| Receipt { act, record, events, heard_by: 0, repeated: false, shown: true }))
     }
 
-    /// Whether anything that it stands on has changed since: a record, or an act of it that was heard of.
+    /// Whether anything that it stands on has changed since: a right, a record, or an act of it that was heard of.
     fn is_stale(&self, heard: u64) -> Result<bool, SubmitError> {
-        if self.overlay.is_stale() {
+        if !Arc::ptr_eq(&self.charter, &self.node.projector.charter()) || self.overlay.is_stale() {
             return Ok(true);
         }
         if self.node.projector.heard() == heard {

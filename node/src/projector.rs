@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use linli_core::charter::Charter;
 use linli_core::event::{ReceivedEvent, Slot};
-use linli_core::id::{AuthorKey, EventId, Head, LogId, RecordId, Stream};
+use linli_core::id::{EventId, Head, LogId, RecordId, Stream};
 use linli_domain::fold::{FoldEvent, fold_next, fold_record};
 use linli_domain::payload;
 use linli_domain::record::RecordView;
