@@ -1,7 +1,7 @@
 //! `linli-chaos ledger`: the proof that an act happens once.
 //!
-//! Clients do acts under ids of their own, one by one or in batches. They time out, try again, tap twice, repeat a batch from
-//! its middle and go to another node, while nodes are
+//! Clients do acts under ids of their own, one by one or in batches. They time out, try again, tap twice, repeat a batch
+//! from its middle and go to another node, while nodes are
 //! killed, lose their power and are cut off from each other. Each client keeps a ledger of what it was told. At the end
 //! all nodes are joined and quiet: every acknowledged act counts exactly once on every node, none that nobody
 //! acknowledged counts twice, and whoever asks again is given the same receipt everywhere.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
-    DBRecoveryMode, Direction, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, FlushOptions, IteratorMode, LruCacheOptions, Options, ReadOptions,
+    WriteBatch, WriteOptions,
 };
 
 use crate::backend::{Backend, Batch, Visit, Walk, prefix_end};
@@ -16,6 +17,9 @@ use crate::error::StoreError;
 
 /// Bits of a filter for each key: one look-up in a hundred of what is not there reads a block in vain.
 const FILTER_BITS_A_KEY: f64 = 10.0;
+/// The block cache is in four parts. What is larger than a part is never kept: left to itself RocksDB makes parts of half a
+/// megabyte, and the filter of a file of 32 MB is larger, so that each look-up of an act would read it anew.
+const CACHE_SHARD_BITS: i32 = 2;
 /// How often a read-only open is tried beside a process that writes.
 const READ_ONLY_ATTEMPTS: u32 = 100;
 /// How long a writer that is flushing is given before the next attempt.
@@ -128,7 +132,10 @@ fn files_in_force(path: &Path) -> Option<(String, u64, BTreeSet<OsString>)> {
 }
 
 fn families() -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let mut shared = LruCacheOptions::default();
+    shared.set_capacity(BLOCK_CACHE_BYTES);
+    shared.set_num_shard_bits(CACHE_SHARD_BITS);
+    let cache = Cache::new_lru_cache_opts(&shared);
     let ours = Family::ALL.iter().map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(*f, &cache)));
     // RocksDB always has this one, and reserves room on disk by the largest buffer of all families: with its own options
     // that were 64 MB at each start.
