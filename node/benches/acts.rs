@@ -4,14 +4,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod founded;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use linli::data_dir::{DataDir, KeyName};
-use linli::enrolment::Enrolment;
+use founded::{NOW_MS, founded};
+use linli::data_dir::DataDir;
 use linli::node::{Node, new_act};
-use linli_core::enrol::{Founding, JoinRequest, found};
 use linli_domain::act::ActId;
 use linli_domain::commands::Command;
 use linli_store::{OpenOptions, ProjectionBatch, Store};
@@ -20,8 +21,6 @@ use serde_json::json;
 const CLIENTS: u64 = 64;
 const SPAN: Duration = Duration::from_secs(8);
 const IDS: u64 = 1_000_000;
-/// Any time: only the order matters here.
-const NOW_MS: u64 = 1_780_000_000_000;
 
 fn main() {
     let root = tempfile::tempdir().unwrap();
@@ -40,23 +39,6 @@ fn main() {
     let unknown = time(acts.len(), |_| assert!(node.recorded(&new_act()).unwrap().is_empty()));
     let known = time(acts.len(), |n| assert_eq!(node.recorded(&acts[n].0).unwrap().len(), 1));
     println!("an unknown id: {unknown:?}; a known one with its event: {known:?}");
-}
-
-fn founded(dir: &DataDir) -> Arc<Node> {
-    dir.create().unwrap();
-    let root = dir.create_key(KeyName::Root).unwrap();
-    let key = dir.create_key(KeyName::Node).unwrap();
-    let area: linli_core::area::Area = "320508".parse().unwrap();
-    let founding = Founding {
-        district: "临湖区".to_owned(),
-        district_area: area.clone(),
-        label: "应急管理局".to_owned(),
-        area,
-        threshold: 1,
-    };
-    let district = found(&[root], &JoinRequest::of(&key), &founding, NOW_MS, [7; 40]).unwrap();
-    Enrolment::establish(dir, district.federation, &district.charter, &[]).unwrap();
-    Node::open(dir, NOW_MS).unwrap()
 }
 
 fn report(n: u64) -> Command {
@@ -102,7 +84,7 @@ fn fill(dir: &DataDir) {
         for n in 0..2_000u64 {
             let id = ActId::derived("bench", &[&(some * 2_000 + n).to_be_bytes()]);
             let event = ActId::derived("event", &[id.as_bytes()]);
-            let entry = [event.as_bytes(), event.as_bytes(), id.as_bytes(), &[7; 17][..]].concat();
+            let entry = [event.as_bytes(), event.as_bytes(), id.as_bytes(), &[7; 25][..]].concat();
             batch.put([&b"a"[..], id.as_bytes()].concat(), entry);
         }
         store.projection().write(batch).unwrap();

@@ -8,14 +8,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod founded;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use founded::founded;
 use linli::batch::BatchOf;
-use linli::data_dir::{DataDir, KeyName};
-use linli::enrolment::Enrolment;
+use linli::data_dir::DataDir;
 use linli::node::{Node, new_act};
-use linli_core::enrol::{Founding, JoinRequest, found};
 use linli_domain::commands::Command;
 use linli_store::{OpenOptions, ProjectionBatch, Store};
 use serde_json::json;
@@ -24,15 +25,13 @@ use serde_json::json;
 const EVENTS_PER_STORY: usize = 20;
 /// Stories written to the store at once.
 const STORIES_AT_ONCE: usize = 50;
-/// Any time: only the order matters here.
-const NOW_MS: u64 = 1_780_000_000_000;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let (rounds, events) = if quick { (1, 1_000) } else { (5, 20_000) };
     let home = tempfile::tempdir().unwrap();
     let dir = DataDir::new(home.path().join("node"));
-    let node = found_node(&dir);
+    let node = founded(&dir);
     for first in (0..events / EVENTS_PER_STORY).step_by(STORIES_AT_ONCE) {
         write_stories(&node, first);
     }
@@ -51,23 +50,6 @@ fn main() {
     println!("  views from logs        {:>8.1} ms  {:>7.1} k events/s", ours.as_secs_f64() * 1e3, rate(ours));
     println!("  RocksDB, same pairs    {:>8.1} ms  {:>7.1} k events/s", floor.as_secs_f64() * 1e3, rate(floor));
     println!("  ratio                  {:>8.2}", ours.as_secs_f64() / floor.as_secs_f64());
-}
-
-fn found_node(dir: &DataDir) -> std::sync::Arc<Node> {
-    dir.create().unwrap();
-    let root = dir.create_key(KeyName::Root).unwrap();
-    let key = dir.create_key(KeyName::Node).unwrap();
-    let area: linli_core::area::Area = "320508".parse().unwrap();
-    let founding = Founding {
-        district: "临湖区".to_owned(),
-        district_area: area.clone(),
-        label: "应急管理局".to_owned(),
-        area,
-        threshold: 1,
-    };
-    let district = found(&[root], &JoinRequest::of(&key), &founding, NOW_MS, [7; 40]).unwrap();
-    Enrolment::establish(dir, district.federation, &district.charter, &[]).unwrap();
-    Node::open(dir, NOW_MS).unwrap()
 }
 
 /// An incident with updates, a point with movements and a team with check-ins, for each of some numbers.

@@ -2,27 +2,32 @@
 //!
 //! The index lies beside the views and is written with them, for events of all authors: so an act is known after a lost
 //! answer, after a restart, and at any node that has heard of it. Key: `a` + act; value: for each of its events the
-//! event's id, content, ordinal, record and time, from which the event itself is found. Nothing of it is kept in memory.
+//! beginning of its author's key, its id, content, ordinal, record and time, from which the event itself is found. Nothing
+//! of it is kept in memory.
+//!
+//! Only what its author had a right to write is noted, of each author so much at most: a copy of somebody's act takes no
+//! room from the act.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use linli_core::charter::{Charter, Verdict};
 use linli_core::event::{ReceivedEvent, Slot};
 use linli_core::id::{EventId, LogId, RecordId};
 use linli_domain::act::{ActId, ActStamp};
 use linli_store::{Projection, ProjectionBatch};
 
+use crate::limits::ACT_EVENTS_MAX;
 use crate::node::{Node, NodeError, Receipt, SubmitError};
-
-/// Most events of one act that are noted: an act writes one event, or one for each lot that it draws on. What somebody
-/// else piles up under an id does not count, and costs no more than this.
-const ACT_EVENTS_MAX: usize = 256;
 
 /// First byte of the index's keys.
 const PREFIX: u8 = b'a';
-/// Event, content, ordinal, record, time.
-const ENTRY_BYTES: usize = 32 + 8 + 1 + 16 + 8;
+/// So much of an author's key tells the nodes of a district apart; to draw a key that begins like another takes 2^64 tries.
+const AUTHOR_BYTES: usize = 8;
+/// Author, event, content, ordinal, record, time.
+const ENTRY_BYTES: usize = AUTHOR_BYTES + 32 + 8 + 1 + 16 + 8;
 
 /// An event of an act, as the index has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,31 +42,38 @@ struct Indexed {
 /// The acts of the events that one pass folds.
 pub(crate) struct ActsOfPass<'p> {
     projection: &'p Projection,
+    charter: &'p Charter,
     /// What will stand under each act's key.
     touched: BTreeMap<ActId, Vec<u8>>,
 }
 
 impl<'p> ActsOfPass<'p> {
-    pub(crate) const fn new(projection: &'p Projection) -> Self {
-        Self { projection, touched: BTreeMap::new() }
+    pub(crate) const fn new(projection: &'p Projection, charter: &'p Charter) -> Self {
+        Self { projection, charter, touched: BTreeMap::new() }
     }
 
-    /// Notes an event, if it is of an act.
+    /// Notes an event, if it is of an act and its author had a right to write it. Where the right comes later, the event is
+    /// folded, and noted, again.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) fn note(&mut self, event: &ReceivedEvent, record: RecordId) -> Result<(), NodeError> {
         let op = event.payload(Slot::Op);
         let Some(stamp) = op.and_then(|payload| ActStamp::in_payload(&payload.bytes)) else { return Ok(()) };
+        let (id, header) = (event.id(), event.header());
+        if !matches!(self.charter.verdict(&id, header), Verdict::Authorised { .. }) {
+            return Ok(());
+        }
         let known = match self.touched.entry(stamp.id) {
             Entry::Occupied(touched) => touched.into_mut(),
             Entry::Vacant(empty) => empty.insert(self.projection.get(&key_of(&stamp.id))?.unwrap_or_default()),
         };
-        let (id, time) = (event.id(), event.header().time.to_bits().to_be_bytes());
+        let (author, time) = (&header.author.as_bytes()[..AUTHOR_BYTES], header.time.to_bits().to_be_bytes());
+        let by_author = || known.chunks_exact(ENTRY_BYTES).filter(|entry| entry[..AUTHOR_BYTES] == *author);
         // A log may be folded again from its first event.
-        let is_known = known.chunks_exact(ENTRY_BYTES).any(|entry| entry[..32] == id.as_bytes()[..]);
-        if !is_known && known.len() < ACT_EVENTS_MAX * ENTRY_BYTES {
-            let parts = [&id.as_bytes()[..], &stamp.content, &[stamp.ordinal], record.as_bytes(), &time];
+        let is_known = by_author().any(|entry| entry[AUTHOR_BYTES..][..32] == id.as_bytes()[..]);
+        if !is_known && by_author().count() < ACT_EVENTS_MAX {
+            let parts = [author, &id.as_bytes()[..], &stamp.content, &[stamp.ordinal], record.as_bytes(), &time];
             parts.iter().for_each(|part| known.extend_from_slice(part));
         }
         Ok(())
@@ -93,11 +105,12 @@ fn key_of(act: &ActId) -> Vec<u8> {
 
 fn read(act: &ActId, entry: &[u8]) -> Option<Indexed> {
     let entry: &[u8; ENTRY_BYTES] = entry.try_into().ok()?;
+    let said = &entry[AUTHOR_BYTES..];
     Some(Indexed {
-        stamp: ActStamp { id: *act, content: entry[32..40].try_into().ok()?, ordinal: entry[40] },
-        event: EventId::from_bytes(entry[..32].try_into().ok()?),
-        record: RecordId::from_bytes(entry[41..57].try_into().ok()?),
-        time: u64::from_be_bytes(entry[57..].try_into().ok()?),
+        stamp: ActStamp { id: *act, content: said[32..40].try_into().ok()?, ordinal: said[40] },
+        event: EventId::from_bytes(said[..32].try_into().ok()?),
+        record: RecordId::from_bytes(said[41..57].try_into().ok()?),
+        time: u64::from_be_bytes(said[57..].try_into().ok()?),
     })
 }
 
@@ -135,39 +148,34 @@ pub struct ActReused {
 }
 
 impl Node {
-    /// What is on record of an act, however long ago and by whichever node; none if this node has not heard of it. An
-    /// event that its author had no right to write says nothing.
+    /// What is on record of an act, however long ago and by whichever node; none if this node has not heard of it. An event
+    /// that its author had no right to write says nothing. What stands under the id with other contents, or about other
+    /// records, comes last unless this node wrote it.
     ///
     /// # Errors
     /// When the store fails.
     pub fn recorded(&self, act: &ActId) -> Result<Vec<Recorded>, NodeError> {
         let entries = indexed(&self.store.projection(), act)?;
         let charter = self.projector.charter();
-        let mut all: Vec<Recorded> = vec![];
-        for entry in entries {
-            let Some((place, event)) = self.projector.event_at(&entry.record, entry.time, &entry.event)? else {
-                continue;
-            };
-            if !matches!(charter.verdict(&event.id(), event.header()), linli_core::charter::Verdict::Authorised { .. })
-            {
+        let (mut all, mut own): (Vec<Recorded>, Vec<(RecordId, [u8; 8])>) = (vec![], vec![]);
+        for Indexed { stamp, event: id, record, time } in entries {
+            let Some((place, event)) = self.projector.event_at(&record, time, &id)? else { continue };
+            let is_authorised = matches!(charter.verdict(&id, event.header()), Verdict::Authorised { .. });
+            if !is_authorised || self.waits_for_us(&record, &id)? {
                 continue;
             }
-            if self.waits_for_us(&entry.record, &entry.event)? {
-                continue;
+            if event.header().author == self.enrolment.node {
+                own.push((record, stamp.content));
             }
-            let at = all.iter().position(|known| known.content == entry.stamp.content && known.record == entry.record);
-            let known = match at {
-                Some(at) => &mut all[at],
-                None => {
-                    let (content, record) = (entry.stamp.content, entry.record);
-                    all.push(Recorded { content, record, events: vec![], places: vec![] });
-                    let last = all.len() - 1;
-                    &mut all[last]
+            match all.iter_mut().find(|known| (known.content, known.record) == (stamp.content, record)) {
+                Some(known) => {
+                    known.events.push(id);
+                    known.places.push(place);
                 }
-            };
-            known.events.push(entry.event);
-            known.places.push(place);
+                None => all.push(Recorded { content: stamp.content, record, events: vec![id], places: vec![place] }),
+            }
         }
+        all.sort_by_key(|known| !own.contains(&(known.record, known.content)));
         Ok(all)
     }
 
@@ -178,16 +186,22 @@ impl Node {
         Ok(view.is_some_and(|view| view.outside().any(|outside| outside == *event)))
     }
 
-    /// The first receipt of an act, if it is on record with this content.
+    /// The first receipt of an act, if it is on record with this content, which says as well which record it is about. An
+    /// event about another record that claims the same content is a copy of the stamp, and says nothing.
     ///
     /// # Errors
     /// [`SubmitError::ActReused`] when it is on record with another content only, or when the store fails.
-    pub(crate) fn first_receipt(&self, act: &ActId, content: [u8; 8]) -> Result<Option<Receipt>, SubmitError> {
+    pub(crate) fn first_receipt(
+        &self,
+        act: &ActId,
+        content: [u8; 8],
+        about: &RecordId,
+    ) -> Result<Option<Receipt>, SubmitError> {
         let recorded = self.recorded(act)?;
-        if let Some(same) = recorded.iter().find(|known| known.content == content) {
+        if let Some(same) = recorded.iter().find(|known| known.content == content && known.record == *about) {
             return Ok(Some(self.receipt_again(*act, same)));
         }
-        match recorded.first() {
+        match recorded.iter().find(|known| known.content != content) {
             None => Ok(None),
             Some(other) => Err(act_reused(*act, other.record, other.content, content)),
         }
@@ -209,6 +223,45 @@ impl Node {
 pub(crate) fn act_reused(act: ActId, record: RecordId, recorded: [u8; 8], asked: [u8; 8]) -> SubmitError {
     let text = |content| ActStamp { id: act, content, ordinal: 0 }.content_text();
     SubmitError::ActReused(Box::new(ActReused { act, record, recorded: text(recorded), asked: text(asked) }))
+}
+
+/// How many acts, or batches, a node has in hand, those that wait for their turn included.
+#[derive(Debug)]
+pub(crate) struct InHand {
+    now: AtomicUsize,
+    max: usize,
+}
+
+impl InHand {
+    pub(crate) const fn at_most(max: usize) -> Self {
+        Self { now: AtomicUsize::new(0), max }
+    }
+
+    /// Takes one more in hand until the guard is dropped.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`] when there are enough: nothing was recorded.
+    pub(crate) fn take(&self) -> Result<Held<'_>, SubmitError> {
+        let held = Held(self);
+        match self.now.fetch_add(1, Ordering::SeqCst) {
+            others if others < self.max => Ok(held),
+            _ => Err(SubmitError::Busy),
+        }
+    }
+
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+}
+
+/// One act in hand.
+#[derive(Debug)]
+pub(crate) struct Held<'h>(&'h InHand);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Parts of [`Underway`]: as many clients as a node has rarely meet in one.
@@ -288,6 +341,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn so_many_acts_are_in_hand_and_the_next_is_told_to_come_back() {
+        let in_hand = InHand::at_most(2);
+        let held = (in_hand.take().unwrap(), in_hand.take().unwrap());
+        assert!(matches!(in_hand.take(), Err(SubmitError::Busy)));
+        assert_eq!(in_hand.now(), 2);
+        drop(held.0);
+        drop(in_hand.take().unwrap());
+        assert_eq!(in_hand.now(), 1);
+    }
 
     #[test]
     fn whoever_sends_an_act_again_waits_for_the_first_and_others_do_not() {

@@ -1,24 +1,28 @@
-//! From commands to durable events: one act, or many at once, all or none; and each of them once.
+//! Many acts at once, all or none, and each of them once.
 //!
-//! An act that is on record already is answered with its first receipt: that is looked up when it is this act's turn, and
-//! again under its record's lock if anything was heard meanwhile. Each act of a batch is checked against what the acts before it will have done,
-//! and signed; only at the end everything becomes durable in one write. An act that has nothing to add, as in an import
-//! that is repeated, writes nothing.
+//! Each act of a batch is checked against what the acts before it will have done. That takes long, so it goes on beside
+//! other acts: the batch is composed and signed as if it were written now, and let go of. Then, alone, its events are
+//! signed for good and become durable in one write, provided that nobody has changed a record that it looked at; else it is
+//! composed again, alone. Lists of records that others have lengthened meanwhile are what they are on two nodes that have
+//! not met. An act that has nothing to add, as in an import that is repeated, writes nothing.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use linli_core::charter::Charter;
 use linli_core::event::ReceivedEvent;
 use linli_core::id::{EventId, RecordId};
 use linli_domain::act::ActId;
-use linli_domain::commands::{Command, Draft, Stamps, Unreadable, Views};
+use linli_domain::commands::{Command, Stamps, Unreadable, Views};
 use linli_domain::record::RecordView;
 use linli_domain::summary::Summary;
-use linli_store::{Signer, WriteError};
+use linli_store::{LocalDraft, Signer};
 
 use crate::acts::act_reused;
 use crate::cli::now_ms;
 use crate::node::{Node, NodeError, Receipt, SubmitError, random_salt};
+use crate::submit::{after, nothing_to_do};
 
 /// What the acts of a batch are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,23 +34,34 @@ pub enum BatchOf {
     Statements,
 }
 
+/// A record that the acts so far are about.
+struct Touched {
+    added: Vec<ReceivedEvent>,
+    view: RecordView,
+    summary: Summary,
+}
+
 /// The views as they will be after the acts so far.
 struct Overlay<'n> {
     node: &'n Node,
-    /// Records that the acts so far are about: what they added, and the view with it.
-    touched: BTreeMap<RecordId, (Vec<ReceivedEvent>, RecordView)>,
+    touched: BTreeMap<RecordId, Touched>,
+    /// The hash of each record's view before it was first looked at.
+    seen: RefCell<BTreeMap<RecordId, Option<[u8; 32]>>>,
 }
 
 impl Views for Overlay<'_> {
     fn view(&self, record: &RecordId) -> Result<Option<RecordView>, Unreadable> {
         match self.touched.get(record) {
-            Some((_, view)) => Ok(Some(view.clone())),
-            None => Views::view(self.node, record),
+            Some(touched) => Ok(Some(touched.view.clone())),
+            None => {
+                self.note(record);
+                Views::view(self.node, record)
+            }
         }
     }
 
     fn as_seen(&self, record: &RecordId, heads: &[EventId]) -> Result<Option<RecordView>, Unreadable> {
-        let added = self.touched.get(record).map(|(added, _)| added.as_slice()).unwrap_or_default();
+        let added = self.touched.get(record).map(|touched| touched.added.as_slice()).unwrap_or_default();
         self.node.projector.as_seen(record, heads, added).map_err(|error| {
             tracing::error!(%record, %error, "a record's events cannot be read");
             Unreadable
@@ -54,7 +69,7 @@ impl Views for Overlay<'_> {
     }
 
     fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
-        let touched = self.touched.values().map(|(_, view)| Summary::from(view)).filter(|summary| wanted(summary));
+        let touched = self.touched.values().map(|touched| &touched.summary).filter(|summary| wanted(summary)).cloned();
         let untouched = |summary: &Summary| !self.touched.contains_key(&summary.id) && wanted(summary);
         let mut found = self.node.projector.matching(&untouched);
         found.extend(touched);
@@ -62,11 +77,28 @@ impl Views for Overlay<'_> {
     }
 }
 
-impl Overlay<'_> {
+impl<'n> Overlay<'n> {
+    fn over(node: &'n Node) -> Self {
+        Self { node, touched: BTreeMap::new(), seen: RefCell::default() }
+    }
+
+    /// Before a view is read, so that a change in between is seen as one.
+    fn note(&self, record: &RecordId) {
+        self.seen.borrow_mut().entry(*record).or_insert_with(|| self.node.projector.view_hash(record));
+    }
+
+    /// Whether somebody has changed a record since it was looked at.
+    fn is_stale(&self) -> bool {
+        self.seen.borrow().iter().any(|(record, hash)| self.node.projector.view_hash(record) != *hash)
+    }
+
     fn add(&mut self, record: RecordId, event: ReceivedEvent) -> Result<(), NodeError> {
         let (mut added, before) = match self.touched.remove(&record) {
-            Some((added, view)) => (added, Some(view)),
-            None => (vec![], self.node.projector.view(&record)?),
+            Some(touched) => (touched.added, Some(touched.view)),
+            None => {
+                self.note(&record);
+                (vec![], self.node.projector.view(&record)?)
+            }
         };
         // Folded on where it follows all that is there, or many lines about one record would fold it from its start each.
         let folded_on = before.and_then(|view| self.node.projector.fold_on(view, std::slice::from_ref(&event)));
@@ -80,10 +112,18 @@ impl Overlay<'_> {
             }
         };
         if let Some(view) = view {
-            self.touched.insert(record, (added, view));
+            let summary = Summary::from(&view);
+            self.touched.insert(record, Touched { added, view, summary });
         }
         Ok(())
     }
+}
+
+/// An act of this very batch: what it asks, the record that it is about, its receipt if it has one.
+struct Here {
+    content: [u8; 8],
+    about: RecordId,
+    receipt: Option<Receipt>,
 }
 
 /// A batch while it is composed.
@@ -91,58 +131,58 @@ struct Composing<'n> {
     node: &'n Node,
     operator: &'n str,
     of: BatchOf,
-    charter: &'n Charter,
+    charter: Arc<Charter>,
     overlay: Overlay<'n>,
-    /// Acts of this very batch, by what they ask, so that one id twice in it is one act as well.
-    here: BTreeMap<ActId, ([u8; 8], Option<Receipt>)>,
+    /// So that one id twice in it is one act as well.
+    here: BTreeMap<ActId, Here>,
     receipts: Vec<Receipt>,
-    signed: usize,
+    /// What was signed, and as which event.
+    signed: Vec<(LocalDraft, EventId)>,
 }
 
-impl Composing<'_> {
-    fn act(&mut self, act: ActId, command: Command, signer: &mut Signer<'_>) -> Result<(), SubmitError> {
+impl<'n> Composing<'n> {
+    fn new(node: &'n Node, operator: &'n str, of: BatchOf) -> Self {
+        let (charter, here, receipts, signed) = (node.projector.charter(), BTreeMap::new(), vec![], vec![]);
+        Self { node, operator, of, charter, overlay: Overlay::over(node), here, receipts, signed }
+    }
+
+    fn all(&mut self, acts: &[(ActId, Command)], signer: &mut Signer<'_>) -> Result<(), SubmitError> {
+        acts.iter().try_for_each(|(act, command)| self.act(*act, command, signer))
+    }
+
+    fn act(&mut self, act: ActId, command: &Command, signer: &mut Signer<'_>) -> Result<(), SubmitError> {
         let content = command.content(self.operator);
-        if let Some((known, receipt)) = self.here.get(&act) {
-            let record =
-                receipt.as_ref().map_or_else(|| command.subject(act.new_record(content)), |receipt| receipt.record);
-            if *known != content {
-                return Err(act_reused(act, record, *known, content));
+        if let Some(known) = self.here.get(&act) {
+            if known.content != content {
+                return Err(act_reused(act, known.about, known.content, content));
             }
-            self.receipts.extend(receipt.clone().map(|receipt| Receipt { repeated: true, ..receipt }));
+            self.receipts.extend(known.receipt.clone().map(|receipt| Receipt { repeated: true, ..receipt }));
             return Ok(());
         }
-        let first = match (self.of, self.node.first_receipt(&act, content)) {
-            // Somebody else took the id of a statement, which follows from what it says: the statement stands all the same.
-            (BatchOf::Statements, Err(SubmitError::ActReused(_))) => {
-                let free = self.next_part(act, content)?;
-                let receipt = self.record(act, free, command, signer)?;
-                self.here.insert(act, (content, receipt.clone()));
-                self.receipts.extend(receipt);
-                return Ok(());
+        let about = command.subject(act.new_record(content));
+        let receipt = match (self.of, self.node.first_receipt(&act, content, &about)) {
+            (_, Ok(None)) => self.record(act, act, command, signer)?,
+            (BatchOf::Acts, Ok(first)) => first,
+            // Stated before; or somebody else took its id, which follows from what it says: it stands all the same.
+            (BatchOf::Statements, first @ (Ok(_) | Err(SubmitError::ActReused(_)))) => {
+                let again = self.next_part(act, content, &about)?;
+                self.record(act, again, command, signer)?.or_else(|| first.ok().flatten())
             }
-            (_, first) => first?,
+            (_, Err(error)) => return Err(error),
         };
-        let receipt = match (self.of, first) {
-            (BatchOf::Acts, Some(first)) => Some(first),
-            (_, None) => self.record(act, act, command, signer)?,
-            (BatchOf::Statements, Some(first)) => {
-                let again = self.next_part(act, content)?;
-                Some(self.record(act, again, command, signer)?.unwrap_or(first))
-            }
-        };
-        self.here.insert(act, (content, receipt.clone()));
-        self.receipts.extend(receipt);
+        self.receipts.extend(receipt.clone());
+        self.here.insert(act, Here { content, about, receipt });
         Ok(())
     }
 
     /// The first id that follows from a statement's own and is not on record: each time that it is stated anew it is an
     /// act of its own.
-    fn next_part(&self, act: ActId, content: [u8; 8]) -> Result<ActId, SubmitError> {
+    fn next_part(&self, act: ActId, content: [u8; 8], about: &RecordId) -> Result<ActId, SubmitError> {
         let mut parts = (1..).map(|times| act.part(times));
         loop {
             // The range has no end.
             let Some(part) = parts.next() else { return Ok(act) };
-            match self.node.first_receipt(&part, content) {
+            match self.node.first_receipt(&part, content, about) {
                 Ok(None) => return Ok(part),
                 Ok(Some(_)) | Err(SubmitError::ActReused(_)) => {}
                 Err(error) => return Err(error),
@@ -155,14 +195,14 @@ impl Composing<'_> {
         &mut self,
         sent: ActId,
         act: ActId,
-        command: Command,
+        command: &Command,
         signer: &mut Signer<'_>,
     ) -> Result<Option<Receipt>, SubmitError> {
         let content = command.content(self.operator);
         let stamps = Stamps::new(act, content);
         let prepared = self.node.prepare(
             self.operator,
-            command,
+            command.clone(),
             &self.overlay,
             &stamps,
             sent.new_record(content),
@@ -172,80 +212,54 @@ impl Composing<'_> {
         let mut about = None;
         for draft in prepared {
             let record = draft.record;
-            let draft = self.node.to_local(after(draft, events.last().copied()), self.charter)?;
-            let event = signer.sign(draft)?;
+            let draft = self.node.to_local(after(draft, events.last().copied()), &self.charter)?;
+            let event = signer.sign(draft.clone())?;
             events.push(event.id());
+            self.signed.push((draft, event.id()));
             self.overlay.add(record, event)?;
             about = Some(record);
         }
-        self.signed += events.len();
         Ok(about.map(|record| Receipt { act, record, events, heard_by: 0, repeated: false, shown: true }))
+    }
+
+    /// Whether anything that it stands on has changed since: a right, a record, or an act of it that was heard of.
+    fn is_stale(&self, heard: u64) -> Result<bool, SubmitError> {
+        if !Arc::ptr_eq(&self.charter, &self.node.projector.charter()) || self.overlay.is_stale() {
+            return Ok(true);
+        }
+        if self.node.projector.heard() == heard {
+            return Ok(false);
+        }
+        for (act, here) in &self.here {
+            let was_known = here.receipt.as_ref().is_none_or(|receipt| receipt.repeated || receipt.act != *act);
+            if !was_known && self.node.first_receipt(act, here.content, &here.about)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Signs for good what was rehearsed: at the positions that are free now, and following each other under their new
+    /// names.
+    fn sign_again(&mut self, signer: &mut Signer<'_>) -> Result<(), SubmitError> {
+        let mut names: BTreeMap<EventId, EventId> = BTreeMap::new();
+        for (mut draft, was) in std::mem::take(&mut self.signed) {
+            draft.parents.iter_mut().for_each(|parent| *parent = names.get(parent).copied().unwrap_or(*parent));
+            names.insert(was, signer.sign(draft)?.id());
+        }
+        for event in self.receipts.iter_mut().flat_map(|receipt| &mut receipt.events) {
+            *event = names.get(event).copied().unwrap_or(*event);
+        }
+        Ok(())
     }
 }
 
 impl Node {
-    /// Records one act of an operator: checked, signed by this node, durable, shown. An act that is on record already, here
-    /// or at a node that this one has heard, is answered with its first receipt.
-    ///
-    /// # Errors
-    /// When the domain refuses it, the charter does not allow it here, the id is another act's, or the store fails.
-    #[tracing::instrument(name = "command", skip_all)]
-    pub fn submit(&self, operator: &str, act: ActId, command: Command) -> Result<Receipt, SubmitError> {
-        let content = command.content(operator);
-        // From here on nobody else records this act, and whoever asks hears that it is underway.
-        let _underway = self.underway.enter([act]);
-        let _no_batch = match self.beside_other_acts_now() {
-            Some(no_batch) => no_batch,
-            // A batch takes long: what is on record need not wait for it.
-            None => match self.first_receipt(&act, content)? {
-                Some(first) => return Ok(first),
-                None => self.beside_other_acts(),
-            },
-        };
-        self.show_what_is_durable()?;
-        let heard = self.projector.heard();
-        if let Some(first) = self.first_receipt(&act, content)? {
-            return Ok(first);
-        }
-        let record = command.subject(act.new_record(content));
-        let _one_at_a_time = self.lock_record(&record);
-        // What another node recorded may have arrived while we waited for the record.
-        if self.projector.heard() != heard
-            && let Some(first) = self.first_receipt(&act, content)?
-        {
-            return Ok(first);
-        }
-        let prepared = |incarnation: u64, command: Command| {
-            self.prepare(operator, command, self, &Stamps::new(act, content), act.new_record(content), incarnation)
-        };
-        let incarnation = self.writer.incarnation();
-        let drafts = prepared(incarnation, command.clone())?;
-        if drafts.is_empty() {
-            return Err(nothing_to_do());
-        }
-        let charter = self.projector.charter();
-        let mut previous: Option<EventId> = None;
-        let written = self.writer.write_with::<SubmitError>(now_ms(), &mut random_salt, |signer| {
-            // A document change is made under the incarnation that signs it.
-            let drafts = match signer.incarnation() {
-                signing if signing == incarnation => drafts,
-                signing => prepared(signing, command)?,
-            };
-            for draft in drafts {
-                let draft = self.to_local(after(draft, previous), &charter)?;
-                previous = Some(signer.sign(draft)?.id());
-            }
-            Ok(())
-        })?;
-        let events = written.iter().map(ReceivedEvent::id).collect();
-        Ok(Receipt { act, record, events, heard_by: 0, repeated: false, shown: self.show_own() })
-    }
-
     /// Records several acts, all or none, in order. Those that are on record already are answered with their first
-    /// receipts; those that have nothing to add leave none.
+    /// receipts; those that have nothing to add leave none. Other acts go on beside it, until it is written.
     ///
     /// # Errors
-    /// The first act that is refused, or the store's failure; then nothing was recorded.
+    /// The first act that is refused, too many batches at once, or the store's failure; then nothing was recorded.
     #[tracing::instrument(name = "command_batch", skip_all, fields(acts = acts.len()))]
     pub fn submit_all(
         &self,
@@ -253,77 +267,54 @@ impl Node {
         acts: Vec<(ActId, Command)>,
         of: BatchOf,
     ) -> Result<Vec<Receipt>, SubmitError> {
+        let _in_hand = self.batches_in_hand.take()?;
+        // First its turn and then its acts: whoever holds acts must not wait for another batch.
+        let _one = self.one_batch();
         let _underway = self.underway.enter(acts.iter().map(|(act, _)| *act));
+        let (mut batch, heard, incarnation) = {
+            let _no_rebuild = self.beside_other_acts();
+            self.show_what_is_durable()?;
+            self.rehearse(operator, &acts, of)?
+        };
+        if batch.signed.is_empty() {
+            return Ok(batch.receipts);
+        }
         let _alone = self.alone();
         self.show_what_is_durable()?;
-        let charter = self.projector.charter();
-        let overlay = Overlay { node: self, touched: BTreeMap::new() };
-        let (here, receipts) = (BTreeMap::new(), vec![]);
-        let mut batch = Composing { node: self, operator, of, charter: &charter, overlay, here, receipts, signed: 0 };
+        let is_stale = batch.is_stale(heard)?;
         let written = self.writer.write_with::<SubmitError>(now_ms(), &mut random_salt, |signer| {
-            acts.into_iter().try_for_each(|(act, command)| batch.act(act, command, signer))?;
-            if batch.signed == 0 { Err(nothing_to_do()) } else { Ok(()) }
+            if !is_stale && signer.incarnation() == incarnation {
+                return batch.sign_again(signer);
+            }
+            batch = Composing::new(self, operator, of);
+            batch.all(&acts, signer)?;
+            if batch.signed.is_empty() { Err(nothing_to_do()) } else { Ok(()) }
         });
         let mut receipts = batch.receipts;
         match written {
             Err(SubmitError::Node(NodeError::NothingToDo)) => Ok(receipts),
             Err(error) => Err(error),
-            Ok(_) => {
-                let shown = self.show_own();
+            Ok(events) => {
+                let shown = self.show(&events);
                 receipts.iter_mut().filter(|receipt| !receipt.repeated).for_each(|receipt| receipt.shown = shown);
                 Ok(receipts)
             }
         }
     }
 
-    /// Asks, before an act is dated by a clock that cannot be right. What is on record is not dated again.
-    ///
-    /// # Errors
-    /// [`SubmitError::ClockWrong`] unless the person has `checked` the clock, or when the store fails.
-    pub fn ask_about_clock(&self, act: &ActId, checked: bool) -> Result<(), SubmitError> {
-        match self.clock_doubt().filter(|_| !checked) {
-            Some(doubt) if self.recorded(act)?.is_empty() => Err(SubmitError::ClockWrong(doubt)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Folds what was just made durable. If that fails the acts stand all the same, and their receipts say that they are
-    /// not shown yet.
-    fn show_own(&self) -> bool {
-        let shown = self.projector.catch_up_own();
-        if let Err(error) = &shown {
-            tracing::error!(%error, "an act is durable and could not be shown; it is folded before the next act");
-        }
-        shown.is_ok()
-    }
-
-    /// Before an act looks at anything: what this node recorded earlier and could not show is shown, or nothing more is
-    /// recorded. Otherwise an act would not see the one before it, nor know itself again.
-    fn show_what_is_durable(&self) -> Result<(), SubmitError> {
-        match self.projector.owes_own() {
-            false => Ok(()),
-            true => self.projector.catch_up_own().map_err(SubmitError::from),
-        }
-    }
-}
-
-const fn nothing_to_do() -> SubmitError {
-    SubmitError::Node(NodeError::NothingToDo)
-}
-
-/// A draft that follows the one before it in the same answer has that event as its only parent.
-fn after(mut draft: Draft, previous: Option<EventId>) -> Draft {
-    if draft.follows_previous {
-        draft.parents = previous.into_iter().collect();
-    }
-    draft
-}
-
-impl From<WriteError> for SubmitError {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Draft(_) => Self::Node(error.into()),
-            WriteError::Append(_) | WriteError::Store(_) | WriteError::Generation(_) => Self::NotDurable(error),
-        }
+    /// Composes a batch without writing it; says what had been heard before, and under which incarnation it is signed.
+    fn rehearse<'n>(
+        &'n self,
+        operator: &'n str,
+        acts: &[(ActId, Command)],
+        of: BatchOf,
+    ) -> Result<(Composing<'n>, u64, u64), SubmitError> {
+        let heard = self.projector.heard();
+        let (mut batch, mut incarnation) = (Composing::new(self, operator, of), 0);
+        self.writer.rehearse::<SubmitError>(now_ms(), &mut random_salt, |signer| {
+            incarnation = signer.incarnation();
+            batch.all(acts, signer)
+        })?;
+        Ok((batch, heard, incarnation))
     }
 }

@@ -15,14 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use linli_core::cbor::{Reader, Writer};
 use linli_core::charter::Charter;
 use linli_core::event::{ReceivedEvent, Slot};
-use linli_core::frame::{read_log_id, write_log_id};
-use linli_core::id::{AuthorKey, EventId, Head, LogId, RecordId, Stream};
+use linli_core::id::{EventId, Head, LogId, RecordId, Stream};
 use linli_domain::fold::{FoldEvent, fold_next, fold_record};
 use linli_domain::payload;
-use linli_domain::record::{RecordView, VIEWS_VERSION};
+use linli_domain::record::RecordView;
 use linli_domain::summary::Summary;
 use linli_store::{ProjectionBatch, Store, StoreError};
 use tokio::sync::broadcast;
@@ -33,8 +31,17 @@ use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
 mod ahead;
+mod keys;
+mod over;
 mod removed;
 mod seen;
+
+pub use keys::VERSION_KEY;
+use keys::{
+    Pairs, cursor_key, cursor_value, event_key, location, read_cursor, read_location, record_prefix, scan_all,
+    summary_key, version_value, view_key,
+};
+use over::Over;
 
 /// Records that wait for a grant and are folded anew in one batch, when the charter has changed.
 const REFOLD_RECORDS_MAX: usize = 256;
@@ -43,8 +50,6 @@ const CHANGES_MAX: usize = 1_024;
 
 /// Heights by log.
 type Cursors = Vec<(LogId, u64)>;
-/// Keys and values of the projection family.
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A record's view changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -54,12 +59,6 @@ pub struct Change {
     /// What it is now.
     pub kind_of_record: linli_domain::state::RecordKind,
 }
-
-/// Key of the versions.
-pub const VERSION_KEY: &[u8] = b"m";
-
-/// Version of what lies beside the views here. Raise it when keys are added: what was folded before is folded anew.
-const INDEX_VERSION: u64 = 1;
 
 /// What is kept in memory of each record.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -158,7 +157,7 @@ impl Projector {
         }
         let mut cursors = BTreeMap::new();
         for (key, value) in kept {
-            match read_log_id(&mut Reader::new(&key[1..])).and_then(|log| Ok((log, Reader::new(&value).uint()?))) {
+            match read_cursor(&key, &value) {
                 Ok((log, height)) => drop(cursors.insert(log, height)),
                 // Its log is folded from the first event: that gives the same views.
                 Err(error) => tracing::error!(%error, "a cursor of the read models does not decode"),
@@ -174,7 +173,7 @@ impl Projector {
                 Ok(one) => Some(one),
                 Err(error) => {
                     tracing::error!(%record, %error, "a summary does not decode: it is made from its view again");
-                    self.view(&record)?.as_ref().map(remember)
+                    self.view(&record)?.map(|view| remember(&view, &view.encode().unwrap_or_default()))
                 }
             };
             known.extend(one.map(|one| (record, one)));
@@ -218,7 +217,7 @@ impl Projector {
     /// When the store fails. What was folded stays folded.
     pub fn catch_up(&self) -> Result<(), NodeError> {
         self.let_go_of_removed_logs()?;
-        while self.pass(None)? > 0 {}
+        while self.pass(&Over::All)? > 0 {}
         Ok(())
     }
 
@@ -229,11 +228,47 @@ impl Projector {
     /// When the store fails. What was folded stays folded.
     pub fn catch_up_own(&self) -> Result<(), NodeError> {
         let caught_up = (|| {
-            while self.pass(Some(self.enrolment.node))? > 0 {}
+            while self.pass(&Over::Author(self.enrolment.node))? > 0 {}
             Ok(())
         })();
         self.owes_own.store(caught_up.is_err(), Ordering::SeqCst);
         caught_up
+    }
+
+    /// Folds what was just written, and nothing else: acts that became durable together are folded by whoever comes first.
+    ///
+    /// # Errors
+    /// When the store fails. What was folded stays folded.
+    pub fn show(&self, written: &[ReceivedEvent]) -> Result<(), NodeError> {
+        let mut places: BTreeMap<LogId, u64> = BTreeMap::new();
+        for header in written.iter().map(ReceivedEvent::header) {
+            let height = places.entry(header.log_id()).or_default();
+            *height = header.seq.max(*height);
+        }
+        let shown = self.show_places(&places);
+        if shown.is_err() {
+            self.owes_own.store(true, Ordering::SeqCst);
+        }
+        shown
+    }
+
+    fn show_places(&self, places: &BTreeMap<LogId, u64>) -> Result<(), NodeError> {
+        let over = Over::Logs(places.keys().collect());
+        while !self.has_folded(places) {
+            let alone = lock(&self.folding);
+            // Whoever was before us may have folded ours as well. What a pass does not find is not durable, or was
+            // removed: then there is nothing to wait for.
+            if self.has_folded(places) || self.pass_alone(&over, &alone)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether these logs are folded and shown up to these heights.
+    fn has_folded(&self, places: &BTreeMap<LogId, u64>) -> bool {
+        let cursors = self.cursors.read().unwrap_or_else(PoisonError::into_inner);
+        places.iter().all(|(log, height)| cursors.get(log).is_some_and(|folded| folded >= height))
     }
 
     /// How many passes have folded events of other authors. As long as it stays the same, nothing was heard.
@@ -246,17 +281,20 @@ impl Projector {
         self.owes_own.load(Ordering::SeqCst)
     }
 
-    /// One bounded pass, over the logs of one author or all; says how many events it folded.
+    /// One bounded pass over some logs; says how many events it folded.
+    fn pass(&self, over: &Over<'_>) -> Result<usize, NodeError> {
+        self.pass_alone(over, &lock(&self.folding))
+    }
+
     #[tracing::instrument(level = "debug", name = "projection_batch", skip_all, fields(events))]
-    fn pass(&self, author: Option<AuthorKey>) -> Result<usize, NodeError> {
-        let _alone = lock(&self.folding);
+    fn pass_alone(&self, over: &Over<'_>, _alone: &MutexGuard<'_, ()>) -> Result<usize, NodeError> {
         let began_ms = now_ms();
-        let (events, advanced) = self.read_ahead(author)?;
+        let (events, advanced) = self.read_ahead(over)?;
         // Where nothing of a stretch can be read, the next pass goes on behind it.
         let count = events.len().max(advanced.len());
         tracing::Span::current().record("events", count);
         if advanced.is_empty() {
-            if author.is_none() {
+            if matches!(over, Over::All) {
                 self.complete_ms.store(began_ms, Ordering::SeqCst);
             }
             return Ok(0);
@@ -269,29 +307,24 @@ impl Projector {
         let mut batch = ProjectionBatch::default();
         batch.put(VERSION_KEY.to_vec(), version_value());
         for (log, height) in &advanced {
-            let mut w = Writer::new();
-            w.uint(*height);
-            batch.put(cursor_key(log), w.into_bytes());
+            batch.put(cursor_key(log), cursor_value(*height));
         }
         let mut by_record: BTreeMap<RecordId, Vec<ReceivedEvent>> = BTreeMap::new();
-        let (projection, mut heard) = (self.store.projection(), false);
-        let mut acts = ActsOfPass::new(&projection);
+        let mut heard = false;
         for event in events {
             if let Some(record) = event.header().record {
                 batch.put(event_key(&record, event.header().time.to_bits(), &event.id()), location(&event));
-                acts.note(&event, record)?;
                 heard |= event.header().author != self.enrolment.node;
                 by_record.entry(record).or_default().push(event);
             }
         }
-        acts.put(&mut batch);
         let folded = self.fold(by_record, &mut batch)?;
-        projection.write(batch)?;
+        self.store.projection().write(batch)?;
         self.heard.fetch_add(u64::from(heard), Ordering::SeqCst);
-        self.cursors.write().unwrap_or_else(PoisonError::into_inner).extend(advanced);
-        // Still alone: another pass would publish what comes after this first, and whoever finds nothing left to fold
-        // relies on all of it being shown.
+        // Still alone: another pass would publish what comes after this first. And before the cursors say so: whoever finds
+        // nothing left to fold relies on all of it being shown.
         self.publish(folded);
+        self.cursors.write().unwrap_or_else(PoisonError::into_inner).extend(advanced);
         Ok(count)
     }
 
@@ -314,24 +347,33 @@ impl Projector {
     }
 
     /// Puts the new view of each touched record into the batch: folded on where the new events follow all heads, else
-    /// from its start. One view at a time is in memory.
+    /// from its start. One view at a time is in memory. Beside it what the events say of acts; where nothing is new, rights
+    /// may be.
     fn fold(
         &self,
         by_record: BTreeMap<RecordId, Vec<ReceivedEvent>>,
         batch: &mut ProjectionBatch,
     ) -> Result<Vec<Folded>, NodeError> {
-        let charter = self.charter();
-        let mut folded = vec![];
+        let (charter, projection) = (self.charter(), self.store.projection());
+        let (mut folded, mut acts) = (vec![], ActsOfPass::new(&projection, &charter));
         for (record, mut new) in by_record {
             new.sort_by_key(|event| (event.header().time, event.id()));
-            let folded_on = match self.kept(&record)? {
-                Kept::View(view) if !new.is_empty() => fold_on(*view, &new, &charter),
-                _ => None,
+            new.iter().try_for_each(|event| acts.note(event, record))?;
+            // What is not known has no view, so most new records are not looked for.
+            let folded_on = match new.is_empty() || self.view_hash(&record).is_none() {
+                true => None,
+                false => match self.kept(&record)? {
+                    Kept::View(view) => fold_on(*view, &new, &charter),
+                    Kept::Nothing | Kept::Unreadable => None,
+                },
             };
             let view = match folded_on {
                 Some(view) => Some(view),
                 None => {
                     let mut all = self.events(&record)?;
+                    if new.is_empty() {
+                        all.iter().try_for_each(|event| acts.note(event, record))?;
+                    }
                     all.extend(new);
                     fold_record(record, all.iter().map(|event| fold_event(event, &charter)))
                 }
@@ -344,12 +386,14 @@ impl Projector {
                 folded.extend(change.map(|change| (change, None)));
                 continue;
             };
-            let (bytes, known) = (view.encode(), remember(&view));
-            batch.put(view_key(&view.record), bytes.map_err(|e| NodeError::Internal(e.to_string()))?);
+            let bytes = view.encode().map_err(|e| NodeError::Internal(e.to_string()))?;
+            let known = remember(&view, &bytes);
+            batch.put(view_key(&view.record), bytes);
             let kept = payload::encode(&known).map_err(|e| NodeError::Internal(e.to_string()))?;
             batch.put(summary_key(&view.record), kept);
             folded.push((Change { record: view.record, kind_of_record: view.kind }, Some(known)));
         }
+        acts.put(batch);
         Ok(folded)
     }
 
@@ -475,7 +519,7 @@ impl Projector {
 
     /// The index's keys of a record's events in order of time, and where these stand.
     fn index_of(&self, record: &RecordId) -> Result<Pairs, NodeError> {
-        scan_all(&self.store.projection(), &[b"e", &record.as_bytes()[..]].concat())
+        scan_all(&self.store.projection(), &record_prefix(record))
     }
 
     /// Summaries of all records.
@@ -488,6 +532,11 @@ impl Projector {
     pub fn matching(&self, wanted: &dyn Fn(&Summary) -> bool) -> Vec<Summary> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.values().map(|k| &k.summary).filter(|summary| wanted(summary)).cloned().collect()
+    }
+
+    /// The hash of a record's view; none if there is no such record here.
+    pub fn view_hash(&self, record: &RecordId) -> Option<[u8; 32]> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(record).map(|known| known.hash)
     }
 
     /// Number of records.
@@ -530,60 +579,8 @@ fn fold_on(view: RecordView, new: &[ReceivedEvent], charter: &Charter) -> Option
     new.iter().try_fold(view, |view, event| fold_next(&view, &fold_event(event, charter)).ok())
 }
 
-fn remember(view: &RecordView) -> Known {
-    Known { summary: Summary::from(view), hash: view.view_hash(), waiting: view.unsettled_total > 0 }
-}
-
-fn scan_all(projection: &linli_store::Projection, prefix: &[u8]) -> Result<Pairs, NodeError> {
-    let mut out: Pairs = vec![];
-    loop {
-        let after = out.last().map(|(key, _)| key.clone());
-        let page = projection.scan(prefix, after.as_deref(), 1_024)?;
-        let done = page.len() < 1_024;
-        out.extend(page);
-        if done {
-            return Ok(out);
-        }
-    }
-}
-
-fn cursor_key(log: &LogId) -> Vec<u8> {
-    let mut w = Writer::new();
-    write_log_id(&mut w, log);
-    [b"c", &w.into_bytes()[..]].concat()
-}
-
-fn view_key(record: &RecordId) -> Vec<u8> {
-    [b"v", &record.as_bytes()[..]].concat()
-}
-
-fn summary_key(record: &RecordId) -> Vec<u8> {
-    [b"s", &record.as_bytes()[..]].concat()
-}
-
-fn version_value() -> Vec<u8> {
-    let mut w = Writer::new();
-    w.uint(VIEWS_VERSION);
-    w.uint(INDEX_VERSION);
-    w.into_bytes()
-}
-
-fn event_key(record: &RecordId, time: u64, event: &EventId) -> Vec<u8> {
-    [b"e", &record.as_bytes()[..], &time.to_be_bytes(), event.as_bytes()].concat()
-}
-
-fn read_location(value: &[u8]) -> Result<Place, NodeError> {
-    let mut r = Reader::new(value);
-    let damaged = |e: linli_core::cbor::CborError| NodeError::Internal(e.to_string());
-    let log = read_log_id(&mut r).map_err(damaged)?;
-    Ok((log, r.uint().map_err(damaged)?))
-}
-
-fn location(event: &ReceivedEvent) -> Vec<u8> {
-    let mut w = Writer::new();
-    write_log_id(&mut w, &event.header().log_id());
-    w.uint(event.header().seq);
-    w.into_bytes()
+fn remember(view: &RecordView, encoded: &[u8]) -> Known {
+    Known { summary: Summary::from(view), hash: view.view_hash_of(encoded), waiting: view.unsettled_total > 0 }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

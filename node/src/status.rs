@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::now_ms;
 use crate::lan::link_local_only;
+use crate::limits::ACTS_IN_HAND_MAX;
 use crate::node::{Node, NodeError};
 use crate::peer_checks::{ClockDoubt, CopyLine, clock_doubt, clock_lines, copy_lines};
 use crate::peers::PeerLine;
@@ -68,6 +69,8 @@ pub struct NodeStatus {
     pub complete_ms: Option<u64>,
     /// Records.
     pub records: u64,
+    /// Acts that are being recorded, or wait for their turn.
+    pub acts_in_hand: u64,
     /// Hash over all heads.
     pub frontier_digest: String,
     /// Hash over all views.
@@ -158,6 +161,7 @@ impl Node {
             complete_ms: lag.complete_ms,
             logs,
             records: self.projector.records() as u64,
+            acts_in_hand: self.acts_in_hand(),
             frontier_digest: HEXLOWER.encode(&frontier.digest()),
             projection_digest: HEXLOWER.encode(&self.projector.digest()),
             disk_free_bytes,
@@ -187,6 +191,11 @@ impl Node {
             status.degraded.push("存储读取失败 / the store could not be read".to_owned());
         }
         status
+    }
+
+    /// Acts that are being recorded, or wait for their turn.
+    pub fn acts_in_hand(&self) -> u64 {
+        self.acts_in_hand.now() as u64
     }
 
     /// What a number that is shown now stands on.
@@ -244,6 +253,10 @@ fn needs_attention(status: &NodeStatus) -> Vec<String> {
     }
     if status.forks > 0 {
         reasons.push(format!("发现 {} 处日志分叉 / {} forked positions", status.forks, status.forks));
+    }
+    if status.acts_in_hand > ACTS_IN_HAND_MAX as u64 / 2 {
+        let waiting = status.acts_in_hand;
+        reasons.push(format!("{waiting} 项操作在等待记录 / {waiting} acts wait to be recorded"));
     }
     reasons.extend(clock_lines(&status.peers));
     reasons.extend(copy_lines(&status.copies));

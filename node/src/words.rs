@@ -241,6 +241,8 @@ words! {
         "Submit the same form again as it is (go back a page), or send it again with the same Idempotency-Key: it is not recorded twice. To ask: GET /api/v1/acts/{}";
     ErrActId => "操作编号应为 1 至 200 个可见 ASCII 字符", "An act id is 1 to 200 visible ASCII characters";
     ErrActIdNext => "最好用客户端生成的 UUID", "Best a UUID that the client draws";
+    ErrFormActId => "表单的操作编号读不出来，没有记录任何内容", "The act id of this form cannot be read: nothing was recorded";
+    ErrFormActIdNext => "表单已重新显示并换了编号，请核对后再提交", "The form is shown anew with another id: check it and submit again";
     ErrNodeKey => "节点公钥应为 64 位小写十六进制数字，或 unknown", "A node key is 64 hexadecimal digits in lower case, or unknown";
     ErrNodeKeyNext => "见 /api/v1/strangers 的 brought_by", "See brought_by at /api/v1/strangers";
     ErrActUnknown => "截至 {}，本节点没有记录这项操作（另有 {} 个节点未联系上）",
@@ -258,6 +260,7 @@ words! {
     ErrNotDurable => "未能存盘，操作没有确认", "The disk did not take it: the act is not confirmed";
     ErrNotDurableNext => "请查看状态页；磁盘恢复后把同一张表单再提交一次，或用同一编号再发一次",
         "Look at the status page; when the disk is well again, submit the same form again, or send it under the same id";
+    ErrActsBusy => "等待记录的操作太多，暂不受理；可能正在成批导入", "Too many acts wait to be recorded; a batch may be under way";
     ErrBusy => "正在发送的请求太多，暂不受理", "Too many requests are on their way at once";
     ErrBusyNext => "请稍后再试；没有记录任何内容", "Try again in a moment; nothing was recorded";
     ErrOtherDirectory => "应答的节点使用另一个数据目录：这里的目录可能是副本", "The node that answers uses another data directory: this one may be a copy";

@@ -79,16 +79,23 @@ impl Api {
     /// Sends an act under an id of the client's own, and waits for an answer no longer than `patience`. Whoever gets none
     /// does not know whether it was recorded.
     pub fn try_act(&self, id: &str, by: &str, command: &Value, patience: Duration) -> Answer {
+        self.try_post("/commands", id, &json!({"by": by, "command": command}), patience)
+    }
+
+    /// As [`Api::try_act`], for several acts, each of which bears its own id as `act`: the answer is a list of receipts.
+    pub fn try_acts(&self, id: &str, by: &str, commands: &[Value], patience: Duration) -> Answer {
+        self.try_post("/commands/batch", id, &json!({"by": by, "commands": commands}), patience)
+    }
+
+    fn try_post(&self, path: &str, id: &str, body: &Value, patience: Duration) -> Answer {
         let token = match self.token() {
             Ok(token) => token,
             Err(error) => return Answer::Silent(format!("no token: {error:#}")),
         };
-        let request = self.agent.post(format!("http://{}/api/v1/commands", self.http));
+        let request = self.agent.post(format!("http://{}/api/v1{path}", self.http));
         let request = request.config().timeout_global(Some(patience)).build();
-        let sent = request
-            .header("authorization", format!("Bearer {token}"))
-            .header("idempotency-key", id)
-            .send_json(json!({"by": by, "command": command}));
+        let sent =
+            request.header("authorization", format!("Bearer {token}")).header("idempotency-key", id).send_json(body);
         let answer = sent.and_then(|mut answer| Ok((answer.status(), answer.body_mut().read_to_string()?)));
         match answer {
             Err(error) => Answer::Silent(error.to_string()),

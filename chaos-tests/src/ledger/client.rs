@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const HASTE_MS: std::ops::Range<u64> = 1..25;
 /// How long a client goes on with one act before it is called one that cannot be done.
 const ACT_TIMEOUT: Duration = Duration::from_secs(90);
+/// Most acts that are sent as one batch.
+const BATCH_MAX: usize = 5;
 /// Pauses between attempts, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 5..80;
 
@@ -50,19 +52,22 @@ impl Turnstile {
 
     /// Waits for the next act's number; none when all are taken.
     fn take(&self, all: usize) -> Option<usize> {
-        loop {
-            let next = self.taken();
-            if next >= all || self.is_closed() {
-                return None;
-            }
-            if next < self.open.load(Ordering::SeqCst) {
-                let won = self.taken.compare_exchange(next, next + 1, Ordering::SeqCst, Ordering::SeqCst);
-                if let Ok(number) = won {
-                    return Some(number);
-                }
+        while self.taken() < all && !self.is_closed() {
+            if let Some(number) = self.take_now(all) {
+                return Some(number);
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+        None
+    }
+
+    /// The next act's number, if one may be taken just now.
+    fn take_now(&self, all: usize) -> Option<usize> {
+        let next = self.taken();
+        if next >= all || next >= self.open.load(Ordering::SeqCst) || self.is_closed() {
+            return None;
+        }
+        self.taken.compare_exchange(next, next + 1, Ordering::SeqCst, Ordering::SeqCst).ok()
     }
 }
 
@@ -107,6 +112,8 @@ pub(super) struct Entry {
     pub attempts: Vec<Attempt>,
     /// Whether the client gave up without an answer.
     pub abandoned: bool,
+    /// Whether it was sent together with others.
+    pub in_batch: bool,
 }
 
 impl Entry {
@@ -157,11 +164,77 @@ impl Client<'_> {
     pub(super) fn run(mut self, acts: &[Act], turnstile: &Turnstile) -> Vec<Entry> {
         let mut entries = vec![];
         while let Some(number) = turnstile.take(acts.len()) {
-            let entry = Entry { act: acts[number].clone(), attempts: vec![], abandoned: false };
-            entries.push(self.insist(entry, turnstile));
+            let entry = |number: usize| Entry {
+                act: acts[number].clone(),
+                attempts: vec![],
+                abandoned: false,
+                in_batch: false,
+            };
+            let mut together = vec![entry(number)];
+            if self.random.u8(..6) == 0 {
+                together.extend((1..BATCH_MAX).map_while(|_| turnstile.take_now(acts.len())).map(entry));
+            }
+            if together.len() > 1 {
+                entries.extend(self.insist_together(together, turnstile));
+            } else {
+                entries.extend(together.into_iter().map(|entry| self.insist(entry, turnstile)));
+            }
             self.pause();
         }
         entries
+    }
+
+    /// Sends acts as one batch until all of them are recorded, or gives up. What comes again comes from its start or from
+    /// its middle, at this node or at another.
+    fn insist_together(&mut self, mut entries: Vec<Entry>, turnstile: &Turnstile) -> Vec<Entry> {
+        let (began, by) = (Instant::now(), entries[0].act.by.clone());
+        for entry in &mut entries {
+            (entry.act.by, entry.in_batch) = (by.clone(), true);
+        }
+        while let Some(open) = entries.iter().position(|entry| !entry.is_acknowledged()) {
+            let again = !entries[open].attempts.is_empty();
+            let tired = again && self.random.u8(..25) == 0;
+            if tired || began.elapsed() > ACT_TIMEOUT || turnstile.is_closed() {
+                entries.iter_mut().for_each(|entry| entry.abandoned = !entry.is_acknowledged());
+                return entries;
+            }
+            let node = if self.random.u8(..10) < if again { 4 } else { 8 } { self.home } else { self.any_node() };
+            let hasty = Duration::from_millis(self.random.u64(HASTE_MS));
+            let patience = if self.random.u8(..10) < 4 { hasty } else { PATIENCE };
+            // The first time whole. Later a part of it, whichever: some of it may be on record, and the rest not.
+            let range = match again {
+                false => 0..entries.len(),
+                true => self.random.usize(..=open)..self.random.usize(open + 1..=entries.len()),
+            };
+            self.send_together(&mut entries[range], node, patience);
+            self.pause();
+        }
+        entries
+    }
+
+    /// Sends acts in one batch; each notes what was answered to it.
+    fn send_together(&self, entries: &mut [Entry], node: usize, patience: Duration) {
+        let element = |entry: &Entry| {
+            let mut command = entry.act.command.clone();
+            command["act"] = entry.act.id.as_str().into();
+            command
+        };
+        let commands: Vec<Value> = entries.iter().map(element).collect();
+        let (at, asked) = (self.began.elapsed(), Instant::now());
+        let whole = format!("batch-{}", entries[0].act.id);
+        let answer = self.nodes[node].try_acts(&whole, &entries[0].act.by, &commands, patience);
+        let took = asked.elapsed();
+        let number = entries.len();
+        for (place, entry) in entries.iter_mut().enumerate() {
+            let answer = match &answer {
+                Answer::Done(Value::Array(receipts)) if receipts.len() == number => {
+                    Answer::Done(receipts[place].clone())
+                }
+                Answer::Done(other) => Answer::Refused(499, format!("{number} receipts were expected: {other}")),
+                other => other.clone(),
+            };
+            entry.attempts.push(Attempt { at, node, patience, answer, took });
+        }
     }
 
     /// Sends an act until somebody says that it is recorded, or gives up.

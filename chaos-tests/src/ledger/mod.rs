@@ -1,6 +1,7 @@
 //! `linli-chaos ledger`: the proof that an act happens once.
 //!
-//! Clients do acts under ids of their own. They time out, try again, tap twice and go to another node, while nodes are
+//! Clients do acts under ids of their own, one by one or in batches. They time out, try again, tap twice, repeat a batch
+//! from its middle and go to another node, while nodes are
 //! killed, lose their power and are cut off from each other. Each client keeps a ledger of what it was told. At the end
 //! all nodes are joined and quiet: every acknowledged act counts exactly once on every node, none that nobody
 //! acknowledged counts twice, and whoever asks again is given the same receipt everywhere.
@@ -68,6 +69,7 @@ pub struct Report {
     sent: usize,
     unanswered: usize,
     to_other_nodes: usize,
+    in_batches: usize,
     figures: Figures,
 }
 
@@ -182,6 +184,7 @@ impl Ledger {
             sent: attempts().count(),
             unanswered: attempts().filter(|attempt| !matches!(attempt.answer, Answer::Done(_))).count(),
             to_other_nodes: entries.iter().map(switches).sum(),
+            in_batches: entries.iter().filter(|entry| entry.in_batch).count(),
             figures,
         }
     }
@@ -218,6 +221,7 @@ impl fmt::Display for Report {
             self.retries(),
             self.to_other_nodes
         )?;
+        writeln!(f, "   {:>6} 个成批发送 / acts sent in batches, again from their middle", self.in_batches)?;
         writeln!(f, "   {:>6} 次没有答复 / sendings without a receipt", self.unanswered)?;
         writeln!(f, "   {:>6} 个已确认 / acts acknowledged", self.acknowledged)?;
         writeln!(

@@ -3,6 +3,7 @@
 //! A client draws an id before it sends an act and keeps it until it has an answer. The id stands in every event of the
 //! act, so the log itself knows that the act was recorded: after a lost answer, a restart, or at another node.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -74,10 +75,12 @@ impl fmt::Debug for ActId {
 impl FromStr for ActId {
     type Err = ParseActIdError;
 
-    /// A UUID in lower case stands for itself. Any other text of visible ASCII characters is hashed, so that a client
-    /// may use whatever key it has.
+    /// A UUID stands for itself, however its letters are written. Any other text of visible ASCII characters is hashed, so
+    /// that a client may use whatever key it has. What stands in quotes, as the draft of the `Idempotency-Key` header has
+    /// it, is what stands in them.
     fn from_str(text: &str) -> Result<Self, ParseActIdError> {
-        if let Ok(uuid) = text.parse::<RecordId>() {
+        let text = &*unquoted(text).ok_or(ParseActIdError)?;
+        if let Ok(uuid) = text.to_ascii_lowercase().parse::<RecordId>() {
             return Ok(Self(*uuid.as_bytes()));
         }
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -85,6 +88,20 @@ impl FromStr for ActId {
             return Err(ParseActIdError);
         }
         Ok(Self::hashed("linli/act-text/1", &[text.as_bytes()]))
+    }
+}
+
+/// What a text in quotes says, by the rules of structured header fields; any other text as it is. None if the quotes are
+/// not closed, or something is escaped that needs no escape.
+fn unquoted(text: &str) -> Option<Cow<'_, str>> {
+    let Some(inside) = text.strip_prefix('"') else { return Some(Cow::Borrowed(text)) };
+    let (mut said, mut letters) = (String::new(), inside.chars());
+    loop {
+        match letters.next()? {
+            '"' => return letters.as_str().is_empty().then_some(Cow::Owned(said)),
+            '\\' => said.push(letters.next().filter(|letter| matches!(letter, '"' | '\\'))?),
+            letter => said.push(letter),
+        }
     }
 }
 
@@ -185,6 +202,22 @@ mod tests {
         assert_ne!(text.part(0), text.part(1));
         for bad in ["", "two words", "办", &"x".repeat(201)] {
             assert!(bad.parse::<ActId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_id_in_quotes_and_in_capitals_is_the_same_id() {
+        let id = |text: &str| text.parse::<ActId>();
+        let uuid = "018f3c1e-0000-7000-8000-00000000abcd";
+        for same in [uuid.to_uppercase(), format!("\"{uuid}\""), format!("\"{}\"", uuid.to_uppercase())] {
+            assert_eq!(id(&same), id(uuid), "{same}");
+        }
+        assert_eq!(id(r#""order-4711""#), id("order-4711"));
+        assert_eq!(id(r#""a\"b\\c""#), id(r#"a"b\c"#));
+        // letters of other texts are as they are
+        assert_ne!(id("Order-4711"), id("order-4711"));
+        for bad in [r#"""#, r#""""#, r#""open"#, r#""a"b"#, r#""a\b""#, r#""two words""#] {
+            assert!(id(bad).is_err(), "{bad}");
         }
     }
 

@@ -198,12 +198,21 @@ impl RecordView {
 
     /// The hash of everything that the view says. The saved form of a document is left out; its heads are in.
     pub fn view_hash(&self) -> [u8; 32] {
+        // A view that cannot be encoded could not have been kept either; its hash then stands for just that.
+        self.view_hash_of(&self.encode().unwrap_or_default())
+    }
+
+    /// As [`Self::view_hash`], where the view's encoding is at hand.
+    pub fn view_hash_of(&self, encoded: &[u8]) -> [u8; 32] {
+        let hash = |encoded: &[u8]| domain_hash("linli/view/1", &[encoded]);
+        if self.state.document().is_none_or(|document| document.saved.is_empty()) {
+            return hash(encoded);
+        }
         let mut said = self.clone();
         if let Some(document) = said.state.document_mut() {
             document.saved.clear();
         }
-        // A view that cannot be encoded could not have been kept either; its hash then stands for just that.
-        domain_hash("linli/view/1", &[&said.encode().unwrap_or_default()])
+        hash(&said.encode().unwrap_or_default())
     }
 
     /// Conflicts that somebody has to settle: neither settled nor part of a larger one.

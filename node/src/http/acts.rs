@@ -57,6 +57,18 @@ pub(crate) fn act_of(headers: &HeaderMap) -> Result<Option<ActId>, HttpError> {
     act.map(Some).ok_or_else(HttpError::act_id)
 }
 
+/// The id that the showing of a form drew, so that sending it twice is one act. A page that was open before forms had one
+/// draws it here.
+///
+/// # Errors
+/// When what stands there is no id: under a new one a second sending would be a second act.
+fn act_of_form(fields: &Fields) -> Result<ActId, HttpError> {
+    match fields.text(ACT_FIELD) {
+        "" => Ok(new_act()),
+        id => id.parse().map_err(|_| HttpError::form_act_id()),
+    }
+}
+
 /// Whether the person says that the clock is right although other nodes differ.
 pub(crate) fn clock_checked(headers: &HeaderMap) -> bool {
     headers.get(CLOCK_HEADER).is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"yes"))
@@ -88,9 +100,7 @@ pub(crate) async fn submit(
     let recorded = async {
         check_form_token(&operator, &fields)?;
         app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
-        // Each showing of a form draws an id, so sending it twice is one act. A page that was open before forms had one
-        // draws it here.
-        let id = fields.text(ACT_FIELD).parse().unwrap_or_else(|_| new_act());
+        let id = act_of_form(&fields)?;
         let command = form.command(&fields)?;
         let (node, checked) = (app.node.clone(), !fields.text(CLOCK_FIELD).is_empty());
         let recorded = aside(move || {

@@ -12,6 +12,7 @@ use linli_domain::commands::{Refusal, Refused};
 use serde::Serialize;
 
 use super::catalogue::label_in;
+use super::limits;
 use super::pages::layout;
 use super::session::lang_of;
 use crate::acts::ActReused;
@@ -152,6 +153,11 @@ impl HttpError {
     pub(crate) fn act_id() -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "act_id", Word::ErrActId, Word::ErrActIdNext)
             .about("Idempotency-Key")
+    }
+
+    /// A form whose hidden act id was changed on its way.
+    pub(crate) fn form_act_id() -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "form_act_id", Word::ErrFormActId, Word::ErrFormActIdNext)
     }
 
     /// An act that this node has not heard of.
@@ -351,6 +357,11 @@ impl From<SubmitError> for HttpError {
                 let arguments: [&dyn std::fmt::Display; 4] = [act, record, recorded, asked];
                 let status = StatusCode::CONFLICT;
                 Self::filled(status, "act_reused", Word::ErrActReused, &arguments, Word::ErrActReusedNext).of(*act)
+            }
+            SubmitError::Busy => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let error = Self::new(status, "busy", Word::ErrActsBusy, Word::ErrBusyNext);
+                Self { retry_after_s: Some(limits::BUSY_RETRY_S), ..error }
             }
             SubmitError::Unreadable(refused) => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, ..refused_by_domain(refused) }

@@ -11,18 +11,33 @@ use axum::response::Response;
 
 use super::App;
 use super::acts::ActBegun;
-use super::error::HttpError;
+use super::error::{HttpError, render};
 use super::input::BodyTime;
 use super::limits;
-use super::session::{Standing, bearer_of};
+use super::session::{Standing, bearer_of, lang_cookie};
 use crate::words::Word;
+
+/// What every request passes: a known host, the same origin for writes, a deadline, places for bodies.
+pub(crate) async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
+    known_host(&app, &request)?;
+    // Who asks matters for writes and for bodies, and is found out once.
+    let has_body = !axum::body::HttpBody::is_end_stream(request.body());
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let who = || Standing::of(&app, request.headers(), address_of(request.extensions()));
+    let standing = (writes || has_body).then(who);
+    if writes {
+        same_origin(&request, standing.as_ref())?;
+    }
+    let standing = standing.filter(|_| has_body);
+    within(time_for(&request), request, |request| bodies(app, standing, request, next)).await?
+}
 
 /// Refuses host names that are not this node's. A web page of a stranger can make its own name point at an address of
 /// the local network (DNS rebinding); the `Host` header then still carries the stranger's name.
-pub(crate) async fn known_host(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
+fn known_host(app: &App, request: &Request) -> Result<(), HttpError> {
     let host = host_of(request.headers()).unwrap_or_default();
     if is_known(host, &app.settings.allowed_hosts) {
-        return Ok(next.run(request).await);
+        return Ok(());
     }
     let shown: String = host.chars().take(80).collect();
     Err(HttpError::host(&shown))
@@ -32,71 +47,72 @@ pub(crate) async fn known_host(State(app): State<App>, request: Request, next: N
 /// browser; a token that opens nothing proves nothing, and is refused as what it is.
 ///
 /// Browsers send `Sec-Fetch-Site` to localhost and over TLS only; on a plain LAN address `Origin` speaks for itself.
-pub(crate) async fn same_origin(State(app): State<App>, request: Request, next: Next) -> Result<Response, HttpError> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads {
-        return Ok(next.run(request).await);
-    }
+fn same_origin(request: &Request, standing: Option<&Standing>) -> Result<(), HttpError> {
     if bearer_of(request.headers()).is_some() {
-        return match Standing::of(&app, request.headers(), address_of(request.extensions())) {
-            Standing::Machine | Standing::Operator(_) => Ok(next.run(request).await),
-            Standing::UnknownToken | Standing::Stranger => Err(Standing::unknown_token()),
+        return match standing {
+            Some(Standing::Machine | Standing::Operator(_)) => Ok(()),
+            _ => Err(Standing::unknown_token()),
         };
     }
     if is_same_origin(request.headers()) {
-        return Ok(next.run(request).await);
+        return Ok(());
     }
     Err(HttpError::new(StatusCode::FORBIDDEN, "origin", Word::ErrOrigin, Word::ErrOriginNext))
 }
 
 /// Gives bodies a budget: a stranger's may be few, small in number from one address, and quick; those of people who are
 /// signed in have places of their own. The machine's token is not limited: whoever can read it can also stop the node.
-pub(crate) async fn bodies(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, HttpError> {
-    let has_body = !axum::body::HttpBody::is_end_stream(request.body());
+async fn bodies(app: App, standing: Option<Standing>, mut request: Request, next: Next) -> Result<Response, HttpError> {
     let address = address_of(request.extensions());
     let busy = || HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", Word::ErrBusy, Word::ErrBusyNext);
-    if !has_body {
-        return Ok(next.run(request).await);
-    }
-    match Standing::of(&app, request.headers(), address) {
-        Standing::Machine => Ok(next.run(request).await),
-        Standing::Operator(_) => {
-            let _place = app.bodies.operators.take(address).ok_or_else(busy)?;
-            Ok(next.run(request).await)
-        }
-        Standing::Stranger | Standing::UnknownToken => {
-            let _place = app.bodies.strangers.take(address).ok_or_else(busy)?;
+    let _place = match &standing {
+        None | Some(Standing::Machine) => None,
+        Some(Standing::Operator(_)) => Some(app.bodies.operators.take(address).ok_or_else(busy)?),
+        Some(Standing::Stranger | Standing::UnknownToken) => {
             request.extensions_mut().insert(BodyTime(limits::STRANGERS_BODY_TIME_MAX));
-            Ok(next.run(request).await)
+            Some(app.bodies.strangers.take(address).ok_or_else(busy)?)
         }
+    };
+    if let Some(standing) = standing {
+        request.extensions_mut().insert(standing);
     }
+    Ok(next.run(request).await)
 }
 
-/// Ends what takes too long, the reading of the body included. The answer of a stream of changes starts at once.
-///
-/// What has begun to record an act goes on: then nobody can say here whether it was recorded, and the answer says so, and
-/// how to ask.
-pub(crate) async fn deadline(request: Request, next: Next) -> Result<Response, HttpError> {
+/// How long a request may take, the reading of its body included. The answer of a stream of changes starts at once.
+fn time_for(request: &Request) -> Duration {
     let path = request.uri().path();
     // Thousands of strangers' logs are removed one by one.
     let is_long = path.ends_with("/batch") || path.ends_with("/carry/volumes") || path.contains("/api/v1/strangers/");
-    let time = if is_long { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX };
-    within(time, request, next).await
+    if is_long { limits::BATCH_TIME_MAX } else { limits::REQUEST_TIME_MAX }
 }
 
-async fn within(time: Duration, mut request: Request, next: Next) -> Result<Response, HttpError> {
+/// Ends what takes too long.
+///
+/// What has begun to record an act goes on: then nobody can say here whether it was recorded, and the answer says so, and
+/// how to ask.
+async fn within<F: Future>(
+    time: Duration,
+    mut request: Request,
+    run: impl FnOnce(Request) -> F,
+) -> Result<F::Output, HttpError> {
     let begun = ActBegun::default();
     request.extensions_mut().insert(begun.clone());
-    tokio::time::timeout(time, next.run(request)).await.map_err(|_| match begun.act() {
+    tokio::time::timeout(time, run(request)).await.map_err(|_| match begun.act() {
         Some(act) => HttpError::outcome_unknown(act),
         None => HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", Word::ErrSlow, Word::ErrSlowNext),
     })
 }
 
-/// Sets the headers that keep a page to its own resources. Nothing inline, nothing from elsewhere, no framing.
-pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Finishes every answer: errors get their words, a language that was asked for is remembered, and headers keep a page to
+/// its own resources. Nothing inline, nothing from elsewhere, no framing.
+pub(crate) async fn dress(request: Request, next: Next) -> Response {
+    let lang = lang_cookie(request.uri(), request.headers());
+    let mut response = render(request, next).await;
     let headers = response.headers_mut();
+    if let Some(lang) = lang {
+        headers.append(header::SET_COOKIE, lang);
+    }
     for (name, value) in SECURITY_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -181,7 +197,8 @@ mod tests {
                 }
                 std::future::pending::<()>().await;
             };
-            let short = |request, next| within(Duration::from_millis(20), request, next);
+            let short =
+                |request: Request, next: Next| within(Duration::from_millis(20), request, |request| next.run(request));
             let routes = axum::Router::new().route("/api/v1/commands", axum::routing::post(handler));
             let routes = routes.layer(axum::middleware::from_fn(short));
             routes.layer(axum::middleware::from_fn(crate::http::error::render))

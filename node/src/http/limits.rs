@@ -21,6 +21,8 @@ pub(crate) const VOLUME_BYTES_MAX: usize = linli_core::limits::CARRY_VOLUME_BYTE
 pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 /// An import may take longer: it is signed event by event and synced once. So may a courier's volume.
 pub(crate) const BATCH_TIME_MAX: Duration = Duration::from_secs(120);
+/// When a client that is told to come back may do so, in seconds: most acts are recorded within one.
+pub(crate) const BUSY_RETRY_S: u64 = 2;
 /// The request line and headers must have arrived by then.
 pub(crate) const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer for so long loses its place; phones in a stairwell stall for seconds.

@@ -128,13 +128,9 @@ pub fn router(node: Arc<Node>, settings: HttpSettings) -> Site {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(app.clone(), guard::bodies))
-        .layer(from_fn(guard::deadline))
-        .layer(from_fn_with_state(app.clone(), guard::same_origin))
-        .layer(from_fn_with_state(app.clone(), guard::known_host))
-        .layer(from_fn(error::render))
-        .layer(from_fn(session::remember_lang))
-        .layer(from_fn(guard::security_headers))
+        // Each layer copies all that lies within for each request: so they are few.
+        .layer(from_fn_with_state(app.clone(), guard::admit))
+        .layer(from_fn(guard::dress))
         .layer(from_fn_with_state(app.clone(), monitor::observe))
         .with_state(app);
     Site { router, doors }

@@ -26,6 +26,7 @@ pub(crate) struct HttpMetrics {
     seconds: Option<HistogramVec>,
     lag_events: Option<IntGauge>,
     complete_seconds: Option<IntGauge>,
+    acts_in_hand: Option<IntGauge>,
     events_missing: Option<IntGaugeVec>,
     write_failures: Option<IntCounter>,
 }
@@ -48,6 +49,7 @@ impl HttpMetrics {
             "linli_projection_complete_timestamp_seconds",
             "The read models hold all that was durable at this time; 0 while that is not known of any.",
         );
+        let acts_in_hand = IntGauge::new("linli_acts_in_hand", "Acts that are being recorded, or wait for their turn.");
         let events_missing = IntGaugeVec::new(
             Opts::new(
                 "linli_store_events_missing",
@@ -62,6 +64,7 @@ impl HttpMetrics {
             write_failures: write_failures.ok().filter(|count| registry.register(Box::new(count.clone())).is_ok()),
             lag_events: lag_events.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             complete_seconds: complete_seconds.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
+            acts_in_hand: acts_in_hand.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             requests: requests.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
             seconds: seconds.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
         }
@@ -108,6 +111,9 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Result<
     if let (Some(events), Some(seconds)) = (&app.metrics.lag_events, &app.metrics.complete_seconds) {
         events.set(i64::try_from(lag.lag_events).unwrap_or(i64::MAX));
         seconds.set(i64::try_from(lag.complete_ms.unwrap_or(0) / 1_000).unwrap_or(i64::MAX));
+    }
+    if let Some(acts) = &app.metrics.acts_in_hand {
+        acts.set(i64::try_from(app.node.acts_in_hand()).unwrap_or(i64::MAX));
     }
     if let Some(missing) = &app.metrics.events_missing {
         for (known_by, events) in app.node.events_missing() {

@@ -76,6 +76,7 @@ impl Visitor {
 }
 
 /// Who sends a request.
+#[derive(Clone)]
 pub(crate) enum Standing {
     /// The command line on this machine, by its token.
     Machine,
@@ -142,7 +143,9 @@ impl FromRequestParts<App> for Caller {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpError> {
-        match Standing::of(app, &parts.headers, address_of(&parts.extensions)) {
+        // The guard has asked already where there is a body.
+        let known = parts.extensions.remove::<Standing>();
+        match known.unwrap_or_else(|| Standing::of(app, &parts.headers, address_of(&parts.extensions))) {
             Standing::Machine => same_directory(app, &parts.headers).map(|()| Self::Machine),
             Standing::Operator(operator) => Ok(Self::Operator(operator)),
             Standing::UnknownToken => Err(Standing::unknown_token()),
@@ -157,10 +160,9 @@ pub(crate) const DIRECTORY_HEADER: &str = "linli-data-directory";
 /// A copied data directory has the key and the token of the original, and the address at which that answers: a command
 /// that was told the copy must not be done at the original.
 fn same_directory(app: &App, headers: &HeaderMap) -> Result<(), HttpError> {
-    let named = headers.get(DIRECTORY_HEADER).and_then(|value| value.to_str().ok());
-    let own = app.node.dir.as_ref().and_then(DataDir::identity);
-    match (named, own) {
-        (Some(named), Some(own)) if named != own => Err(HttpError::new(
+    let Some(named) = headers.get(DIRECTORY_HEADER).and_then(|value| value.to_str().ok()) else { return Ok(()) };
+    match app.node.dir.as_ref().and_then(DataDir::identity) {
+        Some(own) if named != own => Err(HttpError::new(
             StatusCode::CONFLICT,
             "other_directory",
             Word::ErrOtherDirectory,
@@ -219,21 +221,12 @@ pub(crate) fn lang_of(uri: &Uri, headers: &HeaderMap) -> Lang {
     asked.and_then(Lang::named).or_else(from_cookie).unwrap_or_default()
 }
 
-/// Remembers a language that was asked for in the address.
-pub(crate) async fn remember_lang(
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> axum::response::Response {
-    let asked = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("lang=")));
-    let lang = lang_of(request.uri(), request.headers());
-    let mut response = next.run(request).await;
-    if asked {
-        let text = format!("{LANG_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", lang.name());
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            response.headers_mut().append(header::SET_COOKIE, value);
-        }
-    }
-    response
+/// The cookie that remembers a language, where one was asked for in the address.
+pub(crate) fn lang_cookie(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("lang=")));
+    let lang = asked.then(|| lang_of(uri, headers))?;
+    let text = format!("{LANG_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", lang.name());
+    HeaderValue::from_str(&text).ok()
 }
 
 /// The cookie that holds a session. It is not `Secure`, because nodes are reached over plain HTTP on localhost and on

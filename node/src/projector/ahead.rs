@@ -3,9 +3,9 @@
 use std::sync::PoisonError;
 
 use linli_core::event::{ReceivedEvent, Slot};
-use linli_core::id::AuthorKey;
 use linli_store::StoreError;
 
+use super::over::Over;
 use super::{Cursors, Projector};
 use crate::node::NodeError;
 
@@ -15,17 +15,19 @@ const PASS_EVENTS_MAX: usize = 2_048;
 const PASS_BYTES_MAX: usize = 8 << 20;
 /// Positions of a damaged log that are looked at one by one in one pass: some hundredths of a second.
 const AROUND_DAMAGE_MAX: usize = 256;
+
 impl Projector {
     /// Events past the cursors in order of stream, and where the cursors will stand.
-    pub(super) fn read_ahead(&self, author: Option<AuthorKey>) -> Result<(Vec<ReceivedEvent>, Cursors), NodeError> {
+    pub(super) fn read_ahead(&self, over: &Over<'_>) -> Result<(Vec<ReceivedEvent>, Cursors), NodeError> {
         let cursors = self.cursors.read().unwrap_or_else(PoisonError::into_inner);
         let (mut events, mut advanced, mut bytes): (Vec<ReceivedEvent>, _, _) = (vec![], vec![], 0);
-        for (log, head) in self.store.frontier().iter() {
+        let frontier = self.store.frontier();
+        for (log, head) in over.of(&frontier) {
             if events.len() >= PASS_EVENTS_MAX || bytes >= PASS_BYTES_MAX {
                 break;
             }
             let folded = cursors.get(log).copied().unwrap_or(0);
-            if head.seq <= folded || author.is_some_and(|author| author != log.author) {
+            if head.seq <= folded {
                 continue;
             }
             let most = PASS_EVENTS_MAX - events.len();

@@ -174,7 +174,7 @@ pub fn verify(key: &AuthorKey, purpose: Purpose, payload: &[u8], signature: &Sig
 }
 
 /// Keys seen in one piece of work, decompressed once. Bounded by the caller's piece of work.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct KeyCache(BTreeMap<AuthorKey, Result<CheckedKey, SignatureError>>);
 
 impl KeyCache {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
-    DBRecoveryMode, Direction, ErrorKind, FlushOptions, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, FlushOptions, IteratorMode, LruCacheOptions, Options, ReadOptions,
+    WriteBatch, WriteOptions,
 };
 
 use crate::backend::{Backend, Batch, Visit, Walk, prefix_end};
@@ -16,6 +17,9 @@ use crate::error::StoreError;
 
 /// Bits of a filter for each key: one look-up in a hundred of what is not there reads a block in vain.
 const FILTER_BITS_A_KEY: f64 = 10.0;
+/// The block cache is in four parts. What is larger than a part is never kept: left to itself RocksDB makes parts of half a
+/// megabyte, and the filter of a file of 32 MB is larger, so that each look-up of an act would read it anew.
+const CACHE_SHARD_BITS: i32 = 2;
 /// How often a read-only open is tried beside a process that writes.
 const READ_ONLY_ATTEMPTS: u32 = 100;
 /// How long a writer that is flushing is given before the next attempt.
@@ -56,7 +60,7 @@ impl Rocks {
     /// [`StoreError::InUse`] when another process has it, or what RocksDB says.
     pub fn open(path: &Path, read_only: bool) -> Result<Self, StoreError> {
         refuse_unknown_families(path)?;
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let cache = block_cache();
         let Opened { db, damage, has_renewed } = match read_only {
             true => Opened { db: open_beside_a_writer(path, &cache)?, damage: None, has_renewed: false },
             false => open_for_writing(path, &cache)?,
@@ -205,6 +209,13 @@ fn files_in_force(path: &Path) -> Option<(String, u64, BTreeSet<OsString>)> {
     let names: Vec<OsString> = names.collect::<Result<_, _>>().ok()?;
     let logs = names.into_iter().filter(|name| Path::new(name).extension().is_some_and(|ext| ext == "log"));
     Some((manifest, len, logs.collect()))
+}
+
+fn block_cache() -> Cache {
+    let mut shared = LruCacheOptions::default();
+    shared.set_capacity(BLOCK_CACHE_BYTES);
+    shared.set_num_shard_bits(CACHE_SHARD_BITS);
+    Cache::new_lru_cache_opts(&shared)
 }
 
 fn families(cache: &Cache) -> Vec<(&'static str, Options)> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -73,6 +74,8 @@ pub struct LocalWriter {
     key: SecretKey,
     generation: Generation,
     was_copied: bool,
+    /// That of the state, for whoever only wants to know: the state is held while others sign.
+    incarnation: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -87,6 +90,8 @@ struct State {
     /// it happens once: a peer that makes heads up must not make us open one log after another.
     moved: bool,
     clock: HlcClock,
+    /// Our own key, checked once.
+    keys: KeyCache,
     /// Head of this incarnation's log, or the head that its first event continues.
     heads: BTreeMap<(Stream, Area), (Option<Head>, Option<EventId>)>,
 }
@@ -109,9 +114,10 @@ impl LocalWriter {
             random()
         });
         let last = last_own_time(&store, &key.public())?;
-        let (clock, heads) = (HlcClock::starting_after(last), BTreeMap::new());
-        let state = State { incarnation, noted: false, superseded: false, moved: false, clock, heads };
-        Ok(Self { store, key, generation, was_copied, state: Mutex::new(state) })
+        let (clock, keys, heads) = (HlcClock::starting_after(last), KeyCache::default(), BTreeMap::new());
+        let state = State { incarnation, noted: false, superseded: false, moved: false, clock, keys, heads };
+        let incarnation = AtomicU64::new(incarnation);
+        Ok(Self { store, key, generation, was_copied, incarnation, state: Mutex::new(state) })
     }
 
     /// Whether the directory was a copy, or was put back from one, when it was opened: what it says of this moment may be
@@ -128,7 +134,7 @@ impl LocalWriter {
     /// The incarnation that would write now. Another may have taken its place when the next event is signed:
     /// [`Signer::incarnation`] says which one signs.
     pub fn incarnation(&self) -> u64 {
-        self.lock().incarnation
+        self.incarnation.load(Ordering::SeqCst)
     }
 
     /// Writes one event; durable when it returns.
@@ -175,13 +181,14 @@ impl LocalWriter {
         if state.superseded {
             let [a, b, c, d, e, f, g, h, ..] = salt();
             state.incarnation = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            self.incarnation.store(state.incarnation, Ordering::SeqCst);
             (state.noted, state.superseded) = (false, false);
         }
         let before = state.clone();
         let mut signer = Signer { writer: self, state: &mut state, now_unix_ms, salt, events: vec![] };
         let composed = compose(&mut signer);
         let events = signer.events;
-        let queued = composed.and_then(|()| Ok(self.queue(&events)?));
+        let queued = composed.and_then(|()| Ok(self.queue(&events, &mut state.keys)?));
         let answer = match queued {
             Ok(answer) => answer,
             Err(error) => {
@@ -198,6 +205,21 @@ impl LocalWriter {
             return Err(WriteError::from(error).into());
         }
         Ok(events)
+    }
+
+    /// Signs what `compose` says, as [`LocalWriter::write_with`] would now, and lets go of it: nothing is written and nothing
+    /// leaves this process, so the same positions may be signed again. Others sign meanwhile.
+    ///
+    /// # Errors
+    /// What `compose` returns.
+    pub fn rehearse<E: From<WriteError>>(
+        &self,
+        now_unix_ms: u64,
+        salt: &mut dyn FnMut() -> [u8; 16],
+        compose: impl FnOnce(&mut Signer<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut state = self.lock().clone();
+        compose(&mut Signer { writer: self, state: &mut state, now_unix_ms, salt, events: vec![] })
     }
 
     /// Events of this log came from elsewhere and took the positions that were signed here: a copy of this store has
@@ -275,11 +297,10 @@ impl LocalWriter {
         Ok((None, latest.map(|(_, id)| id)))
     }
 
-    fn queue(&self, events: &[ReceivedEvent]) -> Result<Receiver<Answer>, WriteError> {
-        let mut keys = KeyCache::default();
+    fn queue(&self, events: &[ReceivedEvent], keys: &mut KeyCache) -> Result<Receiver<Answer>, WriteError> {
         let mut runs: BTreeMap<LogId, Vec<_>> = BTreeMap::new();
         for event in events {
-            let verified = verify_single(event.clone(), &mut keys)
+            let verified = verify_single(event.clone(), keys)
                 .map_err(|error| WriteError::Draft(format!("our own signature does not verify: {error}")))?;
             runs.entry(event.header().log_id()).or_default().push(verified);
         }
@@ -314,6 +335,7 @@ impl LocalWriter {
         }
         tracing::warn!(%log, seq = theirs.seq, "a peer holds later events of ours: opening a new incarnation");
         state.incarnation = random();
+        self.incarnation.store(state.incarnation, Ordering::SeqCst);
         state.moved = true;
         (state.noted, state.superseded) = (false, false);
         state.heads.clear();

@@ -99,7 +99,7 @@ fn write_plain(value: &Value, out: &mut String) {
             said.sort_by_key(|(name, _)| name.as_str());
             out.push('{');
             for (name, value) in said {
-                out.push_str(&Value::from(name.as_str()).to_string());
+                write_text(name, out);
                 out.push(':');
                 write_plain(value, out);
                 out.push(',');
@@ -114,8 +114,20 @@ fn write_plain(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
+        Value::String(text) => write_text(text, out),
         plain => out.push_str(&plain.to_string()),
     }
+}
+
+/// A text as JSON. Most need no escapes, and are written as they are.
+fn write_text(text: &str, out: &mut String) {
+    if text.bytes().any(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+        out.push_str(&Value::from(text).to_string());
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 fn says_something(value: &Value) -> bool {

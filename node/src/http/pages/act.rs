@@ -102,8 +102,8 @@ async fn show(
     for (name, value) in read.present.iter().flat_map(|present| &present.values) {
         fields.set(name, value.clone());
     }
-    // Its act is recorded with another content: whoever submits again means another one.
-    if error.is_some_and(|error| error.code == "act_reused") {
+    // Its act is recorded with another content, or its id cannot be read: whoever submits again means another one.
+    if error.is_some_and(|error| matches!(error.code, "act_reused" | "form_act_id")) {
         fields.set(ACT_FIELD, String::new());
     }
     let phone = fields.text("_back") == "/m";
