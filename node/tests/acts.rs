@@ -456,7 +456,9 @@ impl TwoNodes {
 
     fn meet(&self) {
         meet(&self.0[0].1, &self.0[1].1);
-        self.each().map(|node| node.rebuild().unwrap());
+        for node in self.each() {
+            node.rebuild().unwrap();
+        }
         let digests = self.each().map(|node| node.status().projection_digest);
         assert_eq!(digests[0], digests[1]);
     }
