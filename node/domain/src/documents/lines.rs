@@ -125,7 +125,7 @@ pub(super) struct Line<'t> {
 /// all stand one after the other and are contested.
 pub(super) fn merge<'t>(base: &[&'t str], sides: &[Vec<&'t str>]) -> Vec<Line<'t>> {
     let quiet = |lines: &[&'t str]| -> Vec<Line<'t>> {
-        lines.iter().map(|text| Line { text: *text, contested: false, side: 0 }).collect()
+        lines.iter().copied().map(|text| Line { text, contested: false, side: 0 }).collect()
     };
     let mut merged = Vec::with_capacity(base.len());
     let mut at = 0;

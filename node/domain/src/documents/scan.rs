@@ -87,7 +87,7 @@ pub(super) fn scan(change: &[u8]) -> Result<(), DocumentError> {
 
 /// What a change says besides who makes it: the bytes before and after its actor. Empty for bytes that [`scan`] refuses.
 pub(super) fn around_actor(change: &[u8]) -> (&[u8], &[u8]) {
-    let split = || {
+    let split = || -> Result<_, DocumentError> {
         let mut cursor = Cursor(change.get(FIXED_HEADER..).ok_or(malformed("too short"))?);
         cursor.unsigned()?;
         let body = cursor.0;
@@ -98,7 +98,7 @@ pub(super) fn around_actor(change: &[u8]) -> (&[u8], &[u8]) {
         cursor.length_prefixed()?;
         Ok((before, cursor.0))
     };
-    split().unwrap_or_else(|_: DocumentError| (&[], &[]))
+    split().unwrap_or((&[], &[]))
 }
 
 fn scan_body(mut cursor: Cursor<'_>) -> Result<(), DocumentError> {

@@ -141,7 +141,7 @@ fn letters(base: &Document, number: u8, line: &str) -> Vec<u8> {
 fn a_text_of_an_earlier_program_without_an_end_of_its_last_line_is_what_it_was() {
     let mut document = Document::empty();
     let first = foreign(&document, |transaction| {
-        transaction.splice_text(&ObjId::Id(2, first_actor(), 0), 0, 0, "一、集合。\n二、打119。").unwrap();
+        transaction.splice_text(ObjId::Id(2, first_actor(), 0), 0, 0, "一、集合。\n二、打119。").unwrap();
     });
     document.apply(&first, &author(9), 1).unwrap();
     let whole = "一、集合。\n二、打119。";
