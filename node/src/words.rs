@@ -481,6 +481,10 @@ words! {
     Profile => "档案", "Profile";
     Movements => "最近出入库", "Recent movements";
     WrittenAtOnce => "同时写入、互不知情：", "Written at once without seeing each other:";
+    LinesToRead => "有人同时改了同一处", "changed in one place by two people at once";
+    LinesToReadHelp => "有人在互不知情时改了同一处：各自写的整行都保留在下面。请通读，改好后保存；无需改动也请原样保存一次。",
+        "Two people wrote at the same place without seeing each other; the lines of both stand below, whole. Read them and save the text as it shall be, unchanged if all is right.";
+    PlansToRead => "需要通读的预案", "Plans to be read";
     Unrenderable => "{} 处修改暂无法显示", "{} changes cannot be shown";
     Whereabouts => "位置与出动", "Whereabouts";
     Deployments => "出动中", "Deployed to";

@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use browser::page::{Form, form_to, text};
 use browser::{Answer, Browser, Served, wait_until};
-use district::{deliver, done, logs_of, meet, now_ms, sample_street, two_streets};
+use district::{deliver, done, logs_of, meet, now_ms, one_street, sample_street, two_streets};
 use linli::batch::BatchOf;
 use linli::import::{apply, read_street};
 use linli::node::{Node, Receipt, SubmitError, new_act};
 use linli_core::id::RecordId;
 use linli_core::testkit::{District, key};
 use linli_domain::act::ActId;
-use linli_domain::commands::Command;
+use linli_domain::commands::{Command, DraftPlan};
 use linli_domain::state::State;
+use linli_domain::state::document::DocumentState;
 use linli_store::{ProjectionBatch, Store};
 use serde_json::{Value, json};
 
@@ -438,4 +439,115 @@ fn a_line_of_an_import_whose_id_somebody_took_is_imported_all_the_same() {
         let receipts = node.submit_all("导入", acts.clone(), BatchOf::Statements).unwrap();
         assert_eq!(receipts.iter().filter(|receipt| !receipt.repeated).count(), expected);
     }
+}
+
+/// Two nodes of one street, after they have heard each other.
+struct TwoNodes([(Arc<Node>, Store); 2]);
+
+impl TwoNodes {
+    fn new() -> Self {
+        let district = one_street();
+        Self([district::node(&district, 0), district::node(&district, 1)])
+    }
+
+    fn each(&self) -> [&Node; 2] {
+        self.0.each_ref().map(|(node, _)| &**node)
+    }
+
+    fn meet(&self) {
+        meet(&self.0[0].1, &self.0[1].1);
+        for node in self.each() {
+            node.rebuild().unwrap();
+        }
+        let digests = self.each().map(|node| node.status().projection_digest);
+        assert_eq!(digests[0], digests[1]);
+    }
+
+    fn document(&self, plan: &RecordId) -> DocumentState {
+        self.0[0].0.view(plan).unwrap().unwrap().state.document().unwrap().clone()
+    }
+
+    fn plan(&self, text: &str) -> RecordId {
+        let draft = json!({"do": "draft_plan", "tier": "community", "scope": "全街", "title": "防汛", "text": text});
+        let plan = done(self.each()[0], "甲", draft);
+        self.meet();
+        plan
+    }
+}
+
+#[test]
+fn the_same_import_on_both_sides_of_a_cut_writes_each_text_once() {
+    let nodes = TwoNodes::new();
+    let acts = apply::acts(&read_street(&sample_street()).unwrap(), &district::STREET.parse().unwrap()).unwrap();
+    // given one import that ran at two nodes, by two people, before they heard each other
+    for (node, by) in nodes.each().into_iter().zip(["甲", "乙"]) {
+        node.submit_all(by, acts.clone(), BatchOf::Statements).unwrap();
+    }
+    // when they meet
+    nodes.meet();
+    // then each plan says what the import says, once
+    let drafts: Vec<&DraftPlan> =
+        acts.iter().filter_map(|(_, act)| if let Command::DraftPlan(d) = act { Some(d) } else { None }).collect();
+    assert!(!drafts.is_empty());
+    for draft in drafts {
+        let document = nodes.document(&draft.record.unwrap());
+        assert_eq!(document.rendered.text, draft.text.as_ref().unwrap().trim_end_matches('\n'));
+        assert_eq!((document.changes, document.to_be_read.len(), document.unrenderable_total), (1, 0, 0));
+    }
+}
+
+#[test]
+fn an_edit_of_a_plan_that_goes_to_two_nodes_is_one_change_of_its_text() {
+    let nodes = TwoNodes::new();
+    let plan = nodes.plan("一、东门集合。");
+    let (act, whole) = (new_act(), "一、东门集合。\n二、走南路。");
+    let edit = json!({"do": "edit_plan", "plan": plan, "text": whole});
+    for node in nodes.each() {
+        assert!(!submit(node, act, &edit).unwrap().repeated);
+    }
+    // given that the second node goes on before it hears of the first
+    done(nodes.each()[1], "乙", json!({"do": "edit_plan", "plan": plan, "text": format!("{whole}\n三、点名。")}));
+    nodes.meet();
+    let document = nodes.document(&plan);
+    assert_eq!((document.rendered.text, document.changes), (format!("{whole}\n三、点名。"), 3));
+}
+
+#[test]
+fn a_line_that_two_people_changed_is_shown_to_everybody_until_somebody_saves_the_text() {
+    let nodes = TwoNodes::new();
+    let plan = nodes.plan("一、集合。\n二、打119。");
+    // given a number that was changed on both sides of a cut
+    for (node, number) in nodes.each().into_iter().zip(["110", "112"]) {
+        done(node, "甲", json!({"do": "edit_plan", "plan": plan, "text": format!("一、集合。\n二、打{number}。")}));
+    }
+    nodes.meet();
+    assert_eq!(nodes.document(&plan).to_be_read, [2, 3]);
+    // then the plan's page and the desk say so, with both lines, and no number that nobody wrote
+    let served = Served::over(nodes.0[0].0.clone());
+    let (one, other) = (served.operator("丙"), served.operator("丁"));
+    let path = format!("/records/{plan}");
+    let page = text(&one.get(&path).body);
+    let said = "有人同时改了同一处";
+    assert!(page.contains(said) && page.contains("二、打110。") && page.contains("二、打112。"), "{page}");
+    assert!(!page.contains("打1120") && !page.contains("打1102"), "{page}");
+    assert!(text(&one.get("/").body).contains("需要通读的预案"));
+    // when two people have the text open, and the one saves it as it stands
+    let opened = [&one, &other].map(|by| form_to(&by.get(&path).body, "/act/edit_plan"));
+    assert_eq!(fill(&opened[0], &[], &one).status, 303);
+    // then nothing is to be read, and saving it once more changes nothing
+    let settled = one.get(&path);
+    assert!(!text(&settled.body).contains(said) && !text(&one.get("/").body).contains("需要通读的预案"));
+    assert_eq!(fill(&form_to(&settled.body, "/act/edit_plan"), &[], &one).status, 422);
+    // and when the one decides for a number and the other, on the older text, for the other one
+    let decide = |number: &str| format!("一、集合。\n二、打{number}。");
+    assert_eq!(fill(&form_to(&settled.body, "/act/edit_plan"), &[("text", &decide("112"))], &one).status, 303);
+    let asked = fill(&opened[1], &[("text", &decide("110"))], &other);
+    // then the other is asked, on a form that holds both
+    assert_eq!(asked.status, 409, "{}", text(&asked.body));
+    let form = form_to(&asked.body, "/act/edit_plan");
+    assert_eq!(nodes.document(&plan).rendered.text, decide("112"));
+    let both = form.value("text").unwrap().to_owned();
+    assert!(both.contains("打112") && both.contains("打110"), "{both}");
+    assert_eq!(fill(&form, &[("text", &decide("110"))], &other).status, 303);
+    assert_eq!(nodes.document(&plan).rendered.text, decide("110"));
 }

@@ -35,6 +35,8 @@ pub struct Desk {
     pub adoptions: Vec<AdoptionLine>,
     /// Plans in force whose last day has passed, longest ago first.
     pub expired_plans: Vec<Summary>,
+    /// Plans in whose text two people wrote at one place without seeing each other, latest first.
+    pub plans_to_read: Vec<Summary>,
 }
 
 /// An item of which too little is there.
@@ -160,6 +162,7 @@ impl Desk {
         };
         desk.crosschecks = crosschecks(summaries).into_iter().map(titled).collect();
         desk.expired_plans.sort_by_key(|plan| (valid_to(plan), plan.id));
+        desk.plans_to_read.sort_by_key(|plan| (std::cmp::Reverse(plan.last_ms), plan.id));
         desk.in_transit = in_transit(summaries);
         desk.incidents.sort_by_key(|s| (severity_rank(s), std::cmp::Reverse(s.last_ms), s.id));
         desk.hazards.sort_by_key(|s| (due(s).is_none(), due(s), severity_rank(s), s.id));
@@ -178,6 +181,9 @@ impl Desk {
         if summary.outside > 0 {
             let (record, kind, title) = (summary.id, summary.kind, summary.title.clone());
             self.adoptions.push(AdoptionLine { record, kind, title, acts: summary.outside });
+        }
+        if matches!(&summary.detail, Detail::Plan { to_be_read: 1.., .. }) {
+            self.plans_to_read.push(summary.clone());
         }
         match &summary.detail {
             Detail::Plan { .. } if summary.state_on(today) == StateWord::Expired => {

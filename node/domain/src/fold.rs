@@ -357,8 +357,8 @@ fn step(view: &mut RecordView, entry: Entry<'_>, knowledge: Knowledge<'_>) -> Op
     Some(Folded { fact, stamp })
 }
 
-/// An event that says again what another one said. Both changes of a document stay, because later ones may stand on
-/// either; all else counts once.
+/// An event that says again what another one said. Of a document its change is mostly the very same one; one that was made
+/// on another content stays, because later ones may stand on it. All else counts once.
 fn repeat(view: &mut RecordView, fact: &Fact, of: EventId, ctx: &Context<'_>) {
     if let Some(change) = fact.change().filter(|_| fact.info().is_some_and(|info| info.record == view.kind))
         && let Some(document) = view.state.document_mut()

@@ -111,6 +111,8 @@ pub enum Detail {
         scope: String,
         /// Its last day.
         valid_to: Option<Date>,
+        /// How many lines two people wrote at without seeing each other, until somebody who has seen both saves it.
+        to_be_read: u64,
     },
     /// A hazard.
     Hazard {
@@ -335,6 +337,7 @@ fn plan_line(plan: &PlanState) -> (String, Detail) {
         tier: outline.map(|o| o.tier),
         scope: outline.map(|o| o.scope.clone()).unwrap_or_default(),
         valid_to: outline.and_then(|o| o.valid_to),
+        to_be_read: plan.document.to_be_read.len() as u64,
     };
     (outline.map(|o| o.title.clone()).unwrap_or_default(), detail)
 }

@@ -178,6 +178,8 @@ impl Form {
         let mut body = Map::from_iter([("do".to_owned(), Value::from(self.act))]);
         for name in self.fixed {
             match (*name, fields.text(name)) {
+                // A form that showed a document before anybody wrote says so: what others wrote meanwhile is not taken back.
+                ("heads", "") if fields.has("heads") => drop(body.insert("heads".to_owned(), Value::Array(vec![]))),
                 (_, "") => {}
                 (name @ ("heads" | "events"), ids) => drop(body.insert(name.to_owned(), ids.split(' ').collect())),
                 (name, text) => drop(body.insert(name.to_owned(), Value::from(text))),

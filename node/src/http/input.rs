@@ -25,6 +25,11 @@ impl Fields {
         self.0.push((name.to_owned(), value));
     }
 
+    /// Whether a field was sent, be it empty.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
     /// A field's text; empty if it is missing. A line comes without the blanks around it; several lines come as they
     /// are, because a plan's text that is sent back untouched must stay untouched.
     pub(crate) fn text(&self, name: &str) -> &str {

@@ -67,7 +67,10 @@ impl DraftPlan {
             let fact = Fact::PlanDrafted(fact);
             drafts.push(ctx.first_or_next(record, view.as_ref(), self.area.as_ref(), fact)?);
         }
-        let edits: Vec<Edit> = self.text.map(|text| Edit::SetText { text }).into_iter().collect();
+        // A text that stands there already is left alone: whoever states it has not read what is to be read in it.
+        let now = document_of(view.as_ref()).map_or("", |document| &document.rendered.text);
+        let stated = self.text.filter(|text| text.trim_end_matches('\n') != now);
+        let edits: Vec<Edit> = stated.map(|text| Edit::SetText { text }).into_iter().collect();
         if !edits.is_empty()
             && let Some(edited) = ctx.change(document_of(view.as_ref()), edits)?
         {
@@ -79,7 +82,8 @@ impl DraftPlan {
     }
 }
 
-/// Changes a plan's text. Only the difference is written, so edits of the same moment merge.
+/// Changes a plan's text. Only the lines that differ are written, each whole, so edits of the same moment merge line by
+/// line. The text as it stands settles the lines that somebody has to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EditPlan {
@@ -87,7 +91,8 @@ pub struct EditPlan {
     pub plan: RecordId,
     /// The whole text as it shall be.
     pub text: String,
-    /// The heads of the text that was changed; the present one if absent. What others wrote since stays.
+    /// The heads of the text that was changed; the present one if absent, none of a plan that had no text. What others
+    /// wrote since stays; where they changed the same lines, the edit is refused.
     #[serde(default)]
     pub heads: Option<Vec<ChangeHash>>,
     /// Anything else worth saying.

@@ -37,6 +37,7 @@ const EDITABLE: &[(&str, &str)] = &[
     ("service_radius_m", "service_radius_m"),
     ("keeper", "keeper"),
     ("minimums", "minimums"),
+    ("text", "text"),
 ];
 
 macro_rules! refusals {

@@ -10,6 +10,7 @@ use crate::events::supplies_adjusted::AdjustReason;
 use crate::scenario::{History, Known, counted, day, deployed, issued, received, record, reported};
 
 mod guards;
+mod plan_texts;
 mod transfers;
 
 fn code<T: std::fmt::Debug>(result: Result<T, Refused>) -> &'static str {

@@ -3,13 +3,13 @@
 //! Order matters: checks that cost nothing come first, nothing is given to automerge before [`super::scan`] bounded
 //! what it can expand to, and nothing replaces the document before the result was saved, loaded and found the same.
 
-use automerge::{ActorId, Automerge, Change, ChangeHash, ChangeMetadata, LoadOptions, TextEncoding, legacy};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ChangeMetadata, LoadOptions, ReadDoc, TextEncoding, legacy};
 
 use super::contain::contained;
 use super::scan::scan;
 use super::{
-    CHANGE_OPS_MAX, DocumentError, FIELDS_MAX, LIST_ITEMS_MAX, Loaded, Rendered, SAVED_BYTES_MAX, TEXT_BYTES_MAX,
-    VALUES_BYTES_MAX, shape,
+    ACTORS_MAX, CHANGE_OPS_MAX, DocumentError, FIELDS_MAX, HEADS_MAX, LIST_ITEMS_MAX, Loaded, Rendered,
+    SAVED_BYTES_MAX, TEXT_BYTES_MAX, VALUES_BYTES_MAX, actor_of_content, shape,
 };
 
 /// First bytes of a saved document: magic, checksum, chunk type.
@@ -26,7 +26,8 @@ pub(super) fn apply(loaded: &Loaded, bytes: &[u8], actor: &ActorId) -> Result<Op
     if change.hash().0[..4] != bytes[4..8] {
         return Err(DocumentError::WrongChecksum);
     }
-    if change.actor_id() != actor {
+    let of_content = *change.actor_id() == actor_of_content(bytes);
+    if !of_content && change.actor_id() != actor {
         return Err(DocumentError::WrongActor);
     }
     contained(|| check_shape(&change))??;
@@ -34,9 +35,17 @@ pub(super) fn apply(loaded: &Loaded, bytes: &[u8], actor: &ActorId) -> Result<Op
         return Ok(None);
     }
     check_position(&loaded.automerge, &change)?;
+    if of_content && actors(&loaded.automerge) >= ACTORS_MAX {
+        return Err(DocumentError::DocumentTooLarge);
+    }
     let next = contained(|| merge(loaded, change))??;
-    check_bounds(&loaded.rendered, &next)?;
+    check_bounds(loaded, &next)?;
     Ok(Some(next))
+}
+
+/// How many actors have written in a document.
+pub(super) fn actors(automerge: &Automerge) -> u64 {
+    automerge.stats().num_actors
 }
 
 /// What can be said of a change by itself.
@@ -158,13 +167,15 @@ pub(super) fn canonical_save(loaded: &Loaded) -> Vec<u8> {
 }
 
 /// A document that is over a bound can still be made smaller, so only growth beyond a bound is refused.
-fn check_bounds(before: &Rendered, next: &Loaded) -> Result<(), DocumentError> {
-    let (old, new) = (Size::of(before), Size::of(&next.rendered));
+fn check_bounds(before: &Loaded, next: &Loaded) -> Result<(), DocumentError> {
+    let (old, new) = (Size::of(&before.rendered), Size::of(&next.rendered));
+    let heads = |loaded: &Loaded| loaded.automerge.get_heads().len();
     let outgrown = |old: usize, new: usize, max: usize| new > max && new > old;
     if outgrown(old.text, new.text, TEXT_BYTES_MAX)
         || outgrown(old.items, new.items, LIST_ITEMS_MAX)
         || outgrown(old.fields, new.fields, FIELDS_MAX)
         || outgrown(old.values, new.values, VALUES_BYTES_MAX)
+        || outgrown(heads(before), heads(next), HEADS_MAX)
     {
         return Err(DocumentError::DocumentTooLarge);
     }

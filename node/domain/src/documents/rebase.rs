@@ -1,15 +1,17 @@
 //! Edits that somebody made with an older content before them, as edits of the content that stands there now.
 //!
-//! Our own changes stand one on the other, because one actor writes them; so an edit that began on older heads cannot be
-//! recorded beside what came since. What the person changed is found by comparing with what they were shown, and only
-//! that is written: what others changed meanwhile stays. Texts merge letter by letter. A field that both changed is
-//! nobody's to decide here: the person is asked.
+//! A node records one change on the other: whoever edits there can still be asked, so nothing is left for a merge. What
+//! the person changed is found by comparing with what they were shown, and only that is written: what others changed
+//! meanwhile stays. Texts merge line by line. A field or a line that both changed is nobody's to decide here: the person
+//! is asked.
 
 use std::collections::BTreeMap;
 
-use automerge::ChangeHash;
+use super::lines::{self, Line};
+use super::{Document, DocumentError, Edit, Rendered};
 
-use super::{Document, DocumentError, Edit, Rendered, contain, shape};
+/// The field that a text is called by.
+const TEXT: &str = "text";
 
 /// Why edits that began on older heads cannot be made now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +19,12 @@ pub enum RebaseError {
     /// The heads are not part of the document, or Automerge refuses.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// Somebody else has changed a field that these edits change as well.
+    /// Somebody else has changed a field, or lines of the text, that these edits change as well.
     #[error("somebody else has changed {field} meanwhile")]
     ChangedMeanwhile {
-        /// The field, or the list.
+        /// The field or the list; `text` for the text.
         field: String,
-        /// What stands there now; none where it was removed.
+        /// What stands there now, lines with ` / ` between them; none where it was removed.
         now: Option<String>,
     },
 }
@@ -34,12 +36,11 @@ impl Document {
     /// # Errors
     /// [`RebaseError`].
     pub fn rebase(&self, seen: &[[u8; 32]], edits: Vec<Edit>) -> Result<Vec<Edit>, RebaseError> {
-        let seen = if seen.is_empty() { Self::empty().heads() } else { seen.to_vec() };
-        let (shown, now) = (self.render_at(&seen)?, self.render());
+        let (shown, now) = (self.rendered_when_seen(seen)?, self.render());
         let mut rebased = Vec::with_capacity(edits.len());
         for edit in edits {
             rebased.extend(match edit {
-                Edit::SetText { text } => self.rebased_text(&seen, &shown, &now, text)?,
+                Edit::SetText { text } => rebased_text(&shown.text, &now.text, &text)?,
                 Edit::SetField { key, value } => {
                     let fits = fits(field(&shown, &key), field(&now, &key), Some(&value), &key)?;
                     fits.then_some(Edit::SetField { key, value })
@@ -57,23 +58,39 @@ impl Document {
         Ok(rebased)
     }
 
-    fn rebased_text(
-        &self,
-        seen: &[[u8; 32]],
-        shown: &Rendered,
-        now: &Rendered,
-        text: String,
-    ) -> Result<Option<Edit>, DocumentError> {
-        if text == shown.text {
-            return Ok(None);
-        }
-        if shown.text == now.text {
-            return Ok(Some(Edit::SetText { text }));
-        }
-        let seen: Vec<ChangeHash> = seen.iter().copied().map(ChangeHash).collect();
-        let text = contain::contained(|| shape::merged_text(&self.0.automerge, &seen, &text))??;
-        Ok(Some(Edit::SetText { text }))
+    /// What a form shows to somebody who has to look again: the text that stands there now with what they made of an older
+    /// one. Where others wrote at the same place, first their lines stand and then this person's.
+    ///
+    /// # Errors
+    /// [`DocumentError::UnknownHeads`].
+    pub fn both_texts(&self, seen: &[[u8; 32]], text: &str) -> Result<String, DocumentError> {
+        let (shown, now) = (self.rendered_when_seen(seen)?, self.render());
+        Ok(whole(&lines::merge(&lines::of(&shown.text), &[lines::of(&now.text), lines::of(text)])))
     }
+
+    fn rendered_when_seen(&self, seen: &[[u8; 32]]) -> Result<Rendered, DocumentError> {
+        if seen.is_empty() { Ok(Rendered::default()) } else { self.render_at(seen) }
+    }
+}
+
+fn rebased_text(shown: &str, now: &str, text: &str) -> Result<Option<Edit>, RebaseError> {
+    let wanted = lines::of(text);
+    if wanted == lines::of(shown) || wanted == lines::of(now) {
+        return Ok(None);
+    }
+    let merged = lines::merge(&lines::of(shown), &[lines::of(now), wanted]);
+    if !merged.iter().any(|line| line.contested) {
+        let text = whole(&merged);
+        return Ok((text != lines::shown(now)).then_some(Edit::SetText { text }));
+    }
+    let theirs = merged.iter().filter(|line| line.contested && line.side == 0).map(|line| line.text);
+    let theirs: Vec<&str> = theirs.collect();
+    let now = (!theirs.is_empty()).then(|| theirs.join(" / "));
+    Err(RebaseError::ChangedMeanwhile { field: TEXT.to_owned(), now })
+}
+
+fn whole(lines: &[Line<'_>]) -> String {
+    lines.iter().map(|line| line.text).collect::<Vec<_>>().join("\n")
 }
 
 fn rebased_item(
@@ -177,7 +194,39 @@ mod tests {
         let edits = plan.rebase(&opened, vec![text("一、甲地集合。\n二、走南门。\n")]).unwrap();
         save(&mut plan, &edits);
         // then what both changed stands
-        assert_eq!(plan.render().text, "一、甲地集合。\n二、走北门。\n");
+        assert_eq!(plan.render().text, "一、甲地集合。\n二、走北门。");
+    }
+
+    #[test]
+    fn a_line_that_both_changed_is_asked_about_and_comes_back_with_both() {
+        let mut plan = Document::empty();
+        save(&mut plan, &[text("一、集合。\n二、打119。\n三、点名。")]);
+        let opened = plan.heads();
+        // given that somebody changed a line and put one in before it
+        save(&mut plan, &[text("〇、关电。\n一、集合。\n二、打110。\n三、点名。")]);
+        // when somebody else saves another version of that line on the older text
+        let mine = "一、集合。\n二、打112。\n三、报数。";
+        let asked = plan.rebase(&opened, vec![text(mine)]);
+        // then nothing is written, and the person is shown what stands there now, and then both
+        let now = Some("二、打110。".to_owned());
+        assert_eq!(asked, Err(RebaseError::ChangedMeanwhile { field: "text".to_owned(), now }));
+        let both = "〇、关电。\n一、集合。\n二、打110。\n二、打112。\n三、报数。";
+        assert_eq!(plan.both_texts(&opened, mine).unwrap(), both);
+        // and a line that somebody else removed is asked about as well
+        let opened = plan.heads();
+        save(&mut plan, &[text("〇、关电。\n一、集合。\n三、点名。")]);
+        let asked = plan.rebase(&opened, vec![text("〇、关电。\n一、集合。\n二、打120。\n三、点名。")]);
+        assert_eq!(asked, Err(RebaseError::ChangedMeanwhile { field: "text".to_owned(), now: None }));
+    }
+
+    #[test]
+    fn a_text_typed_before_anybody_wrote_does_not_mix_with_what_was_written_since() {
+        let mut plan = Document::empty();
+        save(&mut plan, &[text("一、甲地集合。")]);
+        let now = Some("一、甲地集合。".to_owned());
+        let asked = plan.rebase(&[], vec![text("一、乙地集合。")]);
+        assert_eq!(asked, Err(RebaseError::ChangedMeanwhile { field: "text".to_owned(), now }));
+        assert_eq!(plan.rebase(&[], vec![text("一、甲地集合。\n")]), Ok(vec![]), "the same is nothing to write");
     }
 
     #[test]

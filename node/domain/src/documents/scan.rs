@@ -15,7 +15,7 @@ const CHUNK_CHANGE: u8 = 1;
 const CHUNK_COMPRESSED: u8 = 2;
 /// Most predecessors in one change. An operation has one, or as many as there were concurrent values.
 const PREDECESSORS_MAX: u64 = 2 * CHANGE_OPS_MAX as u64;
-/// Most bytes of names after their runs are expanded. Otherwise one name of 60 KiB times 5,000 rows is 300 MB.
+/// Most bytes of names after their runs are expanded. Otherwise one name of 60 KiB times 20,000 rows is 1.2 GB.
 const EXPANDED_NAMES_BYTES_MAX: u64 = 512 * 1024;
 
 /// What a column holds, and with that how it is read.
@@ -83,6 +83,22 @@ pub(super) fn scan(change: &[u8]) -> Result<(), DocumentError> {
         return Err(malformed("length of the chunk"));
     }
     scan_body(cursor)
+}
+
+/// What a change says besides who makes it: the bytes before and after its actor. Empty for bytes that [`scan`] refuses.
+pub(super) fn around_actor(change: &[u8]) -> (&[u8], &[u8]) {
+    let split = || -> Result<_, DocumentError> {
+        let mut cursor = Cursor(change.get(FIXED_HEADER..).ok_or(malformed("too short"))?);
+        cursor.unsigned()?;
+        let body = cursor.0;
+        for _ in 0..cursor.unsigned()? {
+            cursor.take(32)?;
+        }
+        let before = &body[..body.len() - cursor.0.len()];
+        cursor.length_prefixed()?;
+        Ok((before, cursor.0))
+    };
+    split().unwrap_or((&[], &[]))
 }
 
 fn scan_body(mut cursor: Cursor<'_>) -> Result<(), DocumentError> {

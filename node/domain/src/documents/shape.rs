@@ -14,6 +14,7 @@ use automerge::{
 };
 use linli_core::event::domain_hash;
 
+use super::lines::{self, Hunk};
 use super::{Document, DocumentError, Edit, Loaded, NAME_CHARS_MAX, Rendered};
 
 /// Between the parts of a flattened key. Names may not contain control characters.
@@ -24,10 +25,6 @@ const FIELDS: u64 = 1;
 const TEXT: u64 = 2;
 const LISTS: u64 = 3;
 
-/// Above this many characters of difference the text is replaced between its common ends, because finding the smallest
-/// difference takes time that grows with the square.
-const FINE_DIFFERENCE_CHARS_MAX: usize = 8_000;
-
 /// An Automerge document without any change. All indexes into text count code points.
 pub(super) fn blank() -> Automerge {
     Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint)
@@ -36,6 +33,11 @@ pub(super) fn blank() -> Automerge {
 /// The actor of the first change. Author actors have another length, so none can be this one.
 fn first_actor() -> ActorId {
     ActorId::from(&domain_hash("linli/document/1", &[])[..8])
+}
+
+/// An actor that no change is made under: for drafts of changes whose actor follows from what they say.
+pub(super) fn nobody() -> ActorId {
+    ActorId::from(&domain_hash("linli/change-draft/1", &[])[..8])
 }
 
 fn object(counter: u64) -> ObjId {
@@ -108,7 +110,7 @@ pub(super) fn render(automerge: &Automerge, heads: Option<&[ChangeHash]>) -> Ren
         None => automerge.text(object(TEXT)),
         Some(heads) => automerge.text_at(object(TEXT), heads),
     };
-    rendered.text = text.unwrap_or_default();
+    rendered.text = lines::shown(&text.unwrap_or_default()).to_owned();
     rendered
 }
 
@@ -165,9 +167,13 @@ pub(super) fn edit(
 ) -> Result<Vec<u8>, DocumentError> {
     let mut copy = automerge.clone();
     copy.set_actor(actor.clone());
+    let to_be_read = match edits.iter().any(|edit| matches!(edit, Edit::SetText { .. })) {
+        true => to_be_read(automerge),
+        false => vec![],
+    };
     let mut transaction = copy.transaction();
     for edit in edits {
-        write(&mut transaction, edit)?;
+        write(&mut transaction, edit, &to_be_read)?;
     }
     let seconds = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
     let (hash, _) = transaction.commit_with(CommitOptions::default().with_time(seconds));
@@ -176,7 +182,7 @@ pub(super) fn edit(
     Ok(change.raw_bytes().to_vec())
 }
 
-fn write(transaction: &mut Transaction<'_>, edit: &Edit) -> Result<(), DocumentError> {
+fn write(transaction: &mut Transaction<'_>, edit: &Edit, to_be_read: &[usize]) -> Result<(), DocumentError> {
     match edit {
         Edit::SetField { key, value } => {
             require(is_name(key))?;
@@ -190,7 +196,7 @@ fn write(transaction: &mut Transaction<'_>, edit: &Edit) -> Result<(), DocumentE
                 false => transaction.delete(&fields, key.as_str()).map_err(|_| DocumentError::Refused),
             }
         }
-        Edit::SetText { text } => set_text(transaction, text).map_err(|_| DocumentError::Refused),
+        Edit::SetText { text } => set_text(transaction, text, to_be_read).map_err(|_| DocumentError::Refused),
         Edit::SetItem { list, key, fields } => {
             require(is_name(list) && is_name(key) && fields.keys().all(|field| is_name(field)))?;
             put(transaction, LISTS, &item_path(list, key, ""), "")?;
@@ -223,36 +229,70 @@ fn put(transaction: &mut Transaction<'_>, map: u64, key: &str, value: &str) -> R
     transaction.put(&map, key, value).map_err(|_| DocumentError::Refused)
 }
 
-/// The text that stands there now, with what somebody changed who had these heads before them: what others wrote since
-/// stays. Made on a clone under an actor that no author can have; only its text is used.
-///
-/// # Errors
-/// [`DocumentError::UnknownHeads`] or [`DocumentError::Refused`].
-pub(super) fn merged_text(automerge: &Automerge, seen: &[ChangeHash], text: &str) -> Result<String, DocumentError> {
-    let mut past = automerge.fork_at(seen).map_err(|_| DocumentError::UnknownHeads)?;
-    past.set_actor(ActorId::from(&domain_hash("linli/rebase/1", &[])[..8]));
-    let mut transaction = past.transaction();
-    set_text(&mut transaction, text).map_err(|_| DocumentError::Refused)?;
-    transaction.commit_with(CommitOptions::default().with_time(0));
-    let mut both = automerge.clone();
-    both.merge(&mut past).map_err(|_| DocumentError::Refused)?;
-    both.text(object(TEXT)).map_err(|_| DocumentError::Refused)
+/// Writes the lines that differ, each whole, from the last to the first so that places hold. A text that is sent as it
+/// stands settles the lines that somebody has to read, as [`put`] settles concurrent values: they are written anew.
+fn set_text(transaction: &mut Transaction<'_>, new: &str, to_be_read: &[usize]) -> Result<(), AutomergeError> {
+    let (old, new) = (transaction.text(object(TEXT))?, lines::stored(new));
+    let (was, is): (Vec<&str>, Vec<&str>) = (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+    let hunks: Vec<Hunk> = if lines::shown(&old) == lines::shown(&new) {
+        let there = to_be_read.iter().filter(|line| **line < is.len());
+        there.map(|line| Hunk { old: *line..line + 1, new: *line..line + 1 }).collect()
+    } else {
+        lines::hunks(&was, &is)
+    };
+    for hunk in hunks.into_iter().rev() {
+        let chars = |lines: &[&str]| lines.iter().map(|line| line.chars().count()).sum::<usize>();
+        replace(transaction, chars(&was[..hunk.old.start]), chars(&was[hunk.old]), &is[hunk.new].concat())?;
+    }
+    Ok(())
 }
 
-fn set_text(transaction: &mut Transaction<'_>, new: &str) -> Result<(), AutomergeError> {
+/// Puts whole lines in the place of others. New lines go in amid the old ones, which are then taken away around them:
+/// lines that somebody else puts in before or after the old ones at the same time so come to stand before or after the new.
+fn replace(transaction: &mut Transaction<'_>, at: usize, removed: usize, new: &str) -> Result<(), AutomergeError> {
     let text = object(TEXT);
-    let old = transaction.text(&text)?;
-    let prefix = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
-    let (old_len, new_len) = (old.chars().count(), new.chars().count());
-    let room = old_len.min(new_len) - prefix;
-    let suffix = old.chars().rev().zip(new.chars().rev()).take(room).take_while(|(a, b)| a == b).count();
-    let (removed, inserted) = (old_len - prefix - suffix, new_len - prefix - suffix);
-    if removed == 0 && inserted == 0 {
-        return Ok(());
+    if removed < 2 || new.is_empty() {
+        return transaction.splice_text(&text, at, removed.cast_signed(), new);
     }
-    if removed > 0 && inserted > 0 && removed + inserted <= FINE_DIFFERENCE_CHARS_MAX {
-        return transaction.update_text(&text, new);
+    transaction.splice_text(&text, at + 1, 0, new)?;
+    transaction.splice_text(&text, at + 1 + new.chars().count(), removed.cast_signed() - 1, "")?;
+    transaction.splice_text(&text, at, 1, "")
+}
+
+/// The lines of the text, by their places, that two people wrote at without seeing each other, and that nobody has saved
+/// since who had seen both. None while the document has one head: whoever wrote last has seen all.
+pub(super) fn to_be_read(automerge: &Automerge) -> Vec<usize> {
+    let heads = automerge.get_heads();
+    if heads.len() < 2 {
+        return vec![];
     }
-    let middle: String = new.chars().skip(prefix).take(inserted).collect();
-    transaction.splice_text(&text, prefix, removed.cast_signed(), &middle)
+    let text_at = |heads: &[ChangeHash]| automerge.text_at(object(TEXT), heads).unwrap_or_default();
+    let (present, base) = (text_at(&heads), text_at(&seen_by_all(automerge, &heads)));
+    let sides: Vec<String> = heads.iter().map(|head| text_at(&[*head])).collect();
+    let sides: Vec<Vec<&str>> = sides.iter().map(|side| lines::of(side)).collect();
+    let merged = lines::merge(&lines::of(&base), &sides);
+    lines::to_be_read(&merged, &lines::of(&present))
+}
+
+/// The heads of what all of these heads have seen.
+fn seen_by_all(automerge: &Automerge, heads: &[ChangeHash]) -> Vec<ChangeHash> {
+    let dependencies: BTreeMap<ChangeHash, Vec<ChangeHash>> =
+        automerge.get_changes_meta(&[]).into_iter().map(|change| (change.hash, change.deps)).collect();
+    let past = |head: &ChangeHash| {
+        let (mut past, mut open) = (BTreeSet::new(), vec![*head]);
+        while let Some(next) = open.pop() {
+            if past.insert(next) {
+                open.extend(dependencies.get(&next).into_iter().flatten());
+            }
+        }
+        past
+    };
+    let mut common = heads.first().map(past).unwrap_or_default();
+    for head in &heads[1..] {
+        let past = past(head);
+        common.retain(|change| past.contains(change));
+    }
+    let covered: BTreeSet<ChangeHash> =
+        common.iter().filter_map(|change| dependencies.get(change)).flatten().copied().collect();
+    common.difference(&covered).copied().collect()
 }

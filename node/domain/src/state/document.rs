@@ -76,7 +76,10 @@ pub struct DocumentState {
     pub heads: Vec<ChangeHash>,
     /// What it says.
     pub rendered: Rendered,
-    /// Changes applied.
+    /// Lines of the text, counted from 1, that two people wrote at without seeing each other: somebody has to read them.
+    /// None once somebody who has seen both has saved the document.
+    pub to_be_read: Vec<u64>,
+    /// Changes applied. The same change that came in two events is one.
     pub changes: u64,
     /// Changes that did not pass the gate, or that build on changes that are not here.
     pub unrenderable_total: u64,
@@ -124,7 +127,6 @@ impl DocumentState {
         if !pending.pass(document) {
             return self.open.pending.push(pending);
         }
-        self.changes += 1;
         self.retry();
     }
 
@@ -141,9 +143,7 @@ impl DocumentState {
         loop {
             let before = self.open.pending.len();
             self.open.pending.retain(|pending| !pending.pass(document));
-            let passed = before - self.open.pending.len();
-            self.changes += passed as u64;
-            if passed == 0 {
+            if self.open.pending.len() == before {
                 return;
             }
         }
@@ -159,6 +159,8 @@ impl DocumentState {
             self.heads = document.heads().into_iter().map(ChangeHash::from_bytes).collect();
             self.heads.sort_unstable();
             self.rendered = document.render();
+            self.to_be_read = document.to_be_read();
+            self.changes = document.changes();
             self.saved = document.save();
         }
     }
@@ -167,6 +169,13 @@ impl DocumentState {
     pub fn rendered_at(&self, heads: &[ChangeHash]) -> Option<Rendered> {
         let heads: Vec<[u8; 32]> = heads.iter().map(|head| *head.as_bytes()).collect();
         Document::load(&self.saved).ok()?.render_at(&heads).ok()
+    }
+
+    /// What a form shows to somebody whose text stood on these heads and has to look again; none where they are not among
+    /// its changes. See [`Document::both_texts`].
+    pub fn both_texts(&self, seen: &[ChangeHash], text: &str) -> Option<String> {
+        let seen: Vec<[u8; 32]> = seen.iter().map(|head| *head.as_bytes()).collect();
+        Document::load(&self.saved).ok()?.both_texts(&seen, text).ok()
     }
 
     /// A field of the document.

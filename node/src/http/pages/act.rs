@@ -180,10 +180,15 @@ fn present(node: &Node, typed: &Fields) -> Option<Present> {
     let view = node.view(&record).ok()??;
     let document = view.state.document()?;
     let mut values = vec![("heads".to_owned(), heads_text(document))];
+    let heads = typed.text("heads").split(' ').filter(|head| !head.is_empty());
+    let heads: Option<Vec<ChangeHash>> = heads.map(|head| head.parse().ok()).collect();
     if matches!(view.state, RecordState::Plan(_)) {
+        // The text comes back with what others wrote meanwhile, or whoever sends it again would take that back unseen.
+        let typed_text = Some(typed.text("text")).filter(|text| !text.is_empty());
+        let both = typed_text.zip(heads).and_then(|(text, heads)| document.both_texts(&heads, text));
+        values.extend(both.map(|text| ("text".to_owned(), text)));
         return Some(Present { text: Some(document.rendered.text.clone()), values });
     }
-    let heads: Option<Vec<ChangeHash>> = typed.text("heads").split(' ').map(|head| head.parse().ok()).collect();
     let shown: BTreeMap<_, _> = profile_values(&document.rendered_at(&heads?)?).into_iter().collect();
     let now: BTreeMap<_, _> = profile_values(&document.rendered).into_iter().collect();
     let of = |values: &BTreeMap<String, String>, name: &str| values.get(name).cloned().unwrap_or_default();

@@ -92,6 +92,9 @@ fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Mar
                 @if !desk.adoptions.is_empty() {
                     (section(lang, "adoptions", Word::Adoptions, Word::NoneHere, &adoptions(lang, desk), now_ms))
                 }
+                @if !desk.plans_to_read.is_empty() {
+                    (section(lang, "plans-to-read", Word::PlansToRead, Word::NoneHere, &rows(&desk.plans_to_read), now_ms))
+                }
                 @if !desk.expired_plans.is_empty() {
                     (section(lang, "expired-plans", Word::ExpiredPlans, Word::NoneHere, &rows(&desk.expired_plans), now_ms))
                 }

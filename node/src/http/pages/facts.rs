@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use linli_core::id::{EventId, RecordId};
 use linli_domain::date::Date;
 use linli_domain::record::RecordView;
+use linli_domain::state::document::{ChangeHash, DocumentState};
 use linli_domain::state::{
     BuildingState, ContactState, HazardState, IncidentState, PlanState, SupplyPointState, TeamState,
 };
@@ -195,7 +196,7 @@ impl Reading<'_> {
         }
     }
 
-    fn profile(&self, document: &linli_domain::state::document::DocumentState) -> Markup {
+    fn profile(&self, document: &DocumentState) -> Markup {
         let lang = self.lang;
         html! {
             @if document.rendered.fields.is_empty() && document.rendered.lists.is_empty() { p.empty { (lang.t(Word::NoneHere)) } }
@@ -293,11 +294,31 @@ impl Reading<'_> {
             @for (event, text) in self.issued_texts {
                 section.card { h2 { (lang.t(Word::TextInForce)) " " span.mono.soft { (event.short()) } } div.plan-text { (text) } }
             }
-            section.card { h2 { (lang.t(Word::PlanText)) } div.plan-text { (plan.document.rendered.text) } }
+            section.card {
+                h2 { (lang.t(Word::PlanText)) }
+                (self.to_be_read(&plan.document))
+                div.plan-text { (plan.document.rendered.text) }
+            }
         }
     }
 
-    fn which_text(&self, plan: &PlanState, heads: &[linli_domain::state::document::ChangeHash]) -> Markup {
+    /// The lines of a text that two people wrote at without seeing each other, and changes that cannot be shown.
+    fn to_be_read(&self, document: &DocumentState) -> Markup {
+        let lines: Vec<&str> = document.rendered.text.split('\n').collect();
+        let to_be_read = document.to_be_read.iter().filter_map(|number| Some((number, lines.get(line_at(*number)?)?)));
+        html! {
+            @if !document.to_be_read.is_empty() { div.note.warn #to-be-read {
+                p { strong { (self.lang.t(Word::LinesToRead)) } }
+                p { (self.lang.t(Word::LinesToReadHelp)) }
+                ul { @for (number, line) in to_be_read { li { span.num { (number) } (self.lang.of("：", ": ")) (line) } } }
+            } }
+            @if document.unrenderable_total > 0 {
+                p { (tag("unknown", &self.lang.fill(Word::Unrenderable, &[&document.unrenderable_total]))) }
+            }
+        }
+    }
+
+    fn which_text(&self, plan: &PlanState, heads: &[ChangeHash]) -> Markup {
         match plan.document.heads == heads {
             true => tag("blue", self.lang.t(Word::PresentText)),
             false => tag("amber", self.lang.t(Word::EarlierText)),
@@ -326,6 +347,11 @@ impl Reading<'_> {
         };
         self.card(Word::Profile, &listings)
     }
+}
+
+/// Where a line that is counted from 1 stands.
+fn line_at(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
 }
 
 fn position(lat_e7: Option<i64>, lon_e7: Option<i64>) -> Markup {

@@ -75,7 +75,10 @@ fn describe(lang: Lang, detail: &Detail, today: Date, tags: &mut Vec<labels::Lab
             }
             lang.fill(Word::ItemKinds, &[&stock.len()])
         }
-        Detail::Plan { tier, scope, valid_to } => {
+        Detail::Plan { tier, scope, valid_to, to_be_read } => {
+            if *to_be_read > 0 {
+                tags.push(("orange", lang.t(Word::LinesToRead).to_owned()));
+            }
             tags.extend(valid_to.and_then(|day| labels::expiry_label(lang, day, today)));
             let tier = tier.map(|tier| lang.of(tier.zh(), tier.en())).unwrap_or_default();
             format!("{tier} {scope}")

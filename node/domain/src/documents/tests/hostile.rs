@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::contain::contained;
 use super::super::scan::scan;
 use super::super::{Document, DocumentError, Edit, actor_of, shape};
-use super::{NOW, author, item, remove, set, text, write};
+use super::{NOW, author, by_author, item, remove, set, text, write};
 
 /// Gives a change of which bytes were altered the checksum that fits, if automerge parses it at all.
 fn with_fitting_checksum(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
@@ -63,7 +63,7 @@ fn mutated_changes_are_contained_and_leave_the_document_as_it_was() {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let (mut tried, mut parsed, mut ungated_panics) = (0u32, 0u32, 0u32);
     for edits in edits {
-        let change = document.edit(edits, &author(1), 1, NOW).unwrap();
+        let change = by_author(&document, 1, edits);
         for position in 8..change.len() {
             for pattern in 1..=255u8 {
                 // Every other bit pattern would only take longer: all single bits, and a spread of the rest.

@@ -115,18 +115,34 @@ fn the_short_way_takes_an_act_of_many_events_and_leaves_what_may_be_a_repetition
 }
 
 #[test]
-fn both_changes_of_a_repeated_edit_stay_so_that_later_ones_can_stand_on_either() {
+fn a_repeated_edit_is_one_change_and_one_that_stands_on_another_text_is_told() {
     let base = History::new(1).then(Fact::PlanEdited(change(None, 1, &[text("甲地集合")], "甲")));
-    let edit = |node| {
-        let edits = [Edit::SetField { key: "标题".to_owned(), value: "防汛".to_owned() }];
-        of_act(7, 0, Fact::PlanEdited(change(Some(&base.view()), node, &edits, "甲")))
+    let edit = |view: &RecordView, node| {
+        of_act(7, 0, Fact::PlanEdited(change(Some(view), node, &[text("甲地集合\n乙地点名")], "甲")))
     };
-    let cut = base.clone().cut([edit(1)], [edit(2)]);
-    let next = change(Some(&cut.view()), 1, &[text("乙地集合")], "甲");
-    let later = cut.then(Fact::PlanEdited(next)).view();
-    let State::Plan(plan) = &later.state else { panic!() };
-    assert_eq!((plan.document.unrenderable_total, plan.document.changes), (0, 4));
-    assert_eq!(plan.writers["甲"], 3, "written once, though two changes stand");
+    let document = |history: &History| {
+        let State::Plan(plan) = history.view().state else { panic!() };
+        plan
+    };
+    // given an edit that was sent to two nodes with the same text, where one of them goes on
+    let cut = base.clone().cut([edit(&base.view(), 1)], [edit(&base.view(), 2)]);
+    let plan = document(&cut);
+    assert_eq!((plan.document.rendered.text.as_str(), plan.document.changes), ("甲地集合\n乙地点名", 2));
+    assert_eq!((plan.writers["甲"], plan.document.to_be_read.len(), cut.view().repeated.total), (2, 0, 1));
+    // given one of which another node had changed the text before, so that it is another change
+    let title = Edit::SetField { key: "标题".to_owned(), value: "防汛".to_owned() };
+    let titled = base.clone().then(Fact::PlanEdited(change(Some(&base.view()), 2, &[title], "乙")));
+    let again = edit(&titled.view(), 2);
+    let mut apart = titled;
+    let parents = vec![apart.events[0].id];
+    apart.tell(1, EPOCH_MS + 50_000, parents, &edit(&base.view(), 1));
+    let parents = vec![apart.events[1].id];
+    apart.tell(2, EPOCH_MS + 60_000, parents, &again);
+    // then both stay, because later changes may stand on either, and the lines are to be read
+    let plan = document(&apart);
+    assert_eq!(plan.document.rendered.text, "甲地集合\n乙地点名\n乙地点名");
+    assert_eq!((plan.document.unrenderable_total, plan.writers["甲"]), (0, 2));
+    assert!(!plan.document.to_be_read.is_empty());
 }
 
 #[test]
