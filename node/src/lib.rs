@@ -16,6 +16,7 @@ pub mod import;
 pub mod mesh;
 pub mod node;
 pub mod operators;
+pub mod outside;
 pub mod peer_checks;
 pub mod peers;
 pub mod projector;

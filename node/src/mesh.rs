@@ -96,9 +96,14 @@ impl Node {
         tokio::spawn(async move {
             loop {
                 let (node, filled) = (self.clone(), filled.clone());
-                let fold = move || {
+                let fold = move || -> Result<(), NodeError> {
                     let come = std::mem::take(&mut *filled.lock().unwrap_or_else(PoisonError::into_inner));
-                    node.projector.catch_up().map(|()| node.projector.tell_again(&come))
+                    node.projector.catch_up()?;
+                    node.projector.tell_again(&come);
+                    if node.projector.access_changed() {
+                        node.end_what_was_revoked().inspect_err(|_| node.projector.ask_access_again())?;
+                    }
+                    Ok(())
                 };
                 let folded = tokio::task::spawn_blocking(fold).await;
                 match folded {

@@ -32,6 +32,8 @@ use crate::cli::now_ms;
 use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
+mod access;
+mod areas;
 mod removed;
 
 /// Most events folded in one pass: bounds memory, and how long a pass keeps others waiting.
@@ -61,7 +63,7 @@ pub struct Change {
 pub const VERSION_KEY: &[u8] = b"m";
 
 /// Version of what lies beside the views here. Raise it when keys are added: what was folded before is folded anew.
-const INDEX_VERSION: u64 = 1;
+const INDEX_VERSION: u64 = 2;
 
 /// What is kept in memory of each record.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -110,6 +112,7 @@ pub struct Projector {
     heard: AtomicU64,
     /// Whether own events are durable that could not be folded.
     owes_own: AtomicBool,
+    access: access::AccessNews,
     changes: broadcast::Sender<Change>,
 }
 
@@ -131,6 +134,7 @@ impl Projector {
             complete_ms: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             owes_own: AtomicBool::new(false),
+            access: access::AccessNews::default(),
             changes: broadcast::channel(CHANGES_MAX).0,
         };
         if !projector.load()? {
@@ -261,6 +265,7 @@ impl Projector {
         let (projection, mut heard) = (self.store.projection(), false);
         let mut acts = ActsOfPass::new(&projection);
         for event in events {
+            self.access.note(&event, &mut batch);
             if let Some(record) = event.header().record {
                 batch.put(event_key(&record, event.header().time.to_bits(), &event.id()), location(&event));
                 acts.note(&event, record)?;

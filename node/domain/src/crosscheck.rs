@@ -52,6 +52,20 @@ impl CheckClass {
         }
     }
 
+    /// How soon somebody should look, 0 first: people and plans before stock, and stock before registers.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::TwoPlansInForce => 0,
+            Self::OneTeamTwoTasks => 1,
+            Self::OnePersonTwoPlaces => 2,
+            Self::TeamAtClosedIncident => 3,
+            Self::OneTransferTwoArrivals => 4,
+            Self::LostOnTheWay => 5,
+            Self::OneActTwoRecords => 6,
+            Self::OneAddressTwoBuildings => 7,
+        }
+    }
+
     /// The Chinese term.
     pub const fn zh(self) -> &'static str {
         match self {
@@ -106,7 +120,7 @@ impl CrossCheck {
     }
 }
 
-/// Everything that contradicts between the records and that nobody has explained, ascending by id.
+/// Everything that contradicts between the records and that nobody has explained, the gravest first, then ascending by id.
 pub fn crosschecks(summaries: &[Summary]) -> Vec<CrossCheck> {
     let all: BTreeMap<RecordId, &Summary> = summaries.iter().map(|summary| (summary.id, summary)).collect();
     let mut found = BTreeSet::new();
@@ -120,7 +134,10 @@ pub fn crosschecks(summaries: &[Summary]) -> Vec<CrossCheck> {
     let explained = |check: &CrossCheck| {
         check.records.iter().any(|record| all.get(record).is_some_and(|known| known.explained.contains(&check.id)))
     };
-    found.into_iter().filter(|check| !explained(check)).take(CROSSCHECKS_MAX).collect()
+    let mut open: Vec<CrossCheck> = found.into_iter().filter(|check| !explained(check)).collect();
+    open.sort_by_key(|check| (check.class.rank(), check.id));
+    open.truncate(CROSSCHECKS_MAX);
+    open
 }
 
 /// Whether another plan is in force for the scope of this one, so that both must not be.

@@ -13,6 +13,7 @@ use crate::http::clock;
 use crate::http::forms::{Shown, Source};
 use crate::http::input::Fields;
 use crate::http::session::Operator;
+use crate::outside::Outside;
 use crate::words::{Lang, Word};
 
 /// What conflicts are shown with.
@@ -23,6 +24,8 @@ pub(crate) struct Sides<'s> {
     pub(crate) told: &'s Told,
     /// The title of another record that a side names.
     pub(crate) title_of: &'s dyn Fn(&RecordId) -> String,
+    /// Whose record it is, where this node does not speak for it.
+    pub(crate) outside: Option<&'s Outside>,
 }
 
 impl Sides<'_> {
@@ -85,7 +88,7 @@ impl Sides<'_> {
     fn side(&self, event: &EventId, kept: Option<EventId>) -> Markup {
         let lang = self.lang;
         let Some(line) = self.line_of(event) else {
-            return html! { div.side { span.mono { (event.short()) } } };
+            return html! { div.side { span title=(event) { (lang.t(Word::NotHereEntry)) } } };
         };
         html! {
             div.side {
@@ -98,7 +101,7 @@ impl Sides<'_> {
                     }
                 }
                 p { bdi { (byline(lang, line)) } br; span.mono { (line.area) } " · " (clock::time(line.time_ms, self.now_ms)) }
-                dl.facts { @for (key, value) in &line.fields {
+                dl.facts { @for (key, value) in line.fields.iter().filter(|(key, value)| !super::values::is_id(key, value)) {
                     dt { (super::history::field_name(lang, line, key)) }
                     dd { (super::values::value(lang, key, value, self.title_of)) }
                 } }
@@ -128,6 +131,7 @@ impl Sides<'_> {
             back: "",
             options: &sides,
             id: format!("settle-{}", conflict.id),
+            outside: self.outside,
         };
         form.folded(&shown, true)
     }
@@ -136,7 +140,7 @@ impl Sides<'_> {
     fn told(&self, event: &EventId) -> String {
         let lang = self.lang;
         self.line_of(event).map_or_else(
-            || event.short(),
+            || lang.t(Word::NotHereEntry).to_owned(),
             |line| {
                 let label = lang.of(&line.label_zh, &line.label_en);
                 format!("{label} · {} · {} · {}", byline(lang, line), line.area, clock::minute(line.time_ms))
