@@ -15,6 +15,7 @@ linli_need_packages() {
     while [ $# -gt 0 ]; do
         case "$1" in
             python) python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv) ;;
+            browser) command -v chromium >/dev/null || missing+=(chromium) ;;
             clocks) ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing+=(libfaketime) ;;
             namespaces) command -v ip >/dev/null && command -v nft >/dev/null || missing+=(iproute2 nftables) ;;
         esac
