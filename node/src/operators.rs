@@ -322,7 +322,7 @@ impl Operators {
 const CODE: &str = "operator/code/";
 const SESSION: &str = "operator/session/";
 /// Stands as the issuer of the code that a start draws.
-const START: &str = "linli serve";
+pub(crate) const START: &str = "linli serve";
 
 /// What the store keeps. Programs before this list kept a name and an end.
 fn read(store: &Store, what: &str) -> Result<Kept, NodeError> {

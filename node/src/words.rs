@@ -182,6 +182,7 @@ words! {
     WaitingCodes => "尚未使用的登录码", "Codes that nobody has used";
     Sessions => "已登录的会话", "Sessions";
     IssuedBy => "发放人", "Issued by";
+    ByThisMachine => "本机启动时", "this machine, at its start";
     IssuedAt => "发放时间", "Issued";
     SignedInAt => "登录时间", "Signed in";
     LastUsed => "最近使用", "Last used";
@@ -519,7 +520,7 @@ words! {
     Longitude => "经度", "Longitude";
     WhatToDo => "可以做的事", "What can be done";
     Marks => "违反规则的操作", "Acts that break a rule";
-    OutsideWaits => "辖区外的行为：{} 条，等本辖区采纳后才计入", "Acts from outside: {}; they count once somebody of this area adopts them";
+    OutsideWaits => "辖区外的行为：{} 条，等此记录所属辖区的人采纳后才计入", "Acts from outside: {}; they count once somebody of the record's area adopts them";
     FromOutsideNotCounted => "辖区外，未计入", "from outside, not counted";
     RepeatedActs => "重复送达的行为：{} 条，只计一次", "Acts that were sent again: {}; they count once";
     ActsFromOutside => "辖区外行为 {} 条待采纳", "{} acts from outside to adopt";

@@ -90,7 +90,9 @@ impl Checks<'_> {
         if ours.is_none() {
             tags.push(("", lang.t(Word::ExplainedThere).to_owned()));
         }
-        let title = records().map(|summary| heading(lang, summary)).collect::<Vec<_>>().join(" ↔ ");
+        let mut titles: Vec<String> = records().map(|summary| heading(lang, summary)).collect();
+        titles.dedup();
+        let title = titles.join(" ↔ ");
         Row { href, title, detail: subject(line), tags, at: None }
     }
 }

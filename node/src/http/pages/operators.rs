@@ -17,7 +17,7 @@ use crate::http::forms::clock_tick;
 use crate::http::input::{Fields, see_other};
 use crate::http::session::{Operator, Visitor};
 use crate::node::random_bytes;
-use crate::operators::Admission;
+use crate::operators::{Admission, START};
 use crate::words::{Lang, Word};
 
 /// Which code was just issued, by its id. The code itself never stands in an address.
@@ -149,7 +149,11 @@ impl Listed<'_> {
                     @if one.may_issue { " " (tag("plain", lang.t(Word::MayIssue))) }
                 }
                 td data-label=(lang.t(Word::IssuedBy)) {
-                    @if one.issued_by.is_empty() { (unknown(lang)) } @else { bdi { (one.issued_by) } }
+                    @match one.issued_by.as_str() {
+                        "" => (unknown(lang)),
+                        START => (lang.t(Word::ByThisMachine)),
+                        name => bdi { (name) },
+                    }
                 }
                 td data-label=(lang.t(since)) {
                     @if one.since_ms == 0 { (unknown(lang)) } @else { (clock::time(one.since_ms, now_ms)) }
