@@ -19,6 +19,7 @@ pub mod losses;
 pub mod mesh;
 pub mod node;
 pub mod operators;
+pub mod outside;
 pub mod peer_checks;
 pub mod peers;
 pub mod projector;

@@ -105,7 +105,12 @@ impl Node {
                     if let Err(error) = node.accepted_losses.forget_healed() {
                         tracing::warn!(%error, "what is back stays accepted as lost for now");
                     }
-                    node.catch_up().map(|()| node.projector.tell_again(&come))
+                    node.catch_up()?;
+                    node.projector.tell_again(&come);
+                    if node.projector.access_changed() {
+                        node.end_what_was_revoked().inspect_err(|_| node.projector.ask_access_again())?;
+                    }
+                    Ok(())
                 };
                 let folded = tokio::task::spawn_blocking(fold).await;
                 match folded {

@@ -236,7 +236,7 @@ impl Node {
             let ended = operators.end_all()?;
             tracing::warn!(ended, "the data directory was copied or restored: everybody signs in anew");
         }
-        Ok(Arc::new(Self {
+        let node = Self {
             operators,
             metrics: Registry::new(),
             record_locks: (0..RECORD_LOCKS).map(|_| Mutex::default()).collect(),
@@ -255,7 +255,9 @@ impl Node {
             projector,
             dir,
             key,
-        }))
+        };
+        node.end_what_was_revoked()?;
+        Ok(Arc::new(node))
     }
 
     pub(crate) fn prepare(

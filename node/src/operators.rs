@@ -16,6 +16,7 @@ use linli_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::node::NodeError;
+use crate::peer_checks::CLOCK_WRONG_MS;
 
 /// How long a one-time code waits to be used: one day, in milliseconds.
 pub const CODE_LIFETIME_MS: u64 = 24 * 3_600_000;
@@ -27,6 +28,9 @@ pub const NAME_CHARS_MAX: usize = 40;
 pub const KEPT_MAX: usize = 1_000;
 /// How long a page may show a code again, as when it is reloaded: ten minutes, in milliseconds.
 pub const SHOWN_FOR_MS: u64 = 600_000;
+/// How far ahead of this clock a code may have been issued, in milliseconds. One that comes from further ahead was dated
+/// by a clock that was wrong and has been put back since: its day says nothing, and it lets nobody in.
+const CODE_AHEAD_MS: u64 = CLOCK_WRONG_MS;
 /// Most codes that can be shown again at once.
 const SHOWN_MAX: usize = 64;
 
@@ -72,6 +76,14 @@ pub struct Admission {
     /// The act that issued it, if that had an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<String>,
+}
+
+impl Admission {
+    /// Whether a code can be used: within its day, by a clock that has not been put back since it was issued. A session
+    /// asks for its end only: a machine that has lost its clock in an outage must not put its people out.
+    const fn is_valid_code(&self, now_ms: u64) -> bool {
+        self.since_ms <= now_ms.saturating_add(CODE_AHEAD_MS) && now_ms < self.expires_ms
+    }
 }
 
 /// All codes that wait and all sessions that last.
@@ -177,7 +189,7 @@ impl Operators {
     /// The code of an admission, while a page may show it again: for ten minutes, and until it is used or revoked.
     pub fn shown_again(&self, id: &str, now_ms: u64) -> Option<String> {
         let state = self.lock();
-        let waits = state.codes.values().any(|code| code.id == id);
+        let waits = state.codes.values().any(|code| code.id == id && code.is_valid_code(now_ms));
         let fresh = state.fresh.iter().find(|fresh| fresh.id == id && fresh.until_ms > now_ms);
         fresh.filter(|_| waits).map(|fresh| fresh.code.clone())
     }
@@ -192,7 +204,13 @@ impl Operators {
     /// What a code would let in, without using it up.
     pub(crate) fn waiting(&self, code: &str, now_ms: u64) -> Option<Admission> {
         let state = self.lock();
-        state.codes.get(&key_of(CODE, &canonical(code)?)).filter(|kept| kept.expires_ms > now_ms).cloned()
+        state.codes.get(&key_of(CODE, &canonical(code)?)).filter(|kept| kept.is_valid_code(now_ms)).cloned()
+    }
+
+    /// The ids of everything that lets somebody in.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let state = self.lock();
+        state.codes.values().chain(state.sessions.values()).map(|kept| kept.id.clone()).collect()
     }
 
     /// Turns a code into a session; `event` has its issuing on record ([`Node::sign_in`] sees to that). Case, spaces and
@@ -205,7 +223,7 @@ impl Operators {
     pub fn redeem(&self, code: &str, event: EventId, now_ms: u64) -> Result<Session, RedeemError> {
         let key = key_of(CODE, &canonical(code).ok_or(RedeemError::Unknown)?);
         let mut state = self.lock();
-        let kept = state.codes.get(&key).filter(|kept| kept.expires_ms > now_ms).cloned();
+        let kept = state.codes.get(&key).filter(|kept| kept.is_valid_code(now_ms)).cloned();
         let kept = kept.ok_or(RedeemError::Unknown)?;
         self.store.local().delete(&key).map_err(NodeError::from)?;
         state.codes.remove(&key);
@@ -240,12 +258,15 @@ impl Operators {
     /// Everything that lets somebody in, the latest first.
     pub fn admissions(&self, now_ms: u64) -> Admissions {
         let state = self.lock();
-        let listed = |kept: &Kept| {
-            let mut all: Vec<Admission> = kept.values().filter(|one| one.expires_ms > now_ms).cloned().collect();
+        let listed = |kept: &Kept, is_valid: fn(&Admission, u64) -> bool| {
+            let mut all: Vec<Admission> = kept.values().filter(|one| is_valid(one, now_ms)).cloned().collect();
             all.sort_by(|a, b| (b.since_ms, &a.id).cmp(&(a.since_ms, &b.id)));
             all
         };
-        Admissions { codes: listed(&state.codes), sessions: listed(&state.sessions) }
+        Admissions {
+            codes: listed(&state.codes, Admission::is_valid_code),
+            sessions: listed(&state.sessions, |session, now_ms| session.expires_ms > now_ms),
+        }
     }
 
     /// Ends the code or session of an id.
@@ -301,7 +322,7 @@ impl Operators {
 const CODE: &str = "operator/code/";
 const SESSION: &str = "operator/session/";
 /// Stands as the issuer of the code that a start draws.
-const START: &str = "linli serve";
+pub(crate) const START: &str = "linli serve";
 
 /// What the store keeps. Programs before this list kept a name and an end.
 fn read(store: &Store, what: &str) -> Result<Kept, NodeError> {
@@ -426,6 +447,28 @@ mod tests {
         let session = operators.redeem(&code, EVENT, 0).unwrap();
         assert!(operators.session(&session.token, SESSION_LIFETIME_MS + 1).is_none());
         assert!(operators.redeem("", EVENT, 0).is_err() && operators.session("guess", 0).is_none());
+    }
+
+    #[test]
+    fn a_code_that_a_wrong_clock_dated_lets_nobody_in_once_the_clock_is_put_right() {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        let now = 400 * DAY_MS;
+        for (issued, works) in [
+            (now + 365 * DAY_MS, false),
+            (now + 2 * DAY_MS, false),
+            (now + CODE_AHEAD_MS + 1, false),
+            // A clock that is put back by minutes ends nothing.
+            (now + 600_000, true),
+            (now, true),
+            (now - DAY_MS, false),
+        ] {
+            let operators = operators();
+            let code = operators.start_code("王联络", issued).unwrap();
+            let ahead = i128::from(issued) - i128::from(now);
+            assert_eq!(operators.waiting(&code, now).is_some(), works, "issued {ahead} ms ahead");
+            assert_eq!(operators.admissions(now).codes.len(), usize::from(works), "issued {ahead} ms ahead");
+            assert_eq!(operators.redeem(&code, EVENT, now).is_ok(), works, "issued {ahead} ms ahead");
+        }
     }
 
     #[test]

@@ -17,21 +17,27 @@ pub const CLOCK_WARNS_MS: u64 = 60_000;
 pub const CLOCK_WRONG_MS: u64 = 3_600_000;
 /// Most lines about single peers: the rest is on the page of peers.
 const LINES_MAX: usize = 3;
+/// Most names in a line about this node's clock.
+const NAMES_MAX: usize = 5;
 
 /// This node's clock differs from those of all peers that were heard, by so much that what is signed now would be dated
 /// wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClockDoubt {
     /// By how much this node's clock is ahead, in milliseconds; less than nothing if it is behind. The middle one of the
     /// differences to all peers.
     pub ahead_ms: i64,
     /// How many peers were heard, in the last 24 hours and since the start. All of them differ.
     pub peers: usize,
+    /// The names of those peers.
+    pub heard: Vec<String>,
+    /// The names of the enrolled nodes that have not been heard: what their clocks show is not known.
+    pub unheard: Vec<String>,
 }
 
 impl fmt::Display for ClockDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&own_clock(self.ahead_ms, self.peers, self.peers))
+        f.write_str(&own_clock(self.ahead_ms, self.peers, &self.heard, &self.unheard))
     }
 }
 
@@ -83,8 +89,17 @@ impl Node {
 pub(crate) fn clock_doubt(peers: &[PeerLine]) -> Option<ClockDoubt> {
     let heard: Vec<i64> = peers.iter().filter_map(|peer| peer.clock_ahead_ms).collect();
     let all_off = heard.iter().all(|ahead| ahead.unsigned_abs() >= CLOCK_WRONG_MS);
-    let middle = middle(heard.clone()).filter(|_| all_off)?;
-    Some(ClockDoubt { ahead_ms: middle.saturating_neg(), peers: heard.len() })
+    let (count, middle) = (heard.len(), middle(heard).filter(|_| all_off)?);
+    let (heard, unheard) = heard_and_not(peers);
+    Some(ClockDoubt { ahead_ms: middle.saturating_neg(), peers: count, heard, unheard })
+}
+
+/// The names of peers that said what their clocks show, and of those that did not.
+fn heard_and_not(peers: &[PeerLine]) -> (Vec<String>, Vec<String>) {
+    let (heard, unheard): (Vec<&PeerLine>, Vec<&PeerLine>) =
+        peers.iter().partition(|peer| peer.clock_ahead_ms.is_some());
+    let names = |lines: Vec<&PeerLine>| lines.into_iter().map(|peer| peer.name.clone()).collect();
+    (names(heard), names(unheard))
 }
 
 /// What people are told of clocks. Where most peers differ, this node's own is named; else those of the peers.
@@ -99,7 +114,8 @@ pub(crate) fn clock_lines(peers: &[PeerLine]) -> Vec<String> {
         None => vec![],
         Some(ahead) if most => {
             let alike = off.iter().filter(|(_, other)| (*other > 0) == (ahead > 0)).count();
-            vec![own_clock(ahead.saturating_neg(), alike, heard.len())]
+            let (heard, unheard) = heard_and_not(peers);
+            vec![own_clock(ahead.saturating_neg(), alike, &heard, &unheard)]
         }
         Some(_) => off.into_iter().take(LINES_MAX).map(|(name, ahead)| clock_of(name, ahead)).collect(),
     }
@@ -129,13 +145,34 @@ fn middle(mut of: Vec<i64>) -> Option<i64> {
     of.get(of.len().saturating_sub(1) / 2).copied()
 }
 
-fn own_clock(ahead_ms: i64, differ: usize, heard: usize) -> String {
+/// Says of whom it stands on what they said, and of whom nothing is known: one of one is not everybody.
+fn own_clock(ahead_ms: i64, differ: usize, heard: &[String], unheard: &[String]) -> String {
     let [(zh, en), (zh_side, en_side)] = [spans(ahead_ms.unsigned_abs()), side(ahead_ms)];
     let (zh_what, en_what) = what(ahead_ms);
+    let count = heard.len();
+    let (zh_of, en_of) = match (count, differ == count) {
+        (1, true) => ("唯一收到的节点".to_owned(), "the only peer heard".to_owned()),
+        (_, true) => (format!("已收到的 {count} 个节点都"), format!("all {count} peers heard")),
+        (_, false) => (format!("已收到的 {count} 个节点中的 {differ} 个"), format!("{differ} of {count} peers heard")),
+    };
+    let (zh_heard, en_heard) = (few(heard, "、"), few(heard, ", "));
+    let (zh_rest, en_rest) = match unheard {
+        [] => (String::new(), String::new()),
+        _ => (format!("；未收到：{}", few(unheard, "、")), format!("; not heard: {}", few(unheard, ", "))),
+    };
     format!(
-        "{zh_what}：本节点时钟比 {heard} 个节点中的 {differ} 个{zh_side} {zh} / \
-         {en_what}: this node's clock is {en} {en_side} {differ} of {heard} peers"
+        "{zh_what}：本节点时钟比{zh_of}{zh_side} {zh}（已收到：{zh_heard}{zh_rest}） / \
+         {en_what}: this node's clock is {en} {en_side} {en_of} (heard: {en_heard}{en_rest})"
     )
+}
+
+/// A few names, and how many more there are.
+fn few(names: &[String], joint: &str) -> String {
+    let mut told = names.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(joint);
+    if names.len() > NAMES_MAX {
+        told.push_str(&format!(" +{}", names.len() - NAMES_MAX));
+    }
+    told
 }
 
 fn clock_of(name: &str, ahead_ms: i64) -> String {
@@ -198,12 +235,15 @@ mod tests {
     #[test]
     fn a_clock_four_years_ahead_of_everybody_is_told_with_figures_and_signing_asks() {
         let peers = peers(&[Some(-FOUR_YEARS), Some(-FOUR_YEARS - 40), None, Some(-FOUR_YEARS + 900)]);
-        assert_eq!(clock_doubt(&peers), Some(ClockDoubt { ahead_ms: FOUR_YEARS, peers: 3 }));
+        let names = |which: &[usize]| which.iter().map(|n| format!("街道{n}")).collect::<Vec<_>>();
+        let doubt = ClockDoubt { ahead_ms: FOUR_YEARS, peers: 3, heard: names(&[0, 1, 3]), unheard: names(&[2]) };
+        assert_eq!(clock_doubt(&peers), Some(doubt));
         let lines = clock_lines(&peers);
         assert_eq!(lines.len(), 1);
         assert_eq!(
             lines[0],
-            "时钟有误：本节点时钟比 3 个节点中的 3 个快 4 年 3 天 / wrong clock: this node's clock is 4 y 3 d ahead of 3 of 3 peers"
+            "时钟有误：本节点时钟比已收到的 3 个节点都快 4 年 3 天（已收到：街道0、街道1、街道3；未收到：街道2） / \
+             wrong clock: this node's clock is 4 y 3 d ahead of all 3 peers heard (heard: 街道0, 街道1, 街道3; not heard: 街道2)"
         );
     }
 
@@ -225,12 +265,10 @@ mod tests {
         assert!(clock_lines(&peers(&[None, None])).is_empty());
         assert_eq!(clock_doubt(&peers(&[None])), None);
         assert_eq!(clock_doubt(&peers(&[Some(HOUR - 1)])), None);
-        assert_eq!(clock_doubt(&peers(&[Some(HOUR)])), Some(ClockDoubt { ahead_ms: -HOUR, peers: 1 }));
+        assert_eq!(clock_doubt(&peers(&[Some(HOUR)])).map(|doubt| doubt.ahead_ms), Some(-HOUR));
         let warned = clock_lines(&peers(&[Some(90_000)]));
-        assert!(
-            warned[0].ends_with("clocks differ: this node's clock is 1 min 30 s behind 1 of 1 peers"),
-            "{warned:?}"
-        );
+        let told = "clocks differ: this node's clock is 1 min 30 s behind the only peer heard (heard: 街道0)";
+        assert!(warned[0].ends_with(told), "{warned:?}");
         assert!(clock_lines(&peers(&[Some(i64::MIN), Some(i64::MAX)])).len() == 1);
     }
 

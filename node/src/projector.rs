@@ -30,7 +30,9 @@ use crate::cli::now_ms;
 use crate::enrolment::Enrolment;
 use crate::node::NodeError;
 
+mod access;
 mod ahead;
+mod areas;
 mod keys;
 mod over;
 mod removed;
@@ -107,6 +109,7 @@ pub struct Projector {
     heard: AtomicU64,
     /// Whether own events are durable that could not be folded.
     owes_own: AtomicBool,
+    access: access::AccessNews,
     changes: broadcast::Sender<Change>,
 }
 
@@ -128,6 +131,7 @@ impl Projector {
             complete_ms: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             owes_own: AtomicBool::new(false),
+            access: access::AccessNews::default(),
             changes: broadcast::channel(CHANGES_MAX).0,
         };
         match projector.load() {
@@ -312,6 +316,7 @@ impl Projector {
         let mut by_record: BTreeMap<RecordId, Vec<ReceivedEvent>> = BTreeMap::new();
         let mut heard = false;
         for event in events {
+            self.access.note(&event, &mut batch);
             if let Some(record) = event.header().record {
                 batch.put(event_key(&record, event.header().time.to_bits(), &event.id()), location(&event));
                 heard |= event.header().author != self.enrolment.node;

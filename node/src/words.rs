@@ -164,7 +164,7 @@ words! {
     LiveOff => "此页不会自动更新", "This page does not update by itself";
 
     // Signing in.
-    SignInIntro => "请输入一次性登录码。登录码由本节点管理员用 linli 命令或值守台发放，24 小时内有效，只能用一次。",
+    SignInIntro => "请输入一次性登录码。登录码由本节点的管理员发放，24 小时内有效，只能用一次。",
         "Enter your one-time code. The person who runs this node issues it; it is valid for 24 hours and works once.";
     SignInCode => "一次性登录码", "One-time code";
     SignInCodeHint => "例如 7KQ4-M2XD，不分大小写", "Such as 7KQ4-M2XD; upper or lower case";
@@ -182,6 +182,7 @@ words! {
     WaitingCodes => "尚未使用的登录码", "Codes that nobody has used";
     Sessions => "已登录的会话", "Sessions";
     IssuedBy => "发放人", "Issued by";
+    ByThisMachine => "本机启动时", "this machine, at its start";
     IssuedAt => "发放时间", "Issued";
     SignedInAt => "登录时间", "Signed in";
     LastUsed => "最近使用", "Last used";
@@ -201,9 +202,22 @@ words! {
         "No other node has confirmed it yet; in a cut it is delivered when the link returns.";
     ReceiptOpen => "查看记录", "Open the record";
     ReceiptTitle => "已记录", "Recorded";
+    OutsideTitle => "已记录，尚不计入", "Recorded, does not count yet";
+    OutsideBefore => "此记录属于区划 {}，不在本节点辖区内。您的操作会被记录并送达，但在该区划或其上级的人采纳之前不计入。可采纳的节点：{}。",
+        "This record belongs to area {}, which is not this node's. What you do is recorded and delivered, and does not count until somebody there or above adopts it. Nodes where that can be done: {}.";
+    OutsideAfter => "此记录属于区划 {}，不在本节点辖区内：在该区划或其上级的人采纳之前不计入。请联系其中一个节点，请他们在该记录页面上选“采纳辖区外的行为”：{}。",
+        "This record belongs to area {}, which is not this node's: it does not count until somebody there or above adopts it. Ask at one of these nodes for “Adopt acts from outside” on the record's page: {}.";
+    NoAdopterKnown => "本节点还不知道有这样的节点", "this node knows of none yet";
+    AndSoMany => "{} 等 {} 个", "{} and others, {} in all";
+    AdoptedThere => "由当地或上级采纳", "adopted there or above";
 
     // What can go wrong.
     ErrorTitle => "没有完成", "Not done";
+    Particulars => "详情", "Details";
+    Technical => "技术信息", "For technicians";
+    NodeKeys => "节点公钥", "Node keys";
+    NotHereRecord => "本节点没有的记录", "a record that is not here";
+    NotHereEntry => "本节点没有的条目", "an entry that is not here";
     NothingLost => "您填写的内容都在。", "What you typed is kept.";
     ErrNotFound => "这里没有这个页面或记录", "There is no such page or record here";
     ErrNotFoundNext => "请从值守台或列表重新进入；记录也可能尚未同步到本节点",
@@ -237,8 +251,10 @@ words! {
     ErrSlowNext => "什么都没有记录；请再试一次", "Nothing was recorded; try again";
     ErrOutcomeUnknown => "处理超时：这项操作可能已经记录，也可能还在记录",
         "It took too long: the act may have been recorded, or may still be";
-    ErrOutcomeUnknownNext => "把同一张表单原样再提交一次（返回上一页），或用同一 Idempotency-Key 再发一次：不会记录两次。查询：GET /api/v1/acts/{}",
-        "Submit the same form again as it is (go back a page), or send it again with the same Idempotency-Key: it is not recorded twice. To ask: GET /api/v1/acts/{}";
+    ErrOutcomeUnknownNext => "请返回上一页，把同一张表单原样再提交一次：不会记录两次。",
+        "Go back a page and submit the same form again as it is: it is not recorded twice.";
+    ErrOutcomeUnknownMore => "程序：用同一 Idempotency-Key 再发一次；查询：GET /api/v1/acts/{}",
+        "Programs: send it again with the same Idempotency-Key; to ask: GET /api/v1/acts/{}";
     ErrActId => "操作编号应为 1 至 200 个可见 ASCII 字符", "An act id is 1 to 200 visible ASCII characters";
     ErrActIdNext => "最好用客户端生成的 UUID", "Best a UUID that the client draws";
     ErrFormActId => "表单的操作编号读不出来，没有记录任何内容", "The act id of this form cannot be read: nothing was recorded";
@@ -248,12 +264,14 @@ words! {
     ErrActUnknown => "截至 {}，本节点没有记录这项操作（另有 {} 个节点未联系上）",
         "As of {} this act is not recorded here ({} nodes have not been heard)";
     ErrActUnknownNext => "可用同一编号再发送一次：只会记录一次", "Send it again under the same id: it is recorded once";
-    ErrActReused => "编号 {} 已用于另一项操作：记录 {}，内容 {}；这次的内容是 {}",
+    ErrActReused => "这张表单已经记录过另一项内容", "This form has recorded something else already";
+    ErrActReusedMore => "编号 {} 已用于另一项操作：记录 {}，内容 {}；这次的内容是 {}",
         "The id {} is another act's: record {}, content {}; this one has content {}";
-    ErrActReusedNext => "先前那次已经记录。如果这确实是另一件事，请再提交一次（程序：换一个编号）",
-        "The earlier one is recorded. If this is another matter, submit it once more (programs: under another id)";
-    ErrClockWrongNext => "请先校准本机时钟；若确认本机时钟正确，请勾选后再提交（程序：Clock-Checked: yes；命令行：--clock-checked）",
-        "Put this machine's clock right first; if you are sure that it is right, tick the box and submit again (programs: Clock-Checked: yes; command line: --clock-checked)";
+    ErrActReusedNext => "先前那次已经记录。如果这确实是另一件事，请再提交一次（程序：换一个编号）。",
+        "The earlier one is recorded. If this is another matter, submit it once more (programs: under another id).";
+    ErrClockWrongNext => "请先校准本机时钟；若确认本机时钟正确，请勾选后再提交。",
+        "Put this machine's clock right first; if you are sure that it is right, tick the box and submit again.";
+    ErrClockWrongMore => "程序：Clock-Checked: yes；命令行：--clock-checked", "Programs: Clock-Checked: yes; command line: --clock-checked";
     ClockChecked => "我已核对，本机时钟正确", "I have checked: this machine's clock is right";
     DurableNotShown => "已存本节点，页面暂时还不能显示", "Stored on this node; the pages cannot show it yet";
     DurableNotShownNext => "不必再提交。请查看状态页。", "There is no need to submit it again. Look at the status page.";
@@ -274,7 +292,8 @@ words! {
         "Then it is trouble no more, and stays in the list with who accepted it and when; whatever is missing after this is trouble anew. Get back first what another node or a stick has.";
     LossesMayNot => "由能发放登录码的管理员确认", "Those who may issue sign-in codes accept it";
     ErrMayNotIssue => "您的登录码由同事发放，不能再发放或收回登录码", "Your own code was issued by a colleague: you cannot issue or revoke codes";
-    ErrMayNotIssueNext => "请能登录本机的管理员在命令行发放：linli invite --operator 姓名", "Ask whoever works on this machine: linli invite --operator NAME";
+    ErrMayNotIssueNext => "请能登录本机的管理员发放。", "Ask whoever works on this machine to issue it.";
+    ErrMayNotIssueMore => "命令行：linli invite --operator 姓名", "Command line: linli invite --operator NAME";
     ErrCode => "登录码无效：可能有误、已用过或超过 24 小时",
         "This code is not valid: mistyped, used already, or older than 24 hours";
     ErrCodeNext => "请核对后重试，或请管理员重新发放", "Check it and try again, or ask for a new one";
@@ -515,11 +534,14 @@ words! {
     Longitude => "经度", "Longitude";
     WhatToDo => "可以做的事", "What can be done";
     Marks => "违反规则的操作", "Acts that break a rule";
-    OutsideWaits => "辖区外的行为：{} 条，等本辖区采纳后才计入", "Acts from outside: {}; they count once somebody of this area adopts them";
+    OutsideWaits => "辖区外的行为：{} 条，等此记录所属辖区的人采纳后才计入", "Acts from outside: {}; they count once somebody of the record's area adopts them";
     FromOutsideNotCounted => "辖区外，未计入", "from outside, not counted";
     RepeatedActs => "重复送达的行为：{} 条，只计一次", "Acts that were sent again: {}; they count once";
     ActsFromOutside => "辖区外行为 {} 条待采纳", "{} acts from outside to adopt";
     Adoptions => "待采纳的外来行为", "Acts from outside";
+    AllCrossChecks => "全部 {} 项对照", "All {} cross-checks";
+    ExplainedThere => "由当地说明", "explained there";
+    CheckNotOpen => "这条对照已经说明，或记录之间已不再矛盾。", "This contradiction was explained, or the records do not contradict each other any more.";
     CrossChecks => "对照：记录之间的矛盾", "Cross-checks between records";
     ExpiredPlans => "已到期的预案", "Plans that have expired";
     DoAdoptActs => "采纳辖区外的行为", "Adopt acts from outside";
@@ -651,8 +673,9 @@ words! {
     MisbehavingPeer => "节点 {} 行为异常：{}", "Node {} misbehaves: {}";
     StrangersOf => "{} 带来的未授权日志：{} 个，{}，占上限的 {}%", "Logs without a grant that {} brought: {}, {}, {}% of its quota";
     StrangersUnknown => "导入的或来源不明的未授权日志：{} 个，{}", "Logs without a grant, imported or of unknown origin: {}, {}";
-    StrangersHint => "不计入任何记录，也不转发；可用 linli peers discard 删除，日志头留作证据",
-        "They count for nothing and are handed on to nobody; linli peers discard removes them, and their heads stay as proof";
+    StrangersHint => "不计入任何记录，也不转发；本机管理员可以删除，日志头留作证据。",
+        "They count for nothing and are handed on to nobody; whoever works on this machine can remove them, and their heads stay as proof.";
+    OnCommandLine => "命令行", "On the command line";
 
     // Why a node does not replicate with us.
     ReasonLinkLost => "连接中断", "the connection ended";

@@ -204,7 +204,7 @@ fn a_loss_that_somebody_accepts_is_trouble_no_more_and_a_new_one_is() {
     // when an operator whose code came from a colleague looks, then they may not accept it
     let (operator, issuer) =
         (served.operator("值守员"), linli::access::Issuer { name: "值守员".into(), is_machine: false });
-    let code = served.node.issue_code(&issuer, "同事", None).unwrap().code;
+    let code = served.node.issue_code(&issuer, "同事", None, false).unwrap().code;
     let session = served.node.sign_in(&code).unwrap();
     let colleague = served.visitor().with_cookie(&format!("linli_session={}", session.token));
     assert!(!colleague.get("/status").body.contains("/status/losses"));

@@ -50,6 +50,14 @@ fn a_clock_that_is_years_ahead_is_told_on_all_sides_and_signing_asks_first() {
     // the street signs nothing unless a person says that the clock was looked at,
     let refused = format!("{:#}", district.nodes[1].api.act(incident("快四年")).unwrap_err());
     assert!(refused.contains("clock_wrong"), "{refused}");
+    // lets nobody in by a code that such a clock would date,
+    let invite = |checked: &[&str]| {
+        let args = [&["invite", "--operator", "王联络", "--by", "值守员"][..], checked].concat();
+        district.nodes[1].command(&args)
+    };
+    let refused = format!("{:#}", invite(&[]).unwrap_err());
+    assert!(refused.contains("--clock-checked"), "{refused}");
+    assert!(invite(&["--clock-checked"]).unwrap()["code"].is_string());
     // and the bureau, whose clock is right, goes on as before.
     let receipt = district.nodes[0].api.act(incident("准的")).unwrap();
     assert!(dated(&district.nodes[0], &receipt).abs_diff(now_ms()) < RIGHT_WITHIN_MS);

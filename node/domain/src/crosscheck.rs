@@ -55,6 +55,21 @@ impl CheckClass {
         }
     }
 
+    /// How soon somebody should look, 0 first: people and plans before stock, and stock before registers.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::TwoPlansInForce => 0,
+            Self::OneTeamTwoTasks => 1,
+            Self::OnePersonTwoPlaces => 2,
+            Self::TeamAtClosedIncident => 3,
+            Self::OneTransferTwoArrivals => 4,
+            Self::ArrivedElsewhere => 5,
+            Self::LostOnTheWay => 6,
+            Self::OneActTwoRecords => 7,
+            Self::OneAddressTwoBuildings => 8,
+        }
+    }
+
     /// The Chinese term.
     pub const fn zh(self) -> &'static str {
         match self {
@@ -111,7 +126,7 @@ impl CrossCheck {
     }
 }
 
-/// Everything that contradicts between the records and that nobody has explained, ascending by id.
+/// Everything that contradicts between the records and that nobody has explained, the gravest first, then ascending by id.
 pub fn crosschecks(summaries: &[Summary]) -> Vec<CrossCheck> {
     let all: BTreeMap<RecordId, &Summary> = summaries.iter().map(|summary| (summary.id, summary)).collect();
     let mut found = BTreeSet::new();
@@ -122,7 +137,10 @@ pub fn crosschecks(summaries: &[Summary]) -> Vec<CrossCheck> {
     let out = teams_out(&all);
     tasks(&all, &out, &mut found);
     people(&all, &out, &mut found);
-    found.into_iter().filter(|check| !is_explained(&all, check)).take(CROSSCHECKS_MAX).collect()
+    let mut open: Vec<CrossCheck> = found.into_iter().filter(|check| !is_explained(&all, check)).collect();
+    open.sort_by_key(|check| (check.class.rank(), check.id));
+    open.truncate(CROSSCHECKS_MAX);
+    open
 }
 
 /// Whether somebody has explained it in either record.

@@ -29,7 +29,7 @@ pub struct Desk {
     pub teams: TeamsByReadiness,
     /// Conflicts to settle, oldest first.
     pub conflicts: Vec<ConflictLine>,
-    /// Contradictions between records, until somebody explains them.
+    /// Contradictions between records, until somebody explains them, the gravest first.
     pub crosschecks: Vec<CrossCheckLine>,
     /// Records in which acts from outside wait until somebody adopts them.
     pub adoptions: Vec<AdoptionLine>,

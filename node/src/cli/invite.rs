@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::outcome::{Failure, Outcome};
+use crate::client::Sent;
 use crate::data_dir::KeyName;
 use crate::enrolment::Enrolment;
+use crate::node::new_act;
 use linli_core::enrol::{JoinRequest, Ticket};
 
 /// Lets an operator in at this node's pages, or another node into the district.
@@ -19,6 +21,9 @@ pub struct Invite {
     /// Who lets the operator in; it will stand in the event.
     #[arg(long, env = "USER", default_value = "cli")]
     by: String,
+    /// Says that this machine's clock is right although other nodes differ by more than an hour.
+    #[arg(long, requires = "operator")]
+    clock_checked: bool,
     /// The text that `linli join` printed on the other machine.
     #[arg(required_unless_present = "operator")]
     request: Option<String>,
@@ -37,7 +42,9 @@ impl Invite {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
         if let Some(name) = self.operator {
-            let answer = client.post("/operators", &json!({"name": name, "by": self.by}))?;
+            let again = "linli operators list shows whether it was issued; what was not can be issued anew";
+            let sent = Sent { act: new_act(), clock_checked: self.clock_checked, again };
+            let answer = client.post_act("/operators", &json!({"name": name, "by": self.by}), &sent)?;
             context.print(&answer, |a| {
                 format!("一次性登录码 / one-time code for {name}: {}", a["code"].as_str().unwrap_or_default())
             });

@@ -13,6 +13,8 @@ use super::{Context, now_ms};
 use crate::client::Sent;
 use crate::import::apply;
 use crate::node::new_act;
+use crate::outside::Outside;
+use crate::words::{Lang, Word};
 
 /// Records one act.
 #[derive(Debug, Args)]
@@ -69,13 +71,20 @@ impl Record {
     }
 }
 
-/// A receipt in words.
+/// A receipt in words. An act that does not count yet is recorded all the same: what is to be done is said, and it is no
+/// failure.
 fn told(receipt: &Value) -> String {
     let record = receipt["record"].as_str().unwrap_or_default();
-    match receipt["repeated"].as_bool() {
+    let mut lines = vec![match receipt["repeated"].as_bool() {
         Some(true) => format!("此前已记录 / on record already: record {record}"),
         _ => format!("已存本节点 / durable here: record {record}"),
+    }];
+    if let Ok(Some(outside)) = serde_json::from_value::<Option<Outside>>(receipt["outside"].clone()) {
+        for lang in [Lang::Zh, Lang::En] {
+            lines.push(format!("{}{}{}", lang.t(Word::OutsideTitle), lang.of("。", ". "), outside.afterwards(lang)));
+        }
     }
+    lines.join("\n")
 }
 
 /// What a particular says: JSON where the act takes it so, text otherwise. `place=3` is text, because a place is.
@@ -151,6 +160,22 @@ impl Import {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_act_that_does_not_count_yet_is_told_as_that_in_both_languages_with_who_can_adopt_it() {
+        let record = "018f3c1e-0000-7000-8000-000000000000";
+        let counts = json!({"record": record, "repeated": false, "counts": true, "outside": null});
+        assert_eq!(told(&counts), format!("已存本节点 / durable here: record {record}"));
+        let adopter = json!({"name": "临湖街道", "area": "320508005", "node": linli_core::testkit::key(1).public()});
+        for repeated in [false, true] {
+            let outside = json!({"area": "320508005", "adopters": [adopter], "adopters_total": 1});
+            let said = told(&json!({"record": record, "repeated": repeated, "counts": false, "outside": outside}));
+            let lines: Vec<&str> = said.lines().collect();
+            assert_eq!(lines.len(), 3, "{said}");
+            assert!(lines[1].starts_with("已记录，尚不计入") && lines[2].starts_with("Recorded, does not count yet"));
+            assert!(lines[1..].iter().all(|line| line.contains("320508005") && line.contains("临湖街道")), "{said}");
+        }
+    }
 
     #[test]
     fn a_particular_is_text_where_the_act_takes_text_and_a_number_where_it_takes_one() {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
+use super::acts::clock_checked;
 use super::api::{aside, count_write};
 use super::clock::now_ms;
 use super::error::{HttpError, Problem};
@@ -54,10 +55,11 @@ struct Issued {
 /// Issues a one-time sign-in code, and has it on record who did. With the header `Idempotency-Key` a repetition within
 /// ten minutes is answered with the same code.
 #[utoipa::path(post, path = "/api/v1/operators", tag = "signing in", request_body = Whom,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The act's id, best a UUID")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The act's id, best a UUID"),
+        ("Clock-Checked" = Option<String>, Header, description = "`yes` where a person has looked at the clock")),
     security(("session" = []), ("token" = [])),
     responses((status = 201, body = Issued), (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 422, body = Problem)))]
+        (status = 409, description = "This node's clock is in doubt", body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn issue(
     State(app): State<App>,
     caller: Caller,
@@ -67,8 +69,8 @@ pub(crate) async fn issue(
     let issuer = caller.issuer(whom.by.as_deref())?;
     count_write(&app, &caller)?;
     let act = headers.get("idempotency-key").map(|key| act_id(key.to_str().unwrap_or_default())).transpose()?;
-    let node = app.node.clone();
-    let issued = aside(move || node.issue_code(&issuer, &whom.name, act)).await??;
+    let (node, checked) = (app.node.clone(), clock_checked(&headers));
+    let issued = aside(move || node.issue_code(&issuer, &whom.name, act, checked)).await??;
     let answer = Issued { id: issued.id, code: issued.code, event: issued.event.to_string() };
     Ok((StatusCode::CREATED, Answer(answer)).into_response())
 }

@@ -23,9 +23,11 @@ use super::guard::address_of;
 use super::input::Json;
 use super::limits::{self, Client};
 use super::session::{Caller, Operator, ended_cookie, session_cookie};
+use crate::acts::Recorded;
 use crate::batch::BatchOf;
 use crate::history::{LINES_MAX, Wanted};
-use crate::node::{Receipt, new_act};
+use crate::node::{Receipt, SubmitError, new_act};
+use crate::outside::{Outside, ToldReceipt};
 use crate::peers::PeerLine;
 use crate::status::{AsOf, NodeStatus};
 use crate::words::Word;
@@ -205,6 +207,11 @@ struct ReceiptForm {
     repeated: bool,
     /// Whether this node shows it. If not, it is durable all the same and shown as soon as possible.
     shown: bool,
+    /// Whether it counts: not while it stands outside the record's area and nobody there has adopted it. Null if that
+    /// cannot be read just now.
+    counts: Option<bool>,
+    /// Why it does not count, and who can let it.
+    outside: Option<Outside>,
 }
 
 /// Records one act. The answer comes after the events are durable on this node. The header `Idempotency-Key` is the act's
@@ -235,11 +242,11 @@ async fn command(
     let submitted = aside(move || {
         node.ask_about_clock(&id, checked)?;
         begun.begin(id);
-        node.submit(&name, id, act.command)
+        Ok(node.told(node.submit(&name, id, act.command)?))
     });
     let submitted = submitted.await?;
-    let receipt = submitted.map_err(|error| HttpError::from(error).name_field(&word, true).of(id))?;
-    Ok((status_of(&receipt), Answer(receipt)).into_response())
+    let told = submitted.map_err(|error: SubmitError| HttpError::from(error).name_field(&word, true).of(id))?;
+    Ok((status_of(&told.receipt), Answer(told)).into_response())
 }
 
 const fn status_of(receipt: &Receipt) -> StatusCode {
@@ -268,11 +275,12 @@ async fn act(State(app): State<App>, _caller: Caller, Path(id): Path<String>) ->
     let (underway, receipt) = aside(move || {
         // First whether it is underway: an act that ends in between is on record by then.
         let underway = node.is_underway(&act);
-        (underway, node.recorded(&act).map(|all| all.first().map(|known| node.receipt_again(act, known))))
+        let first = |known: &Recorded| node.told(node.receipt_again(act, known));
+        (underway, node.recorded(&act).map(|all| all.first().map(first)))
     })
     .await?;
     match (receipt?, underway) {
-        (Some(receipt), _) => Ok(Answer(receipt).into_response()),
+        (Some(told), _) => Ok(Answer(told).into_response()),
         (None, true) => {
             let underway = UnderwayForm { act: act.to_string(), state: "underway" };
             Ok((StatusCode::ACCEPTED, Answer(underway)).into_response())
@@ -337,10 +345,11 @@ async fn batch(
     let recorded = aside(move || {
         node.ask_about_clock(&first, checked)?;
         begun.begin(first);
-        node.submit_all(&name, acts, of)
+        let receipts = node.submit_all(&name, acts, of)?;
+        Ok::<_, SubmitError>(receipts.into_iter().map(|receipt| node.told(receipt)).collect())
     });
-    let receipts: Vec<Receipt> = recorded.await?.map_err(|error| HttpError::from(error).name_field("", true))?;
-    Ok((StatusCode::CREATED, Answer(receipts)).into_response())
+    let told: Vec<ToldReceipt> = recorded.await?.map_err(|error| HttpError::from(error).name_field("", true))?;
+    Ok((StatusCode::CREATED, Answer(told)).into_response())
 }
 
 /// The machine's own token is not limited: whoever can read it can also stop the node.

@@ -29,11 +29,22 @@ pub(crate) struct HttpError {
     en: String,
     next_zh: String,
     next_en: String,
+    /// What helps programs and technicians.
+    more: Option<More>,
     retry_after_s: Option<u64>,
     /// The field of the form or command that is meant, if one is.
     pub(crate) field: Option<String>,
     /// The act that is meant, if one is.
     act: Option<ActId>,
+}
+
+/// Ids, headers and commands, in Chinese and English: on a page they stand behind a fold.
+#[derive(Debug, Clone)]
+struct More {
+    zh: String,
+    en: String,
+    /// Whether they say what is wrong, and not what to do next.
+    says_what: bool,
 }
 
 /// The JSON form of an error.
@@ -76,6 +87,7 @@ impl HttpError {
             en: Lang::En.fill(what, arguments),
             next_zh: next.zh().to_owned(),
             next_en: next.en().to_owned(),
+            more: None,
             retry_after_s: None,
             field: None,
             act: None,
@@ -183,10 +195,19 @@ impl HttpError {
     /// A request that was given up while its act was being recorded.
     pub(crate) fn outcome_unknown(act: ActId) -> Self {
         let status = StatusCode::GATEWAY_TIMEOUT;
-        let mut error = Self::new(status, "outcome_unknown", Word::ErrOutcomeUnknown, Word::ErrOutcomeUnknownNext);
-        error.next_zh = Lang::Zh.fill(Word::ErrOutcomeUnknownNext, &[&act]);
-        error.next_en = Lang::En.fill(Word::ErrOutcomeUnknownNext, &[&act]);
-        error.of(act)
+        let error = Self::new(status, "outcome_unknown", Word::ErrOutcomeUnknown, Word::ErrOutcomeUnknownNext);
+        error.more(Word::ErrOutcomeUnknownMore, &[&act]).of(act)
+    }
+
+    /// With what programs and technicians can do.
+    pub(crate) fn more(self, word: Word, arguments: &[&dyn std::fmt::Display]) -> Self {
+        self.with_more(word, arguments, false)
+    }
+
+    fn with_more(mut self, word: Word, arguments: &[&dyn std::fmt::Display], says_what: bool) -> Self {
+        let [zh, en] = [Lang::Zh, Lang::En].map(|lang| lang.fill(word, arguments));
+        self.more = Some(More { zh, en, says_what });
+        self
     }
 
     /// Names the field that is meant.
@@ -230,12 +251,21 @@ impl HttpError {
         lang.of(&self.next_zh, &self.next_en)
     }
 
+    /// What helps programs and technicians.
+    pub(crate) fn particulars(&self, lang: Lang) -> Option<&str> {
+        self.more.as_ref().map(|more| lang.of(&more.zh, &more.en))
+    }
+
     fn problem(&self) -> Problem {
+        let with = |text: &str, more: Option<&String>| more.map_or(text.to_owned(), |more| format!("{text} {more}"));
+        let more = |says_what: bool| self.more.as_ref().filter(|more| more.says_what == says_what);
+        let (what, next) = (more(true), more(false));
+        let (next_zh, next_en) = (next.map(|more| &more.zh), next.map(|more| &more.en));
         Problem {
             code: self.code.to_owned(),
-            zh: self.zh.clone(),
-            en: self.en.clone(),
-            next: format!("{} / {}", self.next_zh, self.next_en),
+            zh: with(&self.zh, what.map(|more| &more.zh)),
+            en: with(&self.en, what.map(|more| &more.en)),
+            next: format!("{} / {}", with(&self.next_zh, next_zh), with(&self.next_en, next_en)),
             field: self.field.clone(),
             act: self.act.map(|act| act.to_string()),
         }
@@ -350,13 +380,15 @@ impl From<SubmitError> for HttpError {
                 let text = doubt.to_string();
                 let (zh, en) = text.split_once(" / ").unwrap_or((&text, &text));
                 let error = Self::new(StatusCode::CONFLICT, "clock_wrong", Word::ErrorTitle, Word::ErrClockWrongNext);
+                let error = error.more(Word::ErrClockWrongMore, &[]);
                 Self { zh: zh.to_owned(), en: en.to_owned(), ..error }
             }
             SubmitError::ActReused(reused) => {
                 let ActReused { act, record, recorded, asked } = &*reused;
                 let arguments: [&dyn std::fmt::Display; 4] = [act, record, recorded, asked];
                 let status = StatusCode::CONFLICT;
-                Self::filled(status, "act_reused", Word::ErrActReused, &arguments, Word::ErrActReusedNext).of(*act)
+                let error = Self::new(status, "act_reused", Word::ErrActReused, Word::ErrActReusedNext);
+                error.with_more(Word::ErrActReusedMore, &arguments, true).of(*act)
             }
             SubmitError::Busy => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -389,6 +421,7 @@ fn refused_by_domain(refused: Refused) -> HttpError {
         en: refused.en,
         next_zh: refused.next_zh.to_owned(),
         next_en: refused.next_en.to_owned(),
+        more: None,
         retry_after_s: None,
         field: refused.field.map(str::to_owned),
         act: None,
@@ -402,10 +435,13 @@ mod tests {
 
     #[test]
     fn a_clock_in_doubt_is_asked_about_with_its_figures_and_how_to_go_on() {
-        let doubt = ClockDoubt { ahead_ms: 4 * 366 * 24 * 3_600_000, peers: 3 };
+        let heard = ["东街", "西街", "南街"].map(str::to_owned).to_vec();
+        let doubt =
+            ClockDoubt { ahead_ms: 4 * 366 * 24 * 3_600_000, peers: 3, heard, unheard: vec!["北街".to_owned()] };
         let problem = HttpError::from(SubmitError::ClockWrong(doubt)).problem();
         assert_eq!(problem.code, "clock_wrong");
-        for (text, figure) in [(&problem.zh, "3 个节点中的 3 个"), (&problem.en, "3 of 3 peers")] {
+        for (text, figure) in [(&problem.zh, "3 个节点都快"), (&problem.en, "all 3 peers"), (&problem.zh, "北街")]
+        {
             assert!(text.contains(figure) && !text.contains(" / "), "{text}");
         }
         assert!(problem.next.contains("Clock-Checked: yes") && problem.next.contains("--clock-checked"));

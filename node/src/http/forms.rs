@@ -11,6 +11,7 @@ use super::acts::{ACT_FIELD, CLOCK_FIELD};
 use super::error::HttpError;
 use super::input::{Fields, json_error};
 use super::session::Operator;
+use crate::outside::Outside;
 use crate::words::{Lang, Word};
 
 /// What a field takes.
@@ -132,6 +133,8 @@ pub(crate) struct Shown<'f> {
     pub(crate) options: &'f dyn Fn(Source) -> Vec<(String, String)>,
     /// Makes the ids of this form's fields unique on its page.
     pub(crate) id: String,
+    /// Whose record it is, where this node does not speak for it: said before anything is typed.
+    pub(crate) outside: Option<&'f Outside>,
 }
 
 impl Form {
@@ -143,13 +146,9 @@ impl Form {
                 input type="hidden" name=(ACT_FIELD) value=(act_of(shown.values));
                 input type="hidden" name="_back" value=(shown.back);
                 @for name in self.fixed { input type="hidden" name=(name) value=(shown.values.text(name)); }
+                @if let Some(outside) = shown.outside { p.note.warn { (outside.beforehand(shown.lang)) } }
                 @for field in self.fields { (field.show(shown)) }
-                @if shown.wrong.is_some_and(|error| error.code == "clock_wrong") {
-                    label.tick for={ (shown.id) "-clock" } {
-                        input id={ (shown.id) "-clock" } type="checkbox" name=(CLOCK_FIELD) value="yes";
-                        (shown.lang.t(Word::ClockChecked))
-                    }
-                }
+                @if shown.wrong.is_some_and(|error| error.code == "clock_wrong") { (clock_tick(shown.lang, &shown.id)) }
                 div { button type="submit" { (shown.lang.t(self.title)) } }
             }
         }
@@ -215,6 +214,16 @@ fn put_two(body: &mut Map<String, Value>, names: [&str; 2], value: &Value) {
     for (name, part) in names.into_iter().zip([first, second]) {
         if !part.is_empty() {
             body.insert(name.to_owned(), Value::from(part));
+        }
+    }
+}
+
+/// The tick by which a person says that they have looked at the clock.
+pub(crate) fn clock_tick(lang: Lang, id: &str) -> Markup {
+    html! {
+        label.tick for={ (id) "-clock" } {
+            input id={ (id) "-clock" } type="checkbox" name=(CLOCK_FIELD) value="yes";
+            (lang.t(Word::ClockChecked))
         }
     }
 }

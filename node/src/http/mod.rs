@@ -155,6 +155,7 @@ fn page_routes() -> Router<App> {
         .route("/status/losses", post(pages::status::accept_losses))
         .route("/m", get(pages::phone::page))
         .route("/public", get(pages::public::page))
+        .route("/crosschecks", get(pages::crosschecks::page))
         .route("/lists/{list}", get(pages::lists::page))
         .route("/records/{id}", get(pages::record::page))
         .route("/new/{act}", get(pages::act::page))

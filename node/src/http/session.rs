@@ -56,7 +56,9 @@ impl Operator {
         if self.may_issue {
             return Ok(Issuer { name: self.name.clone(), is_machine: false });
         }
-        Err(HttpError::new(StatusCode::FORBIDDEN, "may_not_issue", Word::ErrMayNotIssue, Word::ErrMayNotIssueNext))
+        let error =
+            HttpError::new(StatusCode::FORBIDDEN, "may_not_issue", Word::ErrMayNotIssue, Word::ErrMayNotIssueNext);
+        Err(error.more(Word::ErrMayNotIssueMore, &[]))
     }
 
     /// The hidden token of this session's forms: another site can make a browser send a cookie, but cannot read this.

@@ -9,6 +9,7 @@ use linli_domain::state::State as RecordState;
 use linli_domain::state::document::ChangeHash;
 use maud::{Markup, html};
 
+use super::crosschecks::Explained;
 use super::layout::{Frame, as_of_line, error_note};
 use super::next_acts::{heads_text, profile_values};
 use super::options::Options;
@@ -21,7 +22,8 @@ use crate::http::error::HttpError;
 use crate::http::forms::{First, Form, Kind, Shown};
 use crate::http::input::{Fields, see_other};
 use crate::http::session::Visitor;
-use crate::node::Node;
+use crate::node::{Node, NodeError};
+use crate::outside::Outside;
 use crate::status::AsOf;
 use crate::words::{Lang, Word};
 
@@ -65,6 +67,10 @@ struct Read {
     choices: Vec<(String, String)>,
     /// What stands there now, where the form stood on something older.
     present: Option<Present>,
+    /// Whose record it is, where this node does not speak for it.
+    outside: Option<Outside>,
+    /// The contradiction that is to be explained.
+    explained: Option<Explained>,
 }
 
 /// What a form goes on from when somebody else changed what it stood on.
@@ -86,17 +92,20 @@ async fn show(
     let (node, wanted, values) = (app.node.clone(), *form, Fields(fields.0.clone()));
     let changed = error.is_some_and(|error| matches!(error.code, "text_changed" | "changed_meanwhile"));
     let first = first_of(form).filter(|first| fields.text(first.name).is_empty() && error.is_none());
+    let explains = form.act == "explain_check";
     let read = aside(move || {
         let (options, as_of) = node.reading(|| Options::gather(&node, lang, &[&wanted], &values));
-        Read {
+        Ok::<_, NodeError>(Read {
             present: changed.then(|| present(&node, &values)).flatten(),
             choices: first.map(|first| options.allowing(&node, wanted.act, first.source)).unwrap_or_default(),
             options,
             as_of,
-            about: about(&node, lang, &wanted, &values),
-        }
+            about: if explains { vec![] } else { about(&node, lang, &wanted, &values) },
+            outside: outside_of(&node, &wanted, &values)?,
+            explained: if explains { Explained::of(&node, &values) } else { None },
+        })
     })
-    .await?;
+    .await??;
     // Whoever has read what stands there now may write over it: the form now stands on that.
     let mut fields = Fields(fields.0.clone());
     for (name, value) in read.present.iter().flat_map(|present| &present.values) {
@@ -114,7 +123,18 @@ async fn show(
             p.about { @for (path, title) in &read.about { a href=(path) { (title) } } }
         }
         @if let Some(error) = error { (error_note(lang, error)) }
+        @match &read.explained {
+            Some(explained) => (explained.show(lang)),
+            None if explains => div.note { p { (lang.t(Word::CheckNotOpen)) } },
+            None => {}
+        }
+        @let nothing_to_explain = explains && read.explained.is_none() && error.is_none();
+        @let cannot_adopt = read.outside.as_ref().filter(|_| form.act == "adopt_acts");
         @match first {
+            _ if nothing_to_explain => {}
+            _ if cannot_adopt.is_some() => {
+                @if let Some(outside) = cannot_adopt { p.note.warn { (outside.afterwards(lang)) } }
+            }
             Some(first) => (choose(lang, form, &first, &read.choices, &fields)),
             None => (form.show(&Shown {
                 lang,
@@ -124,6 +144,7 @@ async fn show(
                 back: fields.text("_back"),
                 options: &|source| read.options.of(source),
                 id: form.act.to_owned(),
+                outside: read.outside.as_ref(),
             })),
         }
         @if let Some(text) = read.present.as_ref().and_then(|present| present.text.as_ref()) {
@@ -172,6 +193,15 @@ pub(crate) fn about(node: &Node, lang: Lang, form: &Form, fields: &Fields) -> Ve
     let known = node.summaries();
     let titled = |id: &RecordId| known.iter().find(|summary| summary.id == *id).map(|summary| heading(lang, summary));
     ids.iter().filter_map(|id| Some((format!("/records/{id}"), titled(id)?))).collect()
+}
+
+/// Whose record a form is about, where this node does not speak for it.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn outside_of(node: &Node, form: &Form, fields: &Fields) -> Result<Option<Outside>, NodeError> {
+    let record = form.fixed.iter().find_map(|name| fields.text(name).parse::<RecordId>().ok());
+    record.map_or(Ok(None), |record| node.outside(&record))
 }
 
 /// What stands now in the document that a form is about.

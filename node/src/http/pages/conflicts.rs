@@ -14,6 +14,7 @@ use crate::http::clock;
 use crate::http::forms::{Shown, Source};
 use crate::http::input::Fields;
 use crate::http::session::Operator;
+use crate::outside::Outside;
 use crate::words::{Lang, Word};
 
 /// What conflicts are shown with.
@@ -24,6 +25,8 @@ pub(crate) struct Sides<'s> {
     pub(crate) told: &'s Told,
     /// The title of another record that a side names.
     pub(crate) title_of: &'s dyn Fn(&RecordId) -> String,
+    /// Whose record it is, where this node does not speak for it.
+    pub(crate) outside: Option<&'s Outside>,
 }
 
 impl Sides<'_> {
@@ -86,7 +89,7 @@ impl Sides<'_> {
     fn side(&self, event: &EventId, kept: Option<EventId>) -> Markup {
         let lang = self.lang;
         let Some(line) = self.line_of(event) else {
-            return html! { div.side { span.mono { (event.short()) } } };
+            return html! { div.side { span title=(event) { (lang.t(Word::NotHereEntry)) } } };
         };
         html! {
             div.side {
@@ -99,7 +102,7 @@ impl Sides<'_> {
                     }
                 }
                 p { bdi { (byline(lang, line)) } br; span.mono { (line.area) } " · " (clock::time(line.time_ms, self.now_ms)) }
-                dl.facts { @for (key, value) in &line.fields {
+                dl.facts { @for (key, value) in line.fields.iter().filter(|(key, value)| !super::values::is_id(key, value)) {
                     dt { (super::history::field_name(lang, line, key)) }
                     dd { (super::values::value(lang, key, value, self.title_of)) }
                 } }
@@ -131,6 +134,7 @@ impl Sides<'_> {
             back: "",
             options: &sides,
             id: format!("settle-{}", conflict.id),
+            outside: self.outside,
         };
         form.folded(&shown, true)
     }
@@ -139,7 +143,7 @@ impl Sides<'_> {
     fn told(&self, event: &EventId) -> String {
         let lang = self.lang;
         self.line_of(event).map_or_else(
-            || event.short(),
+            || lang.t(Word::NotHereEntry).to_owned(),
             |line| {
                 let label = lang.of(&line.label_zh, &line.label_en);
                 format!("{label} · {} · {} · {}", byline(lang, line), line.area, clock::minute(line.time_ms))

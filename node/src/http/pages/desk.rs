@@ -1,7 +1,10 @@
 //! The desk: what needs somebody's attention now, the figures, and a way to every act.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::response::Response;
+use linli_core::area::Area;
 use linli_core::id::RecordId;
 use linli_domain::desk::Desk;
 use linli_domain::figures::Figures;
@@ -9,6 +12,7 @@ use linli_domain::limits::CERTIFIED_FOR_READY;
 use linli_domain::summary::Summary;
 use maud::{Markup, html};
 
+use super::crosschecks::Checks;
 use super::desk_teams;
 use super::labels;
 use super::layout::{Frame, as_of_line, count, when_empty};
@@ -42,7 +46,7 @@ pub(crate) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
             }
         }
         div.desk {
-            (sections(lang, &desk, &as_of, &summaries))
+            (sections(lang, app.node.area(), &desk, &as_of, &summaries))
             section.card.figures-card aria-labelledby="h-figures" {
                 h2 #h-figures { (lang.t(Word::PilotFigures)) }
                 div.figures data-live="figures" data-quiet { (figures_line(lang, &figures, &as_of)) }
@@ -77,7 +81,7 @@ fn figures_line(lang: Lang, figures: &Figures, as_of: &AsOf) -> Markup {
     }
 }
 
-fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Markup {
+fn sections(lang: Lang, area: &Area, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Markup {
     let (day, now_ms) = (today(), as_of.now_ms);
     let empty = |word| when_empty(as_of, word);
     let rows = |summaries: &[Summary]| summaries.iter().map(|summary| row(lang, summary, day)).collect::<Vec<_>>();
@@ -86,11 +90,9 @@ fn sections(lang: Lang, desk: &Desk, as_of: &AsOf, summaries: &[Summary]) -> Mar
             div.stack {
                 (section(lang, "incidents", Word::OpenIncidents, empty(Word::NoOpenIncidents), &rows(&desk.incidents), now_ms))
                 (section(lang, "conflicts", Word::Conflicts, empty(Word::NoConflicts), &conflicts(lang, desk), now_ms))
-                @if !desk.crosschecks.is_empty() {
-                    (section(lang, "crosschecks", Word::CrossChecks, Word::NoneHere, &crosschecks(lang, desk), now_ms))
-                }
+                (Checks { lang, area, lines: &desk.crosschecks, summaries }.on_desk(now_ms))
                 @if !desk.adoptions.is_empty() {
-                    (section(lang, "adoptions", Word::Adoptions, Word::NoneHere, &adoptions(lang, desk), now_ms))
+                    (section(lang, "adoptions", Word::Adoptions, Word::NoneHere, &adoptions(lang, area, desk, summaries), now_ms))
                 }
                 @if !desk.plans_to_read.is_empty() {
                     (section(lang, "plans-to-read", Word::PlansToRead, Word::NoneHere, &rows(&desk.plans_to_read), now_ms))
@@ -130,30 +132,21 @@ fn conflicts(lang: Lang, desk: &Desk) -> Vec<Row> {
     desk.conflicts.iter().map(row).collect()
 }
 
-/// Where two records contradict each other. Each leads to the form that explains it.
-fn crosschecks(lang: Lang, desk: &Desk) -> Vec<Row> {
-    let row = |line: &linli_domain::desk::CrossCheckLine| Row {
-        href: line
-            .check
-            .records
-            .first()
-            .map(|record| format!("/new/explain_check?record={record}&check={}", line.check.id)),
-        title: line.check.subject.clone(),
-        detail: line.titles.join(" · "),
-        tags: vec![("red", lang.of(line.check.class.zh(), line.check.class.en()).to_owned())],
-        at: None,
-    };
-    desk.crosschecks.iter().map(row).collect()
-}
-
-/// Records that were acted on from outside their area.
-fn adoptions(lang: Lang, desk: &Desk) -> Vec<Row> {
-    let row = |line: &linli_domain::desk::AdoptionLine| Row {
-        href: Some(format!("/records/{}?do=adopt_acts#do-adopt_acts", line.record)),
-        title: line.title.clone(),
-        detail: lang.of(line.kind.zh(), line.kind.en()).to_owned(),
-        tags: vec![("orange", lang.fill(Word::ActsFromOutside, &[&line.acts]))],
-        at: None,
+/// Records that were acted on from outside their area. Only those of this node's area lead to the form that adopts.
+fn adoptions(lang: Lang, area: &Area, desk: &Desk, summaries: &[Summary]) -> Vec<Row> {
+    let ours: BTreeSet<RecordId> =
+        summaries.iter().filter(|summary| area.contains(&summary.area)).map(|summary| summary.id).collect();
+    let row = |line: &linli_domain::desk::AdoptionLine| {
+        let mut tags = vec![("orange", lang.fill(Word::ActsFromOutside, &[&line.acts]))];
+        let href = match ours.contains(&line.record) {
+            true => format!("/records/{}?do=adopt_acts#do-adopt_acts", line.record),
+            false => {
+                tags.push(("", lang.t(Word::AdoptedThere).to_owned()));
+                format!("/records/{}", line.record)
+            }
+        };
+        let detail = lang.of(line.kind.zh(), line.kind.en()).to_owned();
+        Row { href: Some(href), title: line.title.clone(), detail, tags, at: None }
     };
     desk.adoptions.iter().map(row).collect()
 }
@@ -226,6 +219,7 @@ fn all_acts(lang: Lang, operator: &Operator) -> Markup {
         back: "",
         options: &among,
         id: form.act.to_owned(),
+        outside: None,
     };
     html! {
         section.card.no-print aria-labelledby="h-acts" {

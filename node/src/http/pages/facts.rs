@@ -149,7 +149,7 @@ impl Reading<'_> {
             ul.rows { @for held in point.movements.latest.iter().rev().take(20) { li { div.row {
                 span.what {
                     strong { (labels::movement(lang, &held.value.kind)) " " (held.value.item) }
-                    span.soft { (held.value.party) @if let Some(lot) = &held.value.lot { " · " (lang.t(Word::Lot)) " " (lot) } }
+                    span.soft { (self.party(&held.value.party)) @if let Some(lot) = &held.value.lot { " · " (lang.t(Word::Lot)) " " (lot) } }
                 }
                 span.num { (labels::signed(&held.value.kind, held.value.quantity)) }
                 span.soft { (held.stamp.by) " · " (clock::time(held.stamp.time.unix_ms(), self.now_ms)) }
@@ -160,6 +160,11 @@ impl Reading<'_> {
             (self.card(Word::Profile, &self.profile(&point.profile)))
             @if !point.movements.latest.is_empty() { (self.card(Word::Movements, &movements)) }
         }
+    }
+
+    /// Who got it or gave it: in a transfer that is another supply point.
+    fn party(&self, text: &str) -> String {
+        text.parse().map_or_else(|_| text.to_owned(), |point| (self.title_of)(&point))
     }
 
     fn stock_row(
@@ -292,7 +297,7 @@ impl Reading<'_> {
         html! {
             (self.card(Word::Outline, &outline))
             @for (event, text) in self.issued_texts {
-                section.card { h2 { (lang.t(Word::TextInForce)) " " span.mono.soft { (event.short()) } } div.plan-text { (text) } }
+                section.card { h2 title=(event) { (lang.t(Word::TextInForce)) } div.plan-text { (text) } }
             }
             section.card {
                 h2 { (lang.t(Word::PlanText)) }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::labels;
 use super::layout::tag;
-use super::values::value;
+use super::values::{is_id, value};
 use crate::history::{HistoryLine, Personal, SignatureGrade, Told, VerdictLabel};
 use crate::http::catalogue::label_of;
 use crate::http::clock;
@@ -116,9 +116,10 @@ fn verdict(lang: Lang, verdict: &VerdictLabel) -> Markup {
 
 fn fields(telling: Telling<'_>, line: &HistoryLine, fields: &[(String, String)]) -> Markup {
     let lang = telling.lang;
+    let said: Vec<_> = fields.iter().filter(|(key, text)| !is_id(key, text)).collect();
     html! {
-        @if !fields.is_empty() {
-            dl.facts { @for (key, text) in fields { dt { (field_name(lang, line, key)) } dd { (value(lang, key, text, telling.title_of)) } } }
+        @if !said.is_empty() {
+            dl.facts { @for (key, text) in said { dt { (field_name(lang, line, key)) } dd { (value(lang, key, text, telling.title_of)) } } }
         }
     }
 }
@@ -147,7 +148,7 @@ fn unseen(telling: Telling<'_>, line: &HistoryLine) -> Markup {
                 li { a href=(place_of(telling.told, id)) {
                     @match telling.by_id.get(id) {
                         Some(earlier) => { (label(lang, earlier)) " · " (byline(lang, earlier)) " · " (clock::minute(earlier.time_ms)) }
-                        None => span.mono { (id.short()) }
+                        None => span title=(id) { (lang.t(Word::NotHereEntry)) }
                     }
                 } }
             } }
@@ -171,6 +172,9 @@ fn proof(telling: Telling<'_>, line: &HistoryLine) -> Markup {
     let lang = telling.lang;
     html! {
         dl.facts {
+            @for (key, text) in line.fields.iter().filter(|(key, text)| is_id(key, text)) {
+                dt { (field_name(lang, line, key)) } dd.mono { (text) }
+            }
             dt { (lang.t(Word::EventIdLabel)) } dd.mono { (line.id) }
             dt { (lang.t(Word::AuthorKeyLabel)) } dd.mono { (line.author) }
             dt { (lang.t(Word::LogName)) } dd.mono { (line.log) " #" (line.seq) }

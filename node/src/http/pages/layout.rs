@@ -176,6 +176,7 @@ pub(crate) fn error_page(lang: Lang, error: &HttpError) -> Response {
                 div.note.bad role="alert" {
                     p { strong { (error.what(lang)) } }
                     p { (error.next(lang)) }
+                    (particulars(lang, error))
                     p.soft { span.mono { (error.status.as_u16()) " " (error.code) } }
                 }
                 p.buttons {
@@ -188,6 +189,15 @@ pub(crate) fn error_page(lang: Lang, error: &HttpError) -> Response {
     document(lang, lang.t(Word::ErrorTitle), false, body)
 }
 
+/// Ids, commands and headers: there for those who want them.
+fn particulars(lang: Lang, error: &HttpError) -> Markup {
+    html! {
+        @if let Some(more) = error.particulars(lang) {
+            details { summary { (lang.t(Word::Particulars)) } p.soft { (more) } }
+        }
+    }
+}
+
 /// What is wrong with a form that is shown again below.
 pub(crate) fn error_note(lang: Lang, error: &HttpError) -> Markup {
     html! {
@@ -195,6 +205,7 @@ pub(crate) fn error_note(lang: Lang, error: &HttpError) -> Markup {
             p { strong { (lang.t(Word::ErrorTitle)) (lang.of("：", ": ")) (error.what(lang)) } }
             p { (error.next(lang)) }
             p { (lang.t(Word::NothingLost)) }
+            (particulars(lang, error))
         }
     }
 }

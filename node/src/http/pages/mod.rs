@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 pub(crate) mod conflicts;
+pub(crate) mod crosschecks;
 pub(crate) mod desk;
 pub(crate) mod desk_teams;
 pub(crate) mod facts;

@@ -1,5 +1,6 @@
 //! Which acts fit a record as it stands. The domain decides what is allowed; this decides in which order it is offered.
 
+use linli_core::area::Area;
 use linli_domain::commands::{Act, may};
 use linli_domain::documents::Rendered;
 use linli_domain::record::RecordView;
@@ -10,13 +11,14 @@ use crate::http::catalogue::form_named;
 use crate::http::forms::{Form, degrees};
 use crate::http::input::Fields;
 
-/// The forms for a record, the most likely first, with the values that they start from: just those acts that the domain
-/// allows as the record stands.
-pub(crate) fn next_acts(view: &RecordView) -> Vec<(&'static Form, Fields)> {
+/// The forms for a record at a node of an area, the most likely first, with the values that they start from: just those
+/// acts that the domain allows as the record stands. Only who speaks for the record adopts what came from outside.
+pub(crate) fn next_acts(view: &RecordView, area: &Area) -> Vec<(&'static Form, Fields)> {
     let (record_name, acts) = acts_of(&view.state);
+    let adopts = view.is_covered_by(area).then_some("adopt_acts");
     let allowed = |act: &&str| Act::named(act).is_some_and(|act| may(act, view).is_ok());
     let of_kind = acts.iter().copied().filter(allowed).map(|act| (act, record_name));
-    let acts = ["adopt_acts"].into_iter().filter(allowed).map(|act| (act, "record")).chain(of_kind);
+    let acts = adopts.into_iter().filter(allowed).map(|act| (act, "record")).chain(of_kind);
     let form = |(act, record_name)| Some((form_named(act)?, Fields(start_values(view, act, record_name))));
     acts.filter_map(form).collect()
 }

@@ -8,15 +8,16 @@ use serde::Deserialize;
 
 use super::layout::{Frame, error_note, tag, unknown};
 use crate::http::App;
-use crate::http::acts::check_form_token;
+use crate::http::acts::{CLOCK_FIELD, check_form_token};
 use crate::http::admissions::act_id;
 use crate::http::api::aside;
 use crate::http::clock::{self, now_ms};
 use crate::http::error::HttpError;
+use crate::http::forms::clock_tick;
 use crate::http::input::{Fields, see_other};
 use crate::http::session::{Operator, Visitor};
 use crate::node::random_bytes;
-use crate::operators::Admission;
+use crate::operators::{Admission, START};
 use crate::words::{Lang, Word};
 
 /// Which code was just issued, by its id. The code itself never stands in an address.
@@ -47,10 +48,16 @@ pub(crate) async fn page(
         Some(_) => html! { div.note role="status" { p { (lang.t(Word::CodeNotShown)) } } },
         None => html! {},
     };
-    render(&app, &visitor, &Fields(vec![]), &above)
+    render(&app, &visitor, &Fields(vec![]), &above, None)
 }
 
-fn render(app: &App, visitor: &Visitor, typed: &Fields, above: &Markup) -> Result<Response, HttpError> {
+fn render(
+    app: &App,
+    visitor: &Visitor,
+    typed: &Fields,
+    above: &Markup,
+    wrong: Option<&HttpError>,
+) -> Result<Response, HttpError> {
     let (lang, operator) = (visitor.lang, visitor.operator()?);
     let admissions = app.node.operators().admissions(now_ms());
     let listed = Listed { lang, operator, now_ms: now_ms() };
@@ -61,7 +68,7 @@ fn render(app: &App, visitor: &Visitor, typed: &Fields, above: &Markup) -> Resul
             @if operator.may_issue {
                 section.card aria-labelledby="h-issue" {
                     h2 #h-issue { (lang.t(Word::IssueCode)) }
-                    (issue_form(lang, operator, typed))
+                    (issue_form(lang, operator, typed, wrong.is_some_and(|error| error.code == "clock_wrong")))
                 }
             } @else { p.note { (lang.t(Word::MayNotIssue)) } }
             (listed.card("codes", Word::WaitingCodes, &admissions.codes))
@@ -72,7 +79,7 @@ fn render(app: &App, visitor: &Visitor, typed: &Fields, above: &Markup) -> Resul
     Ok(frame.page(content))
 }
 
-fn issue_form(lang: Lang, operator: &Operator, typed: &Fields) -> Markup {
+fn issue_form(lang: Lang, operator: &Operator, typed: &Fields, ask_clock: bool) -> Markup {
     let act = match typed.text("_act") {
         "" => RecordId::new_v7(now_ms(), random_bytes()).to_string(),
         again => again.to_owned(),
@@ -87,6 +94,7 @@ fn issue_form(lang: Lang, operator: &Operator, typed: &Fields) -> Markup {
                 input #name name="name" value=(typed.text("name")) required maxlength="40" autocomplete="off"
                     aria-describedby="name-hint";
             }
+            @if ask_clock { (clock_tick(lang, "issue")) }
             div { button type="submit" { (lang.t(Word::IssueCode)) } }
         }
     }
@@ -141,7 +149,11 @@ impl Listed<'_> {
                     @if one.may_issue { " " (tag("plain", lang.t(Word::MayIssue))) }
                 }
                 td data-label=(lang.t(Word::IssuedBy)) {
-                    @if one.issued_by.is_empty() { (unknown(lang)) } @else { bdi { (one.issued_by) } }
+                    @match one.issued_by.as_str() {
+                        "" => (unknown(lang)),
+                        START => (lang.t(Word::ByThisMachine)),
+                        name => bdi { (name) },
+                    }
                 }
                 td data-label=(lang.t(since)) {
                     @if one.since_ms == 0 { (unknown(lang)) } @else { (clock::time(one.since_ms, now_ms)) }
@@ -154,7 +166,7 @@ impl Listed<'_> {
                 } }
                 td data-label=(lang.t(Word::EndsAt)) { (clock::time(one.expires_ms, now_ms)) }
                 td data-label=(lang.t(Word::OnRecord)) {
-                    @match one.event { Some(event) => span.mono { (event.short()) }, None => (lang.t(Word::OnRecordWhenUsed)) }
+                    @match one.event { Some(event) => span title=(event) { (lang.t(Word::Yes)) }, None => (lang.t(Word::OnRecordWhenUsed)) }
                 }
                 @if self.operator.may_issue { td data-label=(lang.t(Word::Revoke)) { (self.revoke(one, is_session)) } }
             }
@@ -184,11 +196,15 @@ pub(crate) async fn issue(State(app): State<App>, visitor: Visitor, fields: Fiel
         app.limits.write(&visitor.client).map_err(HttpError::too_many)?;
         let act = act_id(fields.text("_act"))?;
         let (node, name) = (app.node.clone(), fields.text("name").to_owned());
-        aside(move || node.issue_code(&issuer, &name, Some(act))).await?.map_err(HttpError::from)
+        let checked = !fields.text(CLOCK_FIELD).is_empty();
+        aside(move || node.issue_code(&issuer, &name, Some(act), checked)).await?.map_err(HttpError::from)
     };
     match issued.await {
         Ok(issued) => Ok(see_other(&format!("/operators?issued={}", issued.id))),
-        Err(error) => Ok(error.on_page(render(&app, &visitor, &fields, &error_note(visitor.lang, &error))?)),
+        Err(error) => {
+            let above = error_note(visitor.lang, &error);
+            Ok(error.on_page(render(&app, &visitor, &fields, &above, Some(&error))?))
+        }
     }
 }
 
@@ -203,7 +219,7 @@ pub(crate) async fn revoke(State(app): State<App>, visitor: Visitor, fields: Fie
         Ok(_) => Ok(see_other("/operators")),
         Err(error) => {
             let error = HttpError::from(error);
-            Ok(error.on_page(render(&app, &visitor, &Fields(vec![]), &error_note(visitor.lang, &error))?))
+            Ok(error.on_page(render(&app, &visitor, &Fields(vec![]), &error_note(visitor.lang, &error), None)?))
         }
     }
 }

@@ -27,6 +27,10 @@ pub(crate) fn card(lang: Lang, now_ms: u64, peers: &[PeerLine]) -> Markup {
                 thead { tr { @for word in COLUMNS { th scope="col" { (lang.t(word)) } } } }
                 tbody { @for peer in peers { (row(lang, now_ms, peer)) } }
             } }
+            details #node-keys {
+                summary { (lang.t(Word::NodeKeys)) }
+                dl.facts { @for peer in peers { dt { (peer.name) } dd.mono { (peer.node) } } }
+            }
         }
     }
 }
@@ -37,6 +41,7 @@ pub(crate) fn strangers(lang: Lang, strangers: &[StrangersLine]) -> Markup {
         @if !strangers.is_empty() {
             ul { @for line in strangers { li { (line.told(lang)) } } }
             p.soft { (lang.t(Word::StrangersHint)) }
+            details #strangers-how { summary { (lang.t(Word::OnCommandLine)) } p.mono { "linli peers discard KEY" } }
         }
     }
 }
@@ -55,7 +60,7 @@ fn row(lang: Lang, now_ms: u64, peer: &PeerLine) -> Markup {
     html! {
         tr {
             th scope="row" {
-                (peer.name) " " span.mono.soft { (peer.node.short()) }
+                (peer.name)
                 @if let Some(area) = &peer.area { " " span.mono.soft { (area) } }
             }
             td data-label=(lang.t(Word::State)) { (state(lang, now_ms, peer)) }

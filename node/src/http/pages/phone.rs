@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::act::{about, choice_list};
+use super::act::{about, choice_list, outside_of};
 use super::layout::{Frame, as_of_line};
 use super::options::Options;
 use crate::http::App;
@@ -17,6 +17,8 @@ use crate::http::forms::{Form, Shown, Source};
 use crate::http::input::Fields;
 use crate::http::pages::receipt::receipt;
 use crate::http::session::Visitor;
+use crate::node::NodeError;
+use crate::outside::Outside;
 use crate::words::Word;
 
 /// `GET /m`: what can be done; with `do` the form; with `done` the receipt.
@@ -33,13 +35,14 @@ pub(crate) async fn page(
     let fields = Fields(given.into_iter().collect());
     let (node, values) = (app.node.clone(), Fields(fields.0.clone()));
     let wanted = form.copied();
-    let (options, as_of, about) = aside(move || {
+    let (options, as_of, about, outside) = aside(move || {
         let forms: Vec<&Form> = wanted.iter().collect();
         let about = wanted.iter().flat_map(|form| about(&node, lang, form, &values)).collect::<Vec<_>>();
         let (options, as_of) = node.reading(|| Options::gather(&node, lang, &forms, &values));
-        (options, as_of, about)
+        let outside = wanted.and_then(|form| outside_of(&node, &form, &values).transpose()).transpose()?;
+        Ok::<_, NodeError>((options, as_of, about, outside))
     })
-    .await?;
+    .await??;
     let receipt = match done {
         Some(act) => receipt(&app, lang, act).await?,
         None => html! {},
@@ -51,7 +54,7 @@ pub(crate) async fn page(
         @match form {
             None => (acts(&visitor)),
             Some(form) => {
-                (one_act(&visitor, form, &fields, &options)?)
+                (one_act(&visitor, form, &fields, &options, outside.as_ref())?)
                 p.back { a.button.quiet.big href="/m" { (lang.t(Word::Back)) } }
             }
         }
@@ -70,7 +73,13 @@ fn acts(visitor: &Visitor) -> Markup {
 }
 
 /// The form. Where its choices depend on a record, the record is chosen first, on a page of its own.
-fn one_act(visitor: &Visitor, form: &Form, fields: &Fields, options: &Options) -> Result<Markup, HttpError> {
+fn one_act(
+    visitor: &Visitor,
+    form: &Form,
+    fields: &Fields,
+    options: &Options,
+    outside: Option<&Outside>,
+) -> Result<Markup, HttpError> {
     let lang = visitor.lang;
     if let Some(first) = first_of(form).filter(|first| fields.text(first.name).is_empty()) {
         let choices = options.of(first.source);
@@ -85,6 +94,7 @@ fn one_act(visitor: &Visitor, form: &Form, fields: &Fields, options: &Options) -
         back: "/m",
         options: &|source: Source| options.of(source),
         id: form.act.to_owned(),
+        outside,
     };
     Ok(form.show(&shown))
 }

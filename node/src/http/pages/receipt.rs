@@ -7,23 +7,32 @@ use crate::http::App;
 use crate::http::api::aside;
 use crate::http::error::HttpError;
 use crate::node::{NodeError, Receipt};
+use crate::outside::ToldReceipt;
 use crate::words::{Lang, Word};
 
-/// The receipt of an act that was just recorded. It counts the nodes that hold it anew each time it is shown.
+/// The receipt of an act that was just recorded. It counts the nodes that hold it, and says whether it counts, anew each
+/// time it is shown.
 pub(crate) async fn receipt(app: &App, lang: Lang, act: ActId) -> Result<Markup, HttpError> {
     let node = app.node.clone();
     let known = aside(move || {
         let recorded = node.recorded(&act)?;
-        Ok::<_, NodeError>(recorded.first().map(|recorded| node.receipt_again(act, recorded)))
+        Ok::<_, NodeError>(recorded.first().map(|recorded| node.told(node.receipt_again(act, recorded))))
     });
-    let Some(Receipt { record, heard_by, .. }) = known.await?? else { return Ok(html! {}) };
+    let Some(ToldReceipt { receipt: Receipt { record, heard_by, .. }, outside, .. }) = known.await?? else {
+        return Ok(html! {});
+    };
+    let (class, title) = match outside {
+        Some(_) => ("warn", Word::OutsideTitle),
+        None => ("done", Word::ReceiptTitle),
+    };
     Ok(html! {
-        div.note.done role="status" {
-            p { strong { (lang.t(Word::ReceiptTitle)) } " · " a href={ "/records/" (record) } { (lang.t(Word::ReceiptOpen)) } }
-            p data-live="receipt" data-quiet {
+        div data-live="receipt" data-quiet { div class={ "note " (class) } role="status" {
+            p { strong { (lang.t(title)) } " · " a href={ "/records/" (record) } { (lang.t(Word::ReceiptOpen)) } }
+            @if let Some(outside) = &outside { p { (outside.afterwards(lang)) } }
+            p {
                 (lang.t(Word::ReceiptHere)) (lang.of("；", "; ")) (lang.fill(Word::ReceiptOthers, &[&heard_by]))
                 (lang.of("。", ". ")) @if heard_by == 0 { (lang.t(Word::ReceiptWaiting)) }
             }
-        }
+        } }
     })
 }

@@ -31,6 +31,7 @@ use crate::http::forms::{Form, Shown};
 use crate::http::input::Fields;
 use crate::http::session::{Operator, Visitor};
 use crate::node::{Node, NodeError, today};
+use crate::outside::Outside;
 use crate::status::AsOf;
 use crate::words::{Lang, Word};
 
@@ -47,6 +48,8 @@ struct Page {
     checks: Vec<CrossCheck>,
     /// Teams that are deployed to this incident.
     teams_here: Vec<(RecordId, String)>,
+    /// Whose record it is, where this node does not speak for it.
+    outside: Option<Outside>,
 }
 
 /// Who looks, and which act they came for.
@@ -115,7 +118,7 @@ fn read(
     wanted_lines: &Wanted,
 ) -> Result<Option<Page>, NodeError> {
     let Some(view) = node.view(record)? else { return Ok(None) };
-    let mut forms = next_acts(&view);
+    let mut forms = next_acts(&view, node.area());
     for (form, values) in &mut forms {
         keep_own_values(&view, form, values);
         let given = given.iter().filter(|given| given.get("do").is_some_and(|act| act == form.act)).flatten();
@@ -129,6 +132,7 @@ fn read(
     Ok(Some(Page {
         told: node.history_part(record, wanted_lines, &in_conflict(&view))?,
         as_of: node.as_of(),
+        outside: node.outside(record)?,
         teams_here: teams_at(&summaries, record),
         checks: crosschecks(&summaries).into_iter().filter(|check| check.records.contains(record)).collect(),
         titles: summaries.into_iter().map(|summary| (summary.id, summary.title)).collect(),
@@ -153,9 +157,16 @@ fn differing(view: &RecordView) -> Vec<(EventId, String)> {
 
 impl Page {
     fn content(&self, lang: Lang, asked: &Asked<'_>, heading: &str, receipt: &Markup) -> Markup {
-        let title_of = |record: &RecordId| self.titles.get(record).cloned().unwrap_or_else(|| record.to_string());
+        let title_of = |record: &RecordId| {
+            self.titles
+                .get(record)
+                .filter(|title| !title.is_empty())
+                .cloned()
+                .unwrap_or_else(|| lang.t(Word::NotHereRecord).to_owned())
+        };
         let now_ms = self.as_of.now_ms;
-        let sides = Sides { lang, now_ms, told: &self.told, title_of: &title_of };
+        let outside = self.outside.as_ref();
+        let sides = Sides { lang, now_ms, told: &self.told, title_of: &title_of, outside };
         let reading = Reading { lang, now_ms, today: today(), title_of: &title_of, issued_texts: &self.issued_texts };
         html! {
             div.head {
@@ -257,6 +268,7 @@ impl Page {
                             back: "",
                             options: &|source| self.options.of(source),
                             id: form.act.to_owned(),
+                            outside: self.outside.as_ref(),
                         }, form.act == asked.wanted))
                     }
                     @if matches!(&self.view.state, RecordState::Incident(_)) && self.view.word() != StateWord::Closed {

@@ -113,7 +113,7 @@ pub(crate) async fn accept_losses(
 
 fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
     let bytes = |value: Option<u64>| or_unknown(lang, value.map(|bytes| html! { span.num { (size(bytes)) } }));
-    let facts: [(Word, Markup); 15] = [
+    let facts: [(Word, Markup); 12] = [
         (Word::Name, html! { (status.name) }),
         (Word::AreaCode, html! { span.mono { (status.area) } }),
         (Word::District, html! { (status.district_name) }),
@@ -133,15 +133,19 @@ fn this_node(lang: Lang, status: &NodeStatus) -> Markup {
         (Word::Reachability, or_unknown(lang, reached(status.reachability).map(|word| html! { (lang.t(word)) }))),
         (Word::DiskFree, bytes(status.disk_free_bytes)),
         (Word::StoreSize, bytes(status.store_bytes)),
-        (Word::NodeKey, html! { span.mono { (status.node) } }),
-        (Word::Federation, html! { span.mono { (status.federation) } }),
-        (Word::FrontierDigest, html! { span.mono { (status.frontier_digest) } }),
+    ];
+    let ids: [(Word, &dyn std::fmt::Display); 4] = [
+        (Word::NodeKey, &status.node),
+        (Word::Federation, &status.federation),
+        (Word::FrontierDigest, &status.frontier_digest),
+        (Word::ProjectionDigest, &status.projection_digest),
     ];
     html! {
         h2 { (lang.t(Word::ThisNode)) }
-        dl.facts {
-            @for (word, value) in facts { dt { (lang.t(word)) } dd { (value) } }
-            dt { (lang.t(Word::ProjectionDigest)) } dd { span.mono { (status.projection_digest) } }
+        dl.facts { @for (word, value) in facts { dt { (lang.t(word)) } dd { (value) } } }
+        details #node-ids {
+            summary { (lang.t(Word::Technical)) }
+            dl.facts { @for (word, id) in ids { dt { (lang.t(word)) } dd.mono { (id) } } }
         }
     }
 }
@@ -159,12 +163,12 @@ fn reached(reachability: &str) -> Option<Word> {
 fn logs(lang: Lang, status: &NodeStatus) -> Markup {
     html! {
         div.card-head { h2 { (lang.t(Word::Logs)) " " span.count { (status.logs.len()) } } }
-        div.scroll { table.fold {
+        details #log-heads { summary { (lang.t(Word::Technical)) } div.scroll { table.fold {
             thead { tr {
                 @for word in [Word::LogName, Word::Height, Word::Projected, Word::HeadId] { th scope="col" { (lang.t(word)) } }
             } }
             tbody { @for log in &status.logs { (log_row(lang, log)) } }
-        } }
+        } } }
     }
 }
 

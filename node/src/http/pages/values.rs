@@ -16,7 +16,6 @@ const HEX_SHOWN: usize = 12;
 /// A value of the payload field `key`. What this program does not know is shown as it is.
 pub(crate) fn value(lang: Lang, key: &str, text: &str, title_of: &dyn Fn(&RecordId) -> String) -> Markup {
     match key {
-        "transfer" | "conflict" => return short(text),
         "lat_e7" | "lon_e7" => return html! { (text.parse().map_or_else(|_| text.to_owned(), degrees)) },
         "change" => {
             let bytes = text.trim_start_matches('(').trim_end_matches(" bytes)");
@@ -48,6 +47,11 @@ pub(crate) fn value(lang: Lang, key: &str, text: &str, title_of: &dyn Fn(&Record
         _ if is_hex(text) => short(text),
         _ => html! { (text) },
     }
+}
+
+/// Whether a value names something by an id that means nothing to people: it stands with the proof of its event.
+pub(crate) fn is_id(key: &str, text: &str) -> bool {
+    matches!(key, "transfer" | "conflict" | "check" | "heads") || is_hex(text)
 }
 
 fn inner(lang: Lang, key: &str, item: &Value, title_of: &dyn Fn(&RecordId) -> String) -> Markup {
