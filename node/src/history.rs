@@ -2,7 +2,7 @@
 //!
 //! It is told a page at a time: of all other events only place, time and parents are held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use linli_core::area::Area;
@@ -12,6 +12,7 @@ use linli_core::event::{Payload, ReceivedEvent, Slot};
 use linli_core::id::{AuthorKey, EventId, Kind, LogId, Stream};
 use linli_domain::act::{ActId, ActStamp};
 use linli_domain::causality::{Causality, Placed, Sight};
+use linli_domain::record::RecordView;
 use serde::Serialize;
 
 /// One event of a record.
@@ -49,8 +50,10 @@ pub struct HistoryLine {
     pub time_ms: u64,
     /// How its author is proven.
     pub grade: SignatureGrade,
-    /// Whether it counts.
+    /// Whether its author had the right to write it.
     pub verdict: VerdictLabel,
+    /// It is about another area's record and waits for adoption: it does not count yet.
+    pub outside: bool,
     /// Earlier events of this record that its author had seen.
     pub seen: u64,
     /// Events of this record that sort before it and that its author had not seen: the latest ten.
@@ -127,6 +130,18 @@ pub enum Wanted {
     PageOf(Option<EventId>, usize),
     /// A page of this size, counted back from the end: 0 is the last.
     PageBack(usize, usize),
+}
+
+impl Told {
+    /// Marks the lines of acts that stand outside the record, of those that its view lists.
+    #[must_use]
+    pub fn with_outside(mut self, view: &RecordView) -> Self {
+        let waiting: BTreeSet<EventId> = view.outside().collect();
+        for line in self.lines.iter_mut().chain(&mut self.others) {
+            line.outside = waiting.contains(&line.id);
+        }
+        self
+    }
 }
 
 impl Wanted {
@@ -271,6 +286,7 @@ pub(crate) fn line(
             Verdict::GrantUnknown => VerdictLabel::Waiting,
             Verdict::Refused(reason) => VerdictLabel::Refused(reason.to_string()),
         },
+        outside: false,
         seen: sight.seen,
         unseen: sight.unseen_latest,
         unseen_total: sight.unseen,

@@ -360,8 +360,12 @@ impl Node {
     /// When the store fails.
     pub fn history_part(&self, record: &RecordId, wanted: &Wanted, also: &[EventId]) -> Result<Told, NodeError> {
         let places = self.projector.places(record)?;
-        let read = |log: &LogId, seq| Ok(self.store.event(log, seq)?.map(|event| event.into_event()));
-        tell(&places, read, &self.projector.charter(), wanted, also)
+        let read = |log: &LogId, seq| Ok::<_, NodeError>(self.store.event(log, seq)?.map(|event| event.into_event()));
+        let told = tell(&places, read, &self.projector.charter(), wanted, also)?;
+        Ok(match self.projector.view(record)? {
+            Some(view) => told.with_outside(&view),
+            None => told,
+        })
     }
 
     /// All records, short.

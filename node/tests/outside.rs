@@ -55,8 +55,10 @@ fn an_act_from_outside_is_told_as_that_before_it_is_made_in_its_receipt_and_when
     let about = served.node.outside(&incident).unwrap().unwrap();
     assert_eq!((about.area.as_str(), about.adopters.len()), (district::STREET, 1));
     assert_eq!(about.adopters[0].name, name_of_ours);
-    // given the record's page, the form's own page and the phone at the street beside: each form says it before its fields
-    for path in [format!("/records/{incident}"), format!("/new/update_incident?incident={incident}")] {
+    // given the record's page at the street beside, and the form's own address, which leads there: it says it before its fields
+    let led = operator.get(&format!("/new/update_incident?incident={incident}"));
+    let led = led.header("location").unwrap().split('#').next().unwrap().to_owned();
+    for path in [format!("/records/{incident}"), led] {
         for (lang, said) in both_languages(|lang| about.beforehand(lang)) {
             let joint = if path.contains('?') { '&' } else { '?' };
             let page = operator.get(&format!("{path}{joint}lang={}", lang.name())).body;
@@ -73,7 +75,8 @@ fn an_act_from_outside_is_told_as_that_before_it_is_made_in_its_receipt_and_when
     let page = operator.get(&format!("/records/{incident}")).body;
     assert!(forms(&page).iter().all(|form| form.action != "/act/adopt_acts"), "{}", text(&page));
     assert!(!operator.get("/").body.contains("do=adopt_acts"));
-    let page = operator.get(&format!("/new/adopt_acts?record={incident}")).body;
+    let led = operator.get(&format!("/new/adopt_acts?record={incident}"));
+    let page = operator.get(led.header("location").unwrap().split('#').next().unwrap()).body;
     assert!(forms(&page).iter().all(|form| form.action != "/act/adopt_acts"), "{}", text(&page));
     let page = operator.get(&format!("/records/{incident}")).body;
     // when they add an update all the same

@@ -25,7 +25,8 @@ use crate::record::{Mark, RecordView, Repeated, Rule, Unsettled, UnsettledReason
 use crate::state::keys::Keys;
 use crate::state::{Context, Folded, Held, Knowledge, Recent, RecordKind, Stamp, State};
 
-use authority::{Authority, Origin, covers};
+pub(crate) use authority::covers;
+use authority::{Authority, Origin};
 use repetition::{Acts, Followers, bucket, followers};
 
 pub use repetition::ActRun;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::act::ActId;
 use crate::conflict::Conflict;
 use crate::fold::ActRun;
+use crate::fold::covers;
 use crate::payload::{self, DecodeError, EncodeError};
 use crate::state::keys::Keys;
 use crate::state::{Held, Recent, RecordKind, State, StateWord};
@@ -227,7 +228,7 @@ impl RecordView {
 
     /// Whether who speaks for an area speaks for this record.
     pub fn is_covered_by(&self, area: &Area) -> bool {
-        self.areas.iter().any(|own| area.contains(own))
+        covers(&self.areas, area)
     }
 
     /// Events that settlements have put aside.

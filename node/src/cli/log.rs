@@ -12,7 +12,7 @@ use super::outcome::{Outcome, Printer, shown};
 use super::{Context, now_ms};
 use crate::export::show::{self, Selection, Told};
 use crate::export::{self, Asked};
-use crate::history::{Personal, VerdictLabel};
+use crate::history::{HistoryLine, Personal, VerdictLabel};
 use crate::http::minute;
 
 /// Signed logs as files.
@@ -180,7 +180,7 @@ const COLUMNS: [Column; 18] = [
     ("author_name", |told| told.line.author_name.clone()),
     ("author", |told| told.line.author.to_string()),
     ("authority", authority),
-    ("verdict", |told| verdict(&told.line.verdict)),
+    ("verdict", |told| verdict(&told.line)),
     ("unseen", |told| told.line.unseen_total.to_string()),
     ("grant", |told| told.grant.as_ref().map(|grant| grant.id.to_string()).unwrap_or_default()),
     ("event", |told| told.line.id.to_string()),
@@ -203,8 +203,9 @@ fn authority(told: &Told) -> String {
     told.grant.as_ref().map(named).unwrap_or_default()
 }
 
-fn verdict(verdict: &VerdictLabel) -> String {
-    match verdict {
+fn verdict(line: &HistoryLine) -> String {
+    match &line.verdict {
+        VerdictLabel::Counts | VerdictLabel::CountsExpired if line.outside => "outside: does not count yet".to_owned(),
         VerdictLabel::Counts => "counts".to_owned(),
         VerdictLabel::CountsExpired => "counts, grant expired".to_owned(),
         VerdictLabel::Waiting => "grant unknown".to_owned(),
@@ -216,8 +217,8 @@ fn text_of(told: &Told) -> String {
     let line = &told.line;
     let about = if told.about.is_empty() { String::new() } else { format!("  {}", told.about) };
     let who = if line.by.is_empty() { line.author_name.clone() } else { format!("{} ({})", line.by, line.author_name) };
-    let judged =
-        if line.verdict == VerdictLabel::Counts { String::new() } else { format!("  [{}]", verdict(&line.verdict)) };
+    let counts = line.verdict == VerdictLabel::Counts && !line.outside;
+    let judged = if counts { String::new() } else { format!("  [{}]", verdict(line)) };
     let mut text = format!(
         "{}  {}  {} {}{about}\n    {who}; {}{judged}",
         minute(line.time_ms),

@@ -159,8 +159,19 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Code::Error, format!("{error:#}"), next_step(&error))
+        Self::new(Code::Error, in_words(&error), next_step(&error))
     }
+}
+
+/// What is wrong, from the outside in. Some errors repeat their cause in their own words: it is said once.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !said.contains(&cause) {
+            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
+        }
+    }
+    said
 }
 
 impl From<SecretError> for Failure {

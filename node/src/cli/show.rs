@@ -122,7 +122,8 @@ fn line(value: &Value) -> Option<String> {
         Some("counts") | None => String::new(),
         Some(other) => format!("  [{other}]"),
     };
-    Some(format!("{time}  {zh} {en}  {who}{verdict}\n    {}", said.join("; ")))
+    let outside = if value["outside"] == true { "  [outside: does not count yet]" } else { "" };
+    Some(format!("{time}  {zh} {en}  {who}{verdict}{outside}\n    {}", said.join("; ")))
 }
 
 /// An indented outline of any JSON value.

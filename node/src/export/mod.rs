@@ -3,7 +3,7 @@
 pub mod show;
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -25,6 +25,8 @@ use crate::enrolment::Enrolment;
 const READ_EVENTS: usize = 512;
 /// Bytes of events read at once while writing a file.
 const READ_BYTES: usize = 4 << 20;
+/// Longest file with known heads, in bytes: those of some hundred thousand logs.
+const KNOWN_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the file read at once while verifying.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -144,7 +146,12 @@ impl Asked<'_> {
 /// What was seen before, as a node or a verifier prints it: `linli status --json`, or a report of either verifier. A list
 /// of `{"log", "head"}` by itself will do.
 fn read_known(file: &Path) -> Result<Known, Failure> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut text = String::new();
+    let opened = crate::carry::regular::open(file)?.take(KNOWN_BYTES_MAX + 1);
+    BufReader::new(opened).read_to_string(&mut text).with_context(|| format!("cannot read {}", file.display()))?;
+    if text.len() as u64 > KNOWN_BYTES_MAX {
+        return Err(anyhow::anyhow!("{} is too long for a list of heads", file.display()).into());
+    }
     let value: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?;
     let list = value.get("heads").or_else(|| value.get("logs")).unwrap_or(&value).clone();
     let heads: Vec<KnownHead> = serde_json::from_value(list)

@@ -209,7 +209,8 @@ fn told_of(
     let places: Vec<(LogId, u64)> = by_place.keys().cloned().collect();
     let Ok(history) = history::tell(&places, read, charter, &Wanted::From(0, usize::MAX), &[]);
     let folded = fold_record(record, events.iter().map(|event| fold_event(event, charter)));
-    let about = folded.map(|view| Summary::from(&view).title).unwrap_or_default();
+    let about = folded.as_ref().map(|view| Summary::from(view).title).unwrap_or_default();
+    let history = folded.iter().fold(history, |told, view| told.with_outside(view));
     let by_id: BTreeMap<EventId, &ReceivedEvent> = events.iter().map(|event| (event.id(), event)).collect();
     let lines = history.lines.into_iter().filter_map(|line| Some((*by_id.get(&line.id)?, line)));
     lines

@@ -28,6 +28,7 @@ pub(crate) struct HttpMetrics {
     complete_seconds: Option<IntGauge>,
     acts_in_hand: Option<IntGauge>,
     events_missing: Option<IntGaugeVec>,
+    troubles: Option<IntGauge>,
     write_failures: Option<IntCounter>,
 }
 
@@ -57,10 +58,15 @@ impl HttpMetrics {
             ),
             &["known_by"],
         );
+        let troubles = IntGauge::new(
+            "linli_store_troubles",
+            "What is wrong with the store now, as the status names it: missing events, damage of unknown extent, no writes.",
+        );
         let write_failures =
             IntCounter::new("linli_store_write_failures_total", "Durable writes that the disk refused.");
         Self {
             events_missing: events_missing.ok().filter(|family| registry.register(Box::new(family.clone())).is_ok()),
+            troubles: troubles.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             write_failures: write_failures.ok().filter(|count| registry.register(Box::new(count.clone())).is_ok()),
             lag_events: lag_events.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
             complete_seconds: complete_seconds.ok().filter(|gauge| registry.register(Box::new(gauge.clone())).is_ok()),
@@ -119,6 +125,9 @@ pub(crate) async fn metrics(State(app): State<App>, request: Request) -> Result<
         for (known_by, events) in app.node.events_missing() {
             missing.with_label_values(&[known_by]).set(i64::try_from(events).unwrap_or(i64::MAX));
         }
+    }
+    if let Some(troubles) = &app.metrics.troubles {
+        troubles.set(i64::try_from(app.node.store_troubles().troubles.len()).unwrap_or(i64::MAX));
     }
     if let Some(failures) = &app.metrics.write_failures {
         failures.inc_by(app.node.write_failures().saturating_sub(failures.get()));

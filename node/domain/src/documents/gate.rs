@@ -8,8 +8,8 @@ use automerge::{ActorId, Automerge, Change, ChangeHash, ChangeMetadata, LoadOpti
 use super::contain::contained;
 use super::scan::scan;
 use super::{
-    ACTORS_MAX, CHANGE_OPS_MAX, DocumentError, FIELDS_MAX, HEADS_MAX, LIST_ITEMS_MAX, Loaded, Rendered,
-    SAVED_BYTES_MAX, TEXT_BYTES_MAX, VALUES_BYTES_MAX, actor_of_content, shape,
+    CHANGE_OPS_MAX, DocumentError, FIELDS_MAX, HEADS_MAX, LIST_ITEMS_MAX, Loaded, Rendered, SAVED_BYTES_MAX,
+    TEXT_BYTES_MAX, VALUES_BYTES_MAX, actor_of_content, shape,
 };
 
 /// First bytes of a saved document: magic, checksum, chunk type.
@@ -35,9 +35,6 @@ pub(super) fn apply(loaded: &Loaded, bytes: &[u8], actor: &ActorId) -> Result<Op
         return Ok(None);
     }
     check_position(&loaded.automerge, &change)?;
-    if of_content && actors(&loaded.automerge) >= ACTORS_MAX {
-        return Err(DocumentError::DocumentTooLarge);
-    }
     let next = contained(|| merge(loaded, change))??;
     check_bounds(loaded, &next)?;
     Ok(Some(next))

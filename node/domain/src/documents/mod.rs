@@ -55,9 +55,6 @@ pub const HEADS_MAX: usize = 128;
 /// document: with two thousand of them an edit takes one and a half times as long as with one, and the document 25 bytes an
 /// edit more. Few plans are changed so often.
 const ACTORS_OF_CONTENT_MAX: u64 = 1_000;
-/// Most actors of a document that such a change is let in beside: more than nodes that do not hear each other come to, so
-/// that nobody makes a document slow for all.
-const ACTORS_MAX: u64 = 4_000;
 
 pub use rebase::RebaseError;
 

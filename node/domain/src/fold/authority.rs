@@ -12,7 +12,6 @@ use linli_core::id::EventId;
 use super::{FoldEvent, Reading};
 use crate::events::begins_a_record;
 use crate::events::role::Role;
-use crate::limits::LISTED_MAX;
 
 /// What decides about a record's events.
 #[derive(Debug)]
@@ -81,9 +80,9 @@ impl Authority {
     }
 }
 
-/// Whether an area equals or contains one of those that decide.
-pub(super) fn covers(areas: &[Area], area: &Area) -> bool {
-    areas.iter().any(|deciding| area.contains(deciding))
+/// Whether an area equals or contains one of those that decide, which stand in ascending order.
+pub(crate) fn covers(areas: &[Area], area: &Area) -> bool {
+    areas.get(areas.partition_point(|deciding| deciding < area)).is_some_and(|deciding| area.contains(deciding))
 }
 
 fn counts(event: &FoldEvent<'_>) -> bool {
@@ -107,9 +106,11 @@ fn roots<'e, 'a>(events: &[(&'e FoldEvent<'a>, &Reading)]) -> Vec<&'e FoldEvent<
     }
 }
 
-/// Areas that contain no other of them: whoever covers a larger one covers these.
+/// Areas that contain no other of them, ascending: whoever covers a larger one covers these. Each costs a signed event, and
+/// none is left out: whoever made enough of them up would otherwise shut out the record's own. What an area contains stands
+/// right behind it.
 fn smallest<'a>(areas: impl Iterator<Item = &'a Area>) -> Vec<Area> {
-    let all: BTreeSet<&Area> = areas.collect();
-    let smallest = all.iter().filter(|area| !all.iter().any(|other| other != *area && area.contains(other)));
-    smallest.map(|area| (*area).clone()).take(LISTED_MAX).collect()
+    let all: Vec<&Area> = areas.collect::<BTreeSet<_>>().into_iter().collect();
+    let smallest = all.iter().enumerate().filter(|(at, area)| all.get(at + 1).is_none_or(|next| !area.contains(next)));
+    smallest.map(|(_, area)| (*area).clone()).collect()
 }

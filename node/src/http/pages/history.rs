@@ -23,8 +23,6 @@ struct Telling<'t> {
     now_ms: u64,
     by_id: &'t BTreeMap<EventId, &'t HistoryLine>,
     told: &'t Told,
-    /// Events from outside the record's area that wait for adoption.
-    outside: &'t [EventId],
     /// The title of another record.
     title_of: &'t dyn Fn(&RecordId) -> String,
 }
@@ -38,16 +36,10 @@ pub(crate) fn place_of(told: &Told, event: &EventId) -> String {
 }
 
 /// A page of the history, newest first.
-pub(crate) fn history(
-    lang: Lang,
-    told: &Told,
-    outside: &[EventId],
-    now_ms: u64,
-    title_of: &dyn Fn(&RecordId) -> String,
-) -> Markup {
+pub(crate) fn history(lang: Lang, told: &Told, now_ms: u64, title_of: &dyn Fn(&RecordId) -> String) -> Markup {
     let by_id: BTreeMap<EventId, &HistoryLine> =
         told.lines.iter().chain(&told.others).map(|line| (line.id, line)).collect();
-    let telling = Telling { lang, now_ms, by_id: &by_id, told, outside, title_of };
+    let telling = Telling { lang, now_ms, by_id: &by_id, told, title_of };
     let (first, last) = (told.from + 1, told.from + told.lines.len());
     html! {
         section.card data-live="history" aria-labelledby="h-history" {
@@ -73,13 +65,12 @@ fn pages(lang: Lang, told: &Told) -> Markup {
 
 fn entry(telling: Telling<'_>, line: &HistoryLine) -> Markup {
     let lang = telling.lang;
-    let from_outside = telling.outside.contains(&line.id);
-    let counts = matches!(line.verdict, VerdictLabel::Counts | VerdictLabel::CountsExpired) && !from_outside;
+    let counts = matches!(line.verdict, VerdictLabel::Counts | VerdictLabel::CountsExpired) && !line.outside;
     html! {
         li id={ "e-" (line.id.short()) } class=[(!counts).then_some("aside-line")] {
             h3 {
                 (label(lang, line)) " " (verdict(lang, &line.verdict))
-                @if from_outside { " " (tag("orange", lang.t(Word::FromOutsideNotCounted))) }
+                @if line.outside { " " (tag("orange", lang.t(Word::FromOutsideNotCounted))) }
             }
             p.who { bdi { (byline(lang, line)) } " · " span.mono title=(lang.t(Word::AreaCode)) { (line.area) } " · " (clock::time(line.time_ms, telling.now_ms)) }
             (fields(telling, line, &line.fields))

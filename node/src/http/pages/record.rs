@@ -181,7 +181,7 @@ impl Page {
                 div.acts-side data-live="acts" data-quiet { (self.acts(lang, asked)) }
                 div.stack.history-side {
                     div data-live="settled" data-quiet { (sides.settled(&self.view)) }
-                    (history(lang, &self.told, &self.view.outside().collect::<Vec<_>>(), now_ms, &title_of))
+                    (history(lang, &self.told, now_ms, &title_of))
                 }
             }
         }

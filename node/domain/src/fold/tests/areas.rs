@@ -76,3 +76,24 @@ fn a_record_that_was_begun_in_two_areas_belongs_to_both_and_says_so() {
     history.tell_for(NEXT_STREET.parse().unwrap(), 9, EPOCH_MS + 9_000, vec![], &closed("已排干"));
     assert_eq!((history.view().word(), history.view().outside), (StateWord::Reported, 1));
 }
+
+#[test]
+fn however_many_areas_a_record_was_begun_in_its_own_has_its_say() {
+    // Given a record, and a member with a grant for a community who begins it once more in each of many areas inside its own,
+    // before it by the clock as well as after it,
+    for (inside, at) in [("3205080049", EPOCH_MS - 9_000), ("3205080079", EPOCH_MS + 9_000)] {
+        let mut history = History::of([reported()]);
+        let own = history.view().area;
+        for n in 0..100 {
+            let area = format!("{inside}{n:02}").parse().unwrap();
+            history.tell_for(area, 9, at, vec![], &reported());
+        }
+        // then the record's own area decides as well as the others, and what it does counts,
+        let view = history.view();
+        assert!(view.areas.len() == 101 && view.is_covered_by(&own) && view.is_covered_by(&"320508".parse().unwrap()));
+        assert_eq!(history.clone().then_from(own.as_str(), closed("已排干")).view().word(), StateWord::Closed);
+        // and who speaks for none of them has no say.
+        assert!(!view.is_covered_by(&NEXT_STREET.parse().unwrap()));
+        assert_eq!(history.then_from(NEXT_STREET, closed("已排干")).view().word(), StateWord::Reported);
+    }
+}
