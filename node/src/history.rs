@@ -194,6 +194,15 @@ fn names_events(key: &str) -> bool {
     matches!(key, "keep" | "events")
 }
 
+/// Whoever names an event, such as one that they let count, has seen it, whatever else they stood on.
+fn forget_what_it_names(line: &mut HistoryLine) {
+    let named: BTreeSet<EventId> = named_by(line).collect();
+    let before = line.unseen.len();
+    line.unseen.retain(|event| !named.contains(event));
+    let seen = (before - line.unseen.len()) as u64;
+    (line.seen, line.unseen_total) = (line.seen + seen, line.unseen_total - seen);
+}
+
 /// The events that a line's fields name.
 fn named_by(line: &HistoryLine) -> impl Iterator<Item = EventId> {
     let values = line.fields.iter().filter(|(key, _)| names_events(key)).map(|(_, value)| value);
@@ -240,6 +249,7 @@ pub fn tell<E>(
     for place in others.into_iter().filter(|place| !range.contains(place)) {
         told.others.extend(tell_one(place)?);
     }
+    told.lines.iter_mut().chain(&mut told.others).for_each(forget_what_it_names);
     name_sides(&mut told);
     Ok(told)
 }

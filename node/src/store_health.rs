@@ -75,12 +75,12 @@ fn missing(losses: &Losses) -> Vec<String> {
     let mut lines = vec![];
     if gone > 0 {
         lines.push(format!(
-            "曾记录在本节点的 {gone} 条动态缺失：请连接持有它们的节点，或用U盘带回；无法找回时由管理员确认：linli store losses / {gone} events that were recorded here are missing: connect a node that has them, or bring them by a stick; if nobody has them, accept it: linli store losses"
+            "曾记录在本节点的 {gone} 条动态缺失：请连接持有它们的节点，或用U盘带回；无法找回时由管理员在状态页确认缺失 / {gone} events that were recorded here are missing: connect a node that has them, or bring them by a stick; if nobody has them, accept it on the status page"
         ));
     }
     if unreadable > 0 {
         lines.push(format!(
-            "本节点有 {unreadable} 条动态无法读取：请从副本恢复，或重新加入；其他节点上的动态不会丢失；无法恢复时由管理员确认：linli store losses / {unreadable} events cannot be read here: restore from a copy or join anew; your events at peers are not lost; if it stays so, accept it: linli store losses"
+            "本节点有 {unreadable} 条动态无法读取：请从副本恢复，或重新加入；其他节点上的动态不会丢失；无法恢复时由管理员在状态页确认缺失 / {unreadable} events cannot be read here: restore from a copy or join anew; your events at peers are not lost; if it stays so, accept it on the status page"
         ));
     }
     if told > 0 {

@@ -533,7 +533,7 @@ words! {
     Latitude => "纬度", "Latitude";
     Longitude => "经度", "Longitude";
     WhatToDo => "可以做的事", "What can be done";
-    Marks => "违反规则的操作", "Acts that break a rule";
+    Marks => "须留意的操作", "Acts to be aware of";
     OutsideWaits => "辖区外的行为：{} 条，等此记录所属辖区的人采纳后才计入", "Acts from outside: {}; they count once somebody of the record's area adopts them";
     FromOutsideNotCounted => "辖区外，未计入", "from outside, not counted";
     RepeatedActs => "重复送达的行为：{} 条，只计一次", "Acts that were sent again: {}; they count once";

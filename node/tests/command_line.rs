@@ -235,6 +235,10 @@ fn an_auditor_reads_who_did_what_on_whose_authority_without_a_node() {
     let text = auditor.ok(&["log", "show", &file, "--kind", "received"]);
     assert!(text.contains("入库") && text.contains("node 临湖街道 (320508005)"), "{text}");
     auditor.fails(&["log", "show", &file, "--day", "2026/11/24"], 2, &["YYYY-MM-DD"]);
+    auditor.fails(&["log", "show", &file, "--from", "2026-11-24", "--to", "2026-11-23"], 2, &["--from"]);
+    let nothing = auditor.run(&["log", "show", &file, "--kind", "recieved"]);
+    let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert!(nothing.status.success() && nothing.stdout.is_empty() && said.contains("supplies received"), "{said}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use linli_core::area::Area;
 use linli_core::id::{EventId, Kind, RecordId, Stream};
 use linli_domain::date::Date;
 
-use super::outcome::{Outcome, Printer, shown};
+use super::outcome::{Failure, Outcome, Printer, shown};
 use super::{Context, now_ms};
 use crate::export::show::{self, Selection, Told};
 use crate::export::{self, Asked};
@@ -129,6 +129,9 @@ impl Show {
             stream: self.stream,
             area: self.area,
         };
+        if wanted.from.zip(wanted.to).is_some_and(|(from, to)| from > to) {
+            return Err(Failure::usage("--from lies after --to", "exchange the two days"));
+        }
         let mut printer = Printer::new();
         if self.csv {
             printer.line(&csv_line(&COLUMNS.map(|(name, _)| name.to_owned()))?);
@@ -147,14 +150,17 @@ impl Show {
                 Err(error) => failed = Err(error),
             }
         };
-        match self.file_order {
+        let kinds = match self.file_order {
             true => show::in_file_order(&self.file, &wanted, &mut print)?,
             false => show::by_time(&self.file, &wanted, &mut print)?,
-        }
+        };
         printer.finish();
         failed?;
-        if !self.csv && !context.json {
-            // Beside the lines, so that they can be counted and cut.
+        // Beside the lines, so that they can be counted and cut.
+        if count == 0 {
+            let kinds: Vec<String> = kinds.into_iter().map(|(stream, kind)| format!("{stream} {kind}")).collect();
+            let _ = writeln!(io::stderr(), "nothing in this file fits; it holds: {}", kinds.join(", "));
+        } else if !self.csv && !context.json {
             let _ =
                 writeln!(io::stderr(), "{count} events; linli log verify says whether the file is whole and lawful");
         }
@@ -220,11 +226,12 @@ fn text_of(told: &Told) -> String {
     let counts = line.verdict == VerdictLabel::Counts && !line.outside;
     let judged = if counts { String::new() } else { format!("  [{}]", verdict(line)) };
     let mut text = format!(
-        "{}  {}  {} {}{about}\n    {who}; {}{judged}",
+        "{}  {}  {} {} ({}){about}\n    {who}; {}{judged}",
         minute(line.time_ms),
         line.area,
         line.label_zh,
         line.label_en,
+        line.kind,
         authority(told)
     );
     let said = [pairs(&line.fields), personal(&line.personal)];

@@ -96,14 +96,17 @@ fn is_by(author: &str, event: &ReceivedEvent, charter: &Charter) -> bool {
     header.author.to_string().starts_with(author) || label() == Some(author)
 }
 
+/// The kinds of events that a file holds, with their streams.
+pub type Kinds = BTreeSet<(Stream, Kind)>;
+
 /// Tells the events of a file that are wanted, by time. Each is proven, and the file is whole.
 ///
 /// # Errors
 /// When the file is wrong, or more events than [`HELD_EVENTS_MAX`] would have to be held.
-pub fn by_time(file: &Path, wanted: &Selection, tell: &mut dyn FnMut(&Told)) -> Result<(), Failure> {
-    let mut held = Held::default();
-    let mut records = BTreeSet::new();
+pub fn by_time(file: &Path, wanted: &Selection, tell: &mut dyn FnMut(&Told)) -> Result<Kinds, Failure> {
+    let (mut held, mut records, mut kinds) = (Held::default(), BTreeSet::new(), Kinds::new());
     let mut select = |event: VerifiedEvent, charter: &Charter| {
+        note(&mut kinds, event.event());
         if wanted.fits(event.event(), charter) {
             match event.event().header().record {
                 Some(record) => drop(records.insert(record)),
@@ -124,23 +127,32 @@ pub fn by_time(file: &Path, wanted: &Selection, tell: &mut dyn FnMut(&Told)) -> 
         return Err(Failure::usage(format!("more than {HELD_EVENTS_MAX} events would have to be sorted"), next));
     }
     held.told(wanted).iter().for_each(|(_, told)| tell(told));
-    Ok(())
+    Ok(kinds)
+}
+
+fn note(kinds: &mut Kinds, event: &ReceivedEvent) {
+    let header = event.header();
+    if !kinds.contains(&(header.stream, header.kind.clone())) {
+        kinds.insert((header.stream, header.kind.clone()));
+    }
 }
 
 /// Tells the events of a file that are wanted, log by log, while it is read: an error at its end says that it is not whole.
 ///
 /// # Errors
 /// When the file is wrong.
-pub fn in_file_order(file: &Path, wanted: &Selection, tell: &mut dyn FnMut(&Told)) -> Result<(), Failure> {
-    let mut names = None;
+pub fn in_file_order(file: &Path, wanted: &Selection, tell: &mut dyn FnMut(&Told)) -> Result<Kinds, Failure> {
+    let (mut names, mut kinds) = (None, Kinds::new());
     let mut each = |event: VerifiedEvent, charter: &Charter| {
+        note(&mut kinds, event.event());
         let names = names.get_or_insert_with(|| history::names_of(charter));
         if wanted.fits(event.event(), charter) {
             let line = history::line(event.event(), charter, names, Sight::default());
             tell(&told(line, event.event(), String::new(), charter));
         }
     };
-    read_through(file, ExportReader::new(Known::default()).by_tails(), &mut each).map(drop)
+    read_through(file, ExportReader::new(Known::default()).by_tails(), &mut each)?;
+    Ok(kinds)
 }
 
 fn told(line: HistoryLine, event: &ReceivedEvent, about: String, charter: &Charter) -> Told {

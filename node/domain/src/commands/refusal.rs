@@ -128,7 +128,7 @@ refusals! {
         "刷新后再试。" "Refresh and try again.";
     /// No side of a conflict about stock is right.
     CountInstead "count_instead" "库存冲突不能选择一方。" "No side of a conflict about stock is right."
-        "请盘点并填写实有数量(counted)。" "Count what is there and say how much it is (counted).";
+        "请盘点并填写实有数量（命令行：counted）。" "Count what is there and say how much it is (counted).";
     /// More than one lot is wrong.
     CountEachLot "count_each_lot" "涉及多个批次。" "More than one lot is concerned."
         "请对每个批次分别盘点。" "Count each lot on its own.";
@@ -137,10 +137,13 @@ refusals! {
         "换算成在库的单位, 或另起物资名称。" "Convert it to the item's unit, or use another item.";
     /// The lot's last day has passed.
     LotExpired "lot_expired" "该批次已经过期。" "That lot has expired."
-        "发放其他批次; 确需发出时请确认(even_if_expired=true)。" "Take another lot, or confirm that it leaves anyway (even_if_expired=true).";
+        "发放其他批次；确需发出时请勾选（命令行：even_if_expired=true）。" "Take another lot, or confirm that it leaves anyway (even_if_expired=true).";
     /// A team is still at the incident.
-    TeamsThere "teams_there" "还有队伍在该事件。" "A team is still at that incident."
-        "先让队伍归队, 或确认仍要结束(even_if_teams_there=true)。" "Release it first, or confirm that it is closed anyway (even_if_teams_there=true).";
+    TeamsThere "teams_there" "还有队伍在该事件出动，或有任务在身。" "A team is still out at that incident, or has a task there."
+        "出动的先归队；已无任务的，勾选“仍有队伍在场也结束”（命令行：even_if_teams_there=true）。" "Release those who are out; where the task is done, confirm that it is closed anyway (command line: even_if_teams_there=true).";
+    /// A transfer is one lot.
+    OneLot "one_lot" "一次只能调出一个批次。" "A transfer is of one lot."
+        "按批次分次调出。" "Send the lots one after the other.";
     /// Something is settled already.
     AlreadySettled "already_settled" "该冲突已裁定。" "That conflict is settled already."
         "无需再做。" "There is nothing left to do.";
@@ -155,13 +158,13 @@ refusals! {
         "在收货点入库; 货若就在这里, 先在收货点入库, 再由收货点调出到这里。" "Book it in at the point it was sent to; if the goods are here, book them in there and then send them on from there to here.";
     /// More than is still on the way.
     MoreThanSent "more_than_sent" "到货超过在途数量。" "That is more than is still on the way."
-        "核对数量; 确实多到时请确认(even_if_more=true), 差异留待说明。" "Check the quantity; if more has really arrived, confirm it (even_if_more=true), and the difference is left to be explained.";
+        "核对数量；确实多到时请勾选（命令行：even_if_more=true），差异留待说明。" "Check the quantity; if more has really arrived, confirm it (even_if_more=true), and the difference is left to be explained.";
     /// No such transfer.
     UnknownTransfer "unknown_transfer" "对方物资点没有这笔调出记录, 或内容不符。" "The other point has not sent this, or it differs."
         "核对调拨编号和数量; 尚未同步时可确认仍要入库(even_if_unknown)。" "Check the transfer; before the nodes have met, confirm with even_if_unknown.";
     /// Booked already.
     AlreadyArrived "already_arrived" "这笔调拨已经入库。" "That transfer has arrived already."
-        "无需再做; 如确有后到或多到的, 填写数量并确认(even_if_more=true)。" "There is nothing left to do; if more has really arrived, say how much and confirm it (even_if_more=true).";
+        "无需再做；如确有后到或多到的，填写数量并勾选（命令行：even_if_more=true）。" "There is nothing left to do; if more has really arrived, say how much and confirm it (even_if_more=true).";
     /// The record exists.
     AlreadyThere "already_there" "该记录已存在。" "That record exists already."
         "换一个编号, 或修改原记录。" "Use another id, or change that record.";

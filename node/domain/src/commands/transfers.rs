@@ -51,10 +51,12 @@ impl SendSupplies {
         let taken = Taken { item: &self.item, lot: self.lot, quantity: self.quantity };
         let mut parts = taken.draw(&state, ctx.today, self.even_if_short, self.even_if_expired)?;
         // A transfer is one lot, so that its two halves can be compared.
-        let (lot, quantity) = match (parts.pop(), parts.is_empty()) {
-            (Some(part), true) => part,
-            _ => return Err(Refused::about(Refusal::NotEnough, "lot")),
-        };
+        if parts.len() > 1 {
+            let lots: Vec<String> =
+                parts.iter().map(|(lot, most)| format!("{} {most}", lot.as_deref().unwrap_or("-"))).collect();
+            return Err(Refused::naming(Refusal::OneLot, "quantity", &lots.join("、")));
+        }
+        let Some((lot, quantity)) = parts.pop() else { return Err(Refused::about(Refusal::NotEnough, "quantity")) };
         let fact = Fact::SuppliesSent(SuppliesSent {
             transfer: ctx.new_id,
             item: self.item,
