@@ -98,7 +98,10 @@ impl Node {
     pub(crate) fn show_what_is_durable(&self) -> Result<(), SubmitError> {
         match self.projector.owes_own() {
             false => Ok(()),
-            true => self.projector.catch_up_own().map_err(SubmitError::from),
+            true => self.projector.catch_up_own().map_err(|error| match self.store.write_trouble() {
+                Some(refused) => SubmitError::NotDurable(WriteError::Store(refused)),
+                None => error.into(),
+            }),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! `linli init`: found a development district with this node as its first member.
 
+use std::time::SystemTime;
+
 use clap::Args;
 use linli_core::area::Area;
 
 use super::outcome::{Failure, Outcome};
+use super::serve::impossible_clock;
 use super::{Context, now_ms};
 use crate::data_dir::KeyName;
 use crate::enrolment::Enrolment;
@@ -32,6 +35,9 @@ impl Init {
         if context.dir.has_key(KeyName::Node) {
             let message = format!("a node lives in {} already", context.dir.path().display());
             return Err(Failure::usage(message, "linli serve starts it; --data-dir names another place"));
+        }
+        if let Some(failure) = impossible_clock(SystemTime::now()) {
+            return Err(failure);
         }
         let district_area = match self.district_area {
             Some(area) => area,

@@ -67,13 +67,13 @@ impl Serve {
 }
 
 /// A time that HTTP has no date for: the server library ends every connection on which it would have to say it.
-fn impossible_clock(now: SystemTime) -> Option<Failure> {
+pub(super) fn impossible_clock(now: SystemTime) -> Option<Failure> {
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH);
     if since_1970.is_ok_and(|since| since < HTTP_DATE_MAX) {
         return None;
     }
     let message = "本机时钟早于1970年或晚于9999年 / this machine's clock stands before 1970 or after the year 9999";
-    Some(Failure::new(Code::Error, message, "set the clock, such as with timedatectl set-time, then linli serve"))
+    Some(Failure::new(Code::Error, message, "set the clock, such as with timedatectl set-time, and run this again"))
 }
 
 /// From the year 10,000 on a date has five digits.

@@ -146,7 +146,7 @@ impl Shared {
         self.backend.write(batch, true).inspect_err(|error| self.failed(error))
     }
 
-    /// Notes that a durable write failed. A store that is read only has not.
+    /// Notes that a write failed. A store that is read only has not.
     pub fn failed(&self, error: &StoreError) {
         if !matches!(error, StoreError::ReadOnly) {
             tracing::error!(%error, "a write to disk failed: nothing is acknowledged until the store has been reopened");

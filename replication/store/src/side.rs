@@ -50,12 +50,14 @@ impl Projection {
         self.noting(scan(&*self.shared.backend, Family::Projection, prefix, after, limit))
     }
 
-    /// Applies a batch.
+    /// Applies a batch. A disk that refuses it takes no acts either: a failure is noted as that of any write, so that people
+    /// are told and the store is opened anew.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails, or a write has failed before.
     pub fn write(&self, batch: ProjectionBatch) -> Result<(), StoreError> {
-        self.shared.backend.write(batch.0, false)
+        self.shared.is_sound()?;
+        self.shared.backend.write(batch.0, false).inspect_err(|error| self.shared.failed(error))
     }
 
     /// Throws all read models away, also those that cannot be read: whatever is found damaged after this is damaged anew.
@@ -63,7 +65,7 @@ impl Projection {
     /// # Errors
     /// When the database fails.
     pub fn clear(&self) -> Result<(), StoreError> {
-        self.shared.backend.clear(Family::Projection)?;
+        self.shared.backend.clear(Family::Projection).inspect_err(|error| self.shared.failed(error))?;
         *self.shared.derived_damage.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.shared.derived_is_gone.store(false, Ordering::SeqCst);
         Ok(())

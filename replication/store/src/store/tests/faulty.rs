@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::backend::{Pairs, Visit};
+use crate::side::ProjectionBatch;
 
 /// What the disk does when it fails.
 #[derive(Debug, Clone, Copy)]
@@ -117,10 +118,11 @@ fn a_disk_that_fails_at_any_write_loses_nothing_that_was_acknowledged() {
     }
 }
 
-/// A disk that refuses durable writes as long as it is broken, and that may be opened anew.
+/// A disk that refuses writes as long as it is broken, durable ones or all, and that may be opened anew.
 struct Breakable {
     inner: Arc<dyn Backend>,
     broken: AtomicBool,
+    refuses_all: AtomicBool,
 }
 
 impl Backend for Breakable {
@@ -137,7 +139,7 @@ impl Backend for Breakable {
     }
 
     fn write(&self, batch: Batch, durable: bool) -> Result<(), StoreError> {
-        let broken = durable && self.broken.load(Ordering::SeqCst);
+        let broken = (durable || self.refuses_all.load(Ordering::SeqCst)) && self.broken.load(Ordering::SeqCst);
         // The bytes arrive, and nobody knows whether they stay: the harder case.
         self.inner.write(batch, durable && !broken)?;
         if broken { Err(StoreError::Backend("no space left, as asked".into())) } else { Ok(()) }
@@ -157,7 +159,8 @@ impl Backend for Breakable {
 }
 
 fn breakable() -> (Arc<Breakable>, Store) {
-    let disk = Arc::new(Breakable { inner: Arc::new(Memory::default()), broken: AtomicBool::default() });
+    let (inner, broken, refuses_all) = (Arc::new(Memory::default()), AtomicBool::default(), AtomicBool::default());
+    let disk = Arc::new(Breakable { inner, broken, refuses_all });
     (disk.clone(), Store::over(disk, false).unwrap())
 }
 
@@ -216,6 +219,32 @@ fn a_store_goes_on_by_itself_after_a_failed_write_and_shows_what_is_durable() {
     assert_eq!((next.header().incarnation, next.header().seq), (1, 3));
     assert!(store.losses().is_empty() && store.write_trouble().is_none() && store.forks().unwrap().is_empty());
     assert_eq!(store.read(&next.header().log_id(), 1, 9, 1 << 20).unwrap().len(), 3);
+}
+
+#[test]
+fn read_models_that_cannot_be_written_are_a_failed_write_that_is_told_and_mended_like_any_other() {
+    // given a node whose disk fills up while its read models are written, after an act was acknowledged
+    let (disk, store) = breakable();
+    let (log, events) = log_of(2);
+    store.append(vec![proven(&events[..1])]).unwrap();
+    disk.refuses_all.store(true, Ordering::SeqCst);
+    disk.broken.store(true, Ordering::SeqCst);
+    let batch = || {
+        let mut batch = ProjectionBatch::default();
+        batch.put(b"v".to_vec(), b"view".to_vec());
+        batch
+    };
+    store.projection().write(batch()).unwrap_err();
+    // then that is told, and nothing more is acknowledged, until the store was opened anew on a disk with room
+    assert!(store.write_trouble().unwrap().to_string().contains("no space left"));
+    assert_eq!(store.write_failures(), 1);
+    assert!(matches!(store.append(vec![proven(&events)]), Err(AppendError::Store(StoreError::Poisoned(_)))));
+    disk.broken.store(false, Ordering::SeqCst);
+    store.inner.shared.recover().unwrap();
+    store.projection().write(batch()).unwrap();
+    store.append(vec![proven(&events)]).unwrap();
+    assert!(store.write_trouble().is_none());
+    assert_eq!(store.head(&log), Some(events[1].head()));
 }
 
 #[test]
