@@ -359,11 +359,25 @@ impl Node {
     /// # Errors
     /// When the store fails.
     pub fn history_part(&self, record: &RecordId, wanted: &Wanted, also: &[EventId]) -> Result<Told, NodeError> {
+        self.history_beside(record, self.projector.view(record)?.as_ref(), wanted, also)
+    }
+
+    /// The same for whoever holds the record's view already.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn history_beside(
+        &self,
+        record: &RecordId,
+        view: Option<&RecordView>,
+        wanted: &Wanted,
+        also: &[EventId],
+    ) -> Result<Told, NodeError> {
         let places = self.projector.places(record)?;
         let read = |log: &LogId, seq| Ok::<_, NodeError>(self.store.event(log, seq)?.map(|event| event.into_event()));
         let told = tell(&places, read, &self.projector.charter(), wanted, also)?;
-        Ok(match self.projector.view(record)? {
-            Some(view) => told.with_outside(&view),
+        Ok(match view {
+            Some(view) => told.with_outside(view),
             None => told,
         })
     }

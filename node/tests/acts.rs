@@ -9,8 +9,8 @@ mod district;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use browser::page::{Form, form_to, text};
-use browser::{Answer, Browser, Served, wait_until};
+use browser::page::{fill, form_to, text};
+use browser::{Answer, Served, wait_until};
 use district::{deliver, done, logs_of, meet, now_ms, one_street, sample_street, two_streets};
 use linli::batch::BatchOf;
 use linli::import::{apply, read_street};
@@ -299,12 +299,6 @@ fn an_import_is_repeated_corrected_and_corrected_back() {
     // then it is stated again, and that is recorded; a third time nothing is
     assert_eq!((import(&acts), shown()), (1, as_it_was));
     assert_eq!((import(&acts), import(&corrected), shown()), (0, 1, as_it_was + 7));
-}
-
-fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
-    let fields = form.filled(typed);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    by.post(&form.action, &fields)
 }
 
 #[test]

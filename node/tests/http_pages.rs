@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::time::Instant;
 
-use browser::page::{Form, form_to, forms, obstacles, tags, text, text_of};
-use browser::{Answer, Browser, PATIENCE, Served, wait_until};
+use browser::page::{fill, form_to, forms, obstacles, tags, text, text_of};
+use browser::{Answer, PATIENCE, Served, wait_until};
 use district::{done, import_sample, now_ms, two_streets};
 use linli::http::HttpSettings;
 use linli::import::read_street;
@@ -59,12 +59,6 @@ fn sound(path: &str, answer: &Answer) {
     let policy = answer.header("content-security-policy").unwrap();
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
     assert_eq!(obstacles(&answer.body), Vec::<String>::new(), "{path}");
-}
-
-fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
-    let fields = form.filled(typed);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    by.post(&form.action, &fields)
 }
 
 #[test]

@@ -8,8 +8,8 @@ mod district;
 
 use std::sync::Arc;
 
-use browser::page::{Form, form_to, forms, obstacles, text};
-use browser::{Answer, Browser, Served, wait_until};
+use browser::page::{fill, form_to, forms, obstacles, text};
+use browser::{Answer, Served, wait_until};
 use district::{act, done, meet, two_streets};
 use linli::node::{Node, new_act};
 use linli::words::{Lang, Word};
@@ -35,12 +35,6 @@ fn two_streets_with_an_incident() -> TwoStreets {
     meet(&ours.1, &store);
     beside.rebuild().unwrap();
     TwoStreets { ours, beside: (Served::over(beside), store), incident }
-}
-
-fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
-    let fields = form.filled(typed);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    by.post(&form.action, &fields)
 }
 
 fn both_languages<'t>(text_of: impl Fn(Lang) -> String + 't) -> impl Iterator<Item = (Lang, String)> + 't {

@@ -9,8 +9,8 @@ mod district;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use browser::page::{Form, form_to, forms, obstacles, tags, text};
-use browser::{Answer, Browser, Served};
+use browser::Served;
+use browser::page::{fill, form_to, forms, obstacles, tags, text};
 use district::{all, done, import_sample, meet, one_street, two_streets};
 use linli::node::Node;
 use linli::words::{Lang, Word};
@@ -21,12 +21,6 @@ use serde_json::{Value, json};
 
 fn first(node: &Node, kind: RecordKind) -> RecordId {
     node.summaries().into_iter().find(|summary| summary.kind == kind).unwrap().id
-}
-
-fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
-    let fields = form.filled(typed);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    by.post(&form.action, &fields)
 }
 
 /// The text of the element with an id, up to the end of the first element of its name.

@@ -5,8 +5,8 @@
 mod browser;
 mod district;
 
-use browser::page::{Form, form_to, obstacles, tags, text};
-use browser::{Answer, Browser, Served};
+use browser::Served;
+use browser::page::{fill, form_to, obstacles, tags, text};
 use district::{done, import_sample};
 use linli::node::Node;
 use linli::words::Word;
@@ -23,12 +23,6 @@ fn street() -> Served {
 
 fn first_point(node: &Node) -> RecordId {
     node.summaries().into_iter().find(|summary| summary.kind == RecordKind::SupplyPoint).unwrap().id
-}
-
-fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
-    let fields = form.filled(typed);
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    by.post(&form.action, &fields)
 }
 
 fn balance(node: &Node, point: &RecordId, item: &str) -> i64 {

@@ -155,12 +155,7 @@ impl Desk {
         for summary in summaries {
             desk.add(summary, today, &assigned);
         }
-        let titles: BTreeMap<RecordId, &str> = summaries.iter().map(|s| (s.id, s.title.as_str())).collect();
-        let titled = |check: CrossCheck| {
-            let title = |record| titles.get(record).copied().unwrap_or_default().to_owned();
-            CrossCheckLine { titles: check.records.iter().map(title).collect(), check }
-        };
-        desk.crosschecks = crosschecks(summaries).into_iter().map(titled).collect();
+        desk.crosschecks = crosscheck_lines(summaries);
         desk.expired_plans.sort_by_key(|plan| (valid_to(plan), plan.id));
         desk.plans_to_read.sort_by_key(|plan| (std::cmp::Reverse(plan.last_ms), plan.id));
         desk.in_transit = in_transit(summaries);
@@ -241,6 +236,16 @@ impl Desk {
             }));
         }
     }
+}
+
+/// All contradictions that are open, in their order, with what people call the records.
+pub fn crosscheck_lines(summaries: &[Summary]) -> Vec<CrossCheckLine> {
+    let titles: BTreeMap<RecordId, &str> = summaries.iter().map(|s| (s.id, s.title.as_str())).collect();
+    let titled = |check: CrossCheck| {
+        let title = |record| titles.get(record).copied().unwrap_or_default().to_owned();
+        CrossCheckLine { titles: check.records.iter().map(title).collect(), check }
+    };
+    crosschecks(summaries).into_iter().map(titled).collect()
 }
 
 /// The open incidents where each team was given a task.

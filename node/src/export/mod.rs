@@ -3,7 +3,7 @@
 pub mod show;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -147,8 +147,8 @@ impl Asked<'_> {
 /// of `{"log", "head"}` by itself will do.
 fn read_known(file: &Path) -> Result<Known, Failure> {
     let mut text = String::new();
-    let opened = crate::carry::regular::open(file)?.take(KNOWN_BYTES_MAX + 1);
-    BufReader::new(opened).read_to_string(&mut text).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut opened = crate::carry::regular::open(file)?.take(KNOWN_BYTES_MAX + 1);
+    opened.read_to_string(&mut text).with_context(|| format!("cannot read {}", file.display()))?;
     if text.len() as u64 > KNOWN_BYTES_MAX {
         return Err(anyhow::anyhow!("{} is too long for a list of heads", file.display()).into());
     }

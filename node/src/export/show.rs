@@ -131,10 +131,7 @@ pub fn by_time(file: &Path, wanted: &Selection, tell: &mut dyn FnMut(&Told)) -> 
 }
 
 fn note(kinds: &mut Kinds, event: &ReceivedEvent) {
-    let header = event.header();
-    if !kinds.contains(&(header.stream, header.kind.clone())) {
-        kinds.insert((header.stream, header.kind.clone()));
-    }
+    kinds.insert((event.header().stream, event.header().kind.clone()));
 }
 
 /// Tells the events of a file that are wanted, log by log, while it is read: an error at its end says that it is not whole.

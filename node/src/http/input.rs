@@ -8,12 +8,20 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::StreamExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::HttpError;
 use super::limits;
 use crate::words::Word;
+
+/// Which page of a list is asked for, counted from 0.
+#[derive(Deserialize)]
+pub(crate) struct Part {
+    #[serde(default)]
+    pub(crate) page: usize,
+}
 
 /// A form: its fields in order, as they were typed.
 pub(crate) struct Fields(pub(crate) Vec<(String, String)>);

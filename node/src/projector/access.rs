@@ -11,7 +11,7 @@ use linli_domain::payload;
 use linli_store::ProjectionBatch;
 use serde::Deserialize;
 
-use super::keys::{location, read_location, scan_all};
+use super::keys::{location, scan_all};
 use super::{Projector, lock};
 use crate::access::{KINDS, is_code_id};
 use crate::node::NodeError;
@@ -67,7 +67,7 @@ impl Projector {
     pub(crate) fn said_of_code(&self, code: &str) -> Result<Vec<ReceivedEvent>, NodeError> {
         let mut events = vec![];
         for (key, value) in scan_all(&self.store.projection(), &prefix(code))? {
-            let (log, seq) = read_location(&value)?;
+            let (log, seq) = self.location(&value)?;
             let event = self.store.event(&log, seq)?.map(|event| event.into_event());
             // A log that was removed and came again may hold another event there.
             events.extend(event.filter(|event| key.ends_with(event.id().as_bytes())));

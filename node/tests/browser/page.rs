@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::{Answer, Browser};
+
 /// One start tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
@@ -274,4 +276,11 @@ pub fn obstacles(page: &str) -> Vec<String> {
         found.push("not exactly one first heading".to_owned());
     }
     found
+}
+
+/// Sends a form with what somebody typed into it.
+pub fn fill(form: &Form, typed: &[(&str, &str)], by: &Browser) -> Answer {
+    let fields = form.filled(typed);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    by.post(&form.action, &fields)
 }

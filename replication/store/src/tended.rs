@@ -147,14 +147,14 @@ impl Shared {
                 return Err(StoreError::Backend("the log of writes was deleted while the node was running".into()));
             }
         }
-        let lost = match self.backend.lost_files() {
-            Ok(lost) => lost,
+        let found = match self.backend.lost_files() {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "it cannot be told whether files of the store are gone");
                 return Ok(());
             }
         };
-        let (mut lost, found, mut derived) = (vec![], lost, BTreeMap::new());
+        let (mut lost, mut derived) = (vec![], BTreeMap::new());
         for LostFile { name, family } in found {
             match family.filter(|family| family.is_derived()) {
                 Some(family) => drop(derived.insert(family, format!("{name} was deleted"))),

@@ -8,11 +8,10 @@ use axum::response::Response;
 use linli_core::area::Area;
 use linli_core::id::RecordId;
 use linli_domain::crosscheck::CheckClass;
-use linli_domain::desk::CrossCheckLine;
+use linli_domain::desk::{CrossCheckLine, crosscheck_lines};
 use linli_domain::limits::CROSSCHECKS_MAX;
 use linli_domain::summary::Summary;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::layout::{Frame, as_of_line, tag};
 use super::rows::{Row, list};
@@ -20,7 +19,7 @@ use super::summaries::heading;
 use crate::http::App;
 use crate::http::api::aside;
 use crate::http::error::HttpError;
-use crate::http::input::Fields;
+use crate::http::input::{Fields, Part};
 use crate::http::session::Visitor;
 use crate::node::Node;
 use crate::words::{Lang, Word};
@@ -114,13 +113,6 @@ fn counted(count: usize) -> String {
     if count >= CROSSCHECKS_MAX { format!("{count}+") } else { count.to_string() }
 }
 
-/// Which part of all.
-#[derive(Deserialize)]
-pub(crate) struct Part {
-    #[serde(default)]
-    page: usize,
-}
-
 /// `GET /crosschecks`: all of them.
 pub(crate) async fn page(
     State(app): State<App>,
@@ -129,8 +121,12 @@ pub(crate) async fn page(
 ) -> Result<Response, HttpError> {
     visitor.operator()?;
     let (node, lang) = (app.node.clone(), visitor.lang);
-    let ((desk, summaries), as_of) = aside(move || node.reading(|| (node.desk(), node.summaries()))).await?;
-    let checks = Checks { lang, area: app.node.area(), lines: &desk.crosschecks, summaries: &summaries };
+    let read = move || {
+        let (summaries, as_of) = node.reading(|| node.summaries());
+        (crosscheck_lines(&summaries), summaries, as_of)
+    };
+    let (lines, summaries, as_of) = aside(read).await?;
+    let checks = Checks { lang, area: app.node.area(), lines: &lines, summaries: &summaries };
     let (total, rows) = (checks.lines.len(), checks.rows(part.page.saturating_mul(ON_PAGE), ON_PAGE));
     let content = html! {
         div.head {
@@ -161,8 +157,8 @@ impl Explained {
     /// The one that a form names; none if it is not open (any more).
     pub(crate) fn of(node: &Node, fields: &Fields) -> Option<Self> {
         let check: RecordId = fields.text("check").parse().ok()?;
-        let line = node.desk().crosschecks.into_iter().find(|line| line.check.id == check)?;
         let known = node.summaries();
+        let line = crosscheck_lines(&known).into_iter().find(|line| line.check.id == check)?;
         let records =
             line.check.records.iter().filter_map(|id| known.iter().find(|summary| summary.id == *id)).cloned();
         Some(Self { class: line.check.class, subject: subject(&line), records: records.collect() })

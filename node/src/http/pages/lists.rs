@@ -5,7 +5,6 @@ use axum::response::Response;
 use linli_domain::state::RecordKind;
 use linli_domain::summary::{Detail, Summary};
 use maud::html;
-use serde::Deserialize;
 
 use super::layout::{Frame, as_of_line, count, when_empty};
 use super::rows::{Row, list};
@@ -13,6 +12,7 @@ use super::summaries::row;
 use crate::http::App;
 use crate::http::api::aside;
 use crate::http::error::HttpError;
+use crate::http::input::Part;
 use crate::http::session::Visitor;
 use crate::node::today;
 use crate::words::Word;
@@ -71,13 +71,6 @@ const LISTS: [List; 7] = [
     },
     List { path: "/lists/contacts", name: "contacts", heading: Word::Contacts, kind: RecordKind::Contact, act: None },
 ];
-
-/// Which page of a list.
-#[derive(Deserialize)]
-pub(crate) struct Part {
-    #[serde(default)]
-    page: usize,
-}
 
 /// Rows on one page of a list: a street has some hundreds of buildings, a phone should not load them all.
 const ROWS_MAX: usize = 200;

@@ -10,7 +10,6 @@ use linli_domain::record::RecordView;
 use linli_domain::state::{RecordKind, State as RecordState};
 use linli_domain::summary::Detail;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::labels;
 use super::layout::{Frame, count, lag_banner, tag, when_empty};
@@ -20,6 +19,7 @@ use crate::http::App;
 use crate::http::api::aside;
 use crate::http::clock;
 use crate::http::error::HttpError;
+use crate::http::input::Part;
 use crate::http::session::Visitor;
 use crate::node::{Node, NodeError};
 use crate::status::AsOf;
@@ -45,13 +45,6 @@ struct OpenIncident {
     title: String,
     severity: Option<Severity>,
     last_ms: u64,
-}
-
-/// Which page of the incidents.
-#[derive(Deserialize)]
-pub(crate) struct Part {
-    #[serde(default)]
-    page: usize,
 }
 
 /// `GET /public`.

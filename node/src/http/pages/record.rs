@@ -130,7 +130,7 @@ fn read(
     // Forms that anything may bring up come first and know the record by another name.
     let about = Fields(forms.last().map(|(_, values)| values.0.clone()).unwrap_or_default());
     Ok(Some(Page {
-        told: node.history_part(record, wanted_lines, &in_conflict(&view))?,
+        told: node.history_beside(record, Some(&view), wanted_lines, &in_conflict(&view))?,
         as_of: node.as_of(),
         outside: node.outside(record)?,
         teams_here: teams_at(&summaries, record),
